@@ -1,0 +1,232 @@
+//! The hardened client.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http::{HeaderMap, HeaderValue, header};
+use url::Url;
+
+use crate::error::{BuildError, FetchError, FetchErrorKind};
+use crate::reply::Reply;
+use crate::url_rules::{self, UrlProblem};
+
+/// HTTP/1 client for an identity provider. Clones share their connections.
+///
+/// Speaks https only (http to loopback addresses), follows no redirect (a 307 would send the form,
+/// secret included, to wherever it points), takes no proxy from the environment, keeps no cookies and
+/// asks for no compression. Names are resolved anew for every connection, and an idle connection is
+/// closed after 30 s, so an address change at the provider is followed.
+///
+/// Dropping a request's future abandons the request and closes its connection.
+#[derive(Clone, Debug)]
+pub struct IdpClient {
+    http: reqwest::Client,
+    allow_http: bool,
+    has_roots: bool,
+}
+
+/// Settings of an [`IdpClient`].
+#[derive(Clone, Debug)]
+pub struct IdpClientBuilder {
+    connect_timeout: Duration,
+    timeout: Duration,
+    extra_roots: Option<Vec<u8>>,
+    allow_http: bool,
+    proxy: Option<reqwest::Proxy>,
+}
+
+impl IdpClient {
+    /// Returns the settings with their defaults.
+    #[must_use]
+    pub fn builder() -> IdpClientBuilder {
+        IdpClientBuilder {
+            connect_timeout: Duration::from_secs(1),
+            timeout: Duration::from_secs(3),
+            extra_roots: None,
+            allow_http: false,
+            proxy: None,
+        }
+    }
+
+    /// Checks that a URL may be asked, without asking it.
+    ///
+    /// # Errors
+    ///
+    /// Fails on a scheme other than https (or http to a loopback address), on credentials or a
+    /// fragment in the URL, and on https when the system has no root certificates.
+    pub fn check_url(&self, url: &Url) -> Result<(), UrlProblem> {
+        url_rules::check(url, self.allow_http)?;
+        if url.scheme() == "https" && !self.has_roots {
+            return Err(UrlProblem::NoTrustRoots);
+        }
+        Ok(())
+    }
+
+    /// Sends a GET and reads the whole answer, whatever its status.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the URL may not be asked, when no complete answer came within the timeouts, and when
+    /// the body is longer than `max_body` bytes; it stops reading there.
+    pub async fn get(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        max_body: usize,
+    ) -> Result<Reply, FetchError> {
+        self.check_url(url)
+            .map_err(|problem| FetchError::from(&problem))?;
+        self.send(self.http.get(url.clone()).headers(headers), max_body)
+            .await
+    }
+
+    /// Sends a POST of an `application/x-www-form-urlencoded` body and reads the whole answer,
+    /// whatever its status.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub async fn post_form(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        form: Vec<u8>,
+        max_body: usize,
+    ) -> Result<Reply, FetchError> {
+        self.check_url(url)
+            .map_err(|problem| FetchError::from(&problem))?;
+        let request = self
+            .http
+            .post(url.clone())
+            .headers(headers)
+            .body(form)
+            .header(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/x-www-form-urlencoded"),
+            );
+        self.send(request, max_body).await
+    }
+
+    async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+        max_body: usize,
+    ) -> Result<Reply, FetchError> {
+        let mut response = request
+            .send()
+            .await
+            .map_err(|error| FetchError::from_reqwest(&error))?;
+        // Grown as bytes arrive: `Content-Length` is the provider's claim, not a size to allocate.
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| FetchError::from_reqwest(&error))?
+        {
+            if body.len() + chunk.len() > max_body {
+                return Err(FetchError::new(FetchErrorKind::TooLarge));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Reply {
+            status: response.status(),
+            headers: std::mem::take(response.headers_mut()),
+            body: body.freeze(),
+        })
+    }
+
+    pub(crate) fn allows_http(&self) -> bool {
+        self.allow_http
+    }
+}
+
+impl IdpClientBuilder {
+    /// Sets how long connecting may take, TLS handshake included. Default 1 s.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a whole exchange may take, from connecting to the last byte. Default 3 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Trusts these PEM certificates in addition to the system's.
+    #[must_use]
+    pub fn extra_roots_pem(mut self, pem: &[u8]) -> Self {
+        self.extra_roots = Some(pem.to_vec());
+        self
+    }
+
+    /// Sends every request through this proxy. Default: none, whatever the environment says.
+    #[must_use]
+    pub fn proxy(mut self, proxy: reqwest::Proxy) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
+    /// Accepts http to any host. Secrets and tokens then cross the network in the clear, and anyone
+    /// on the way can replace the keys.
+    #[must_use]
+    pub fn dangerous_allow_http(mut self, allow: bool) -> Self {
+        self.allow_http = allow;
+        self
+    }
+
+    /// Builds the client.
+    ///
+    /// A system without root certificates is not an error here, so that a provider on loopback works
+    /// in a bare container: [`IdpClient::check_url`] then refuses https URLs.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the extra roots are not PEM certificates, or the TLS library cannot be set up.
+    pub fn build(self) -> Result<IdpClient, BuildError> {
+        let roots = match &self.extra_roots {
+            Some(pem) => match reqwest::Certificate::from_pem_bundle(pem) {
+                Ok(roots) if !roots.is_empty() => roots,
+                _ => return Err(BuildError::Roots),
+            },
+            None => Vec::new(),
+        };
+        let with_system_roots = self.client(|http| http.tls_certs_merge(roots.clone()));
+        let (http, has_roots) = match with_system_roots {
+            Ok(http) => (http, true),
+            Err(error) if !roots.is_empty() => return Err(BuildError::Setup(error)),
+            // The platform verifier refuses an empty trust store; an empty list of our own does not.
+            Err(_) => (
+                self.client(|http| http.tls_certs_only([]))
+                    .map_err(BuildError::Setup)?,
+                false,
+            ),
+        };
+        Ok(IdpClient {
+            http,
+            allow_http: self.allow_http,
+            has_roots,
+        })
+    }
+
+    fn client(
+        &self,
+        roots: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> reqwest::Result<reqwest::Client> {
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(self.connect_timeout)
+            .timeout(self.timeout)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(2)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .user_agent(concat!("m2m-auth/", env!("CARGO_PKG_VERSION")));
+        if let Some(proxy) = &self.proxy {
+            builder = builder.proxy(proxy.clone());
+        }
+        roots(builder).build()
+    }
+}

@@ -1,0 +1,151 @@
+//! Why an exchange failed, without the URL, the body or any header of it.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+
+use crate::url_rules::UrlProblem;
+
+/// What broke an exchange. A complete answer is never an error, whatever its status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FetchErrorKind {
+    /// No connection: refused, reset or unreachable.
+    Connect,
+    /// The host name did not resolve.
+    Dns,
+    /// The TLS handshake failed: unknown authority, wrong host name, expired certificate.
+    Tls,
+    /// Connecting took longer than the connect timeout, or everything longer than the total one.
+    Timeout,
+    /// The connection ended inside the answer, or what came was not HTTP.
+    Truncated,
+    /// The body is larger than the cap.
+    TooLarge,
+    /// The URL may not be asked; see [`UrlProblem`].
+    Url,
+}
+
+impl FetchErrorKind {
+    /// Returns a short lower-case name for logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Dns => "dns",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Truncated => "truncated",
+            Self::TooLarge => "too_large",
+            Self::Url => "url",
+        }
+    }
+}
+
+/// An exchange that brought no complete answer.
+#[derive(Clone, Debug)]
+pub struct FetchError {
+    kind: FetchErrorKind,
+    // Only the innermost message: reqwest's own text would repeat the URL.
+    detail: Option<String>,
+}
+
+impl FetchError {
+    /// Returns what broke the exchange.
+    #[must_use]
+    pub fn kind(&self) -> FetchErrorKind {
+        self.kind
+    }
+
+    pub(crate) fn new(kind: FetchErrorKind) -> Self {
+        Self { kind, detail: None }
+    }
+
+    pub(crate) fn from_reqwest(error: &reqwest::Error) -> Self {
+        let kind = classify(error);
+        let detail = match kind {
+            FetchErrorKind::Connect | FetchErrorKind::Dns | FetchErrorKind::Tls => {
+                innermost(error).map(|inner| crate::text::printable(&inner.to_string()))
+            }
+            _ => None,
+        };
+        Self { kind, detail }
+    }
+}
+
+impl From<&UrlProblem> for FetchError {
+    fn from(problem: &UrlProblem) -> Self {
+        Self {
+            kind: FetchErrorKind::Url,
+            detail: Some(problem.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            FetchErrorKind::Connect => "could not connect",
+            FetchErrorKind::Dns => "host name did not resolve",
+            FetchErrorKind::Tls => "TLS handshake failed",
+            FetchErrorKind::Timeout => "timed out",
+            FetchErrorKind::Truncated => "connection ended inside the answer",
+            FetchErrorKind::TooLarge => "answer is larger than the limit",
+            FetchErrorKind::Url => "URL may not be asked",
+        })?;
+        match &self.detail {
+            Some(detail) => write!(f, " ({detail})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for FetchError {}
+
+fn classify(error: &reqwest::Error) -> FetchErrorKind {
+    if error.is_timeout() {
+        return FetchErrorKind::Timeout;
+    }
+    if !error.is_connect() {
+        // Everything after the connection stood: hung up, reset, not HTTP, broken framing.
+        return FetchErrorKind::Truncated;
+    }
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(io) = inner.downcast_ref::<io::Error>() {
+            // tokio-rustls reports every failed handshake as invalid data around a rustls error.
+            if io.kind() == io::ErrorKind::InvalidData {
+                return FetchErrorKind::Tls;
+            }
+            if io.kind() == io::ErrorKind::TimedOut {
+                return FetchErrorKind::Timeout;
+            }
+        }
+        // hyper-util does not export the type that says so.
+        if inner.to_string() == "dns error" {
+            return FetchErrorKind::Dns;
+        }
+        source = inner.source();
+    }
+    FetchErrorKind::Connect
+}
+
+fn innermost(error: &reqwest::Error) -> Option<&(dyn StdError + 'static)> {
+    let mut innermost = error.source()?;
+    while let Some(inner) = innermost.source() {
+        innermost = inner;
+    }
+    Some(innermost)
+}
+
+/// Why a client could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The extra root certificates hold no certificate, or one that cannot be read.
+    #[error("extra root certificates are not PEM certificates")]
+    Roots,
+    /// The TLS library refused to start.
+    #[error("could not set up the HTTP client")]
+    Setup(#[source] reqwest::Error),
+}

@@ -1,0 +1,44 @@
+//! One bounded HTTP exchange with an identity provider, its metadata, and when to try again.
+//!
+//! A token client and a JWT validator both ask an identity provider over HTTP, and what can go
+//! wrong there is the same for both: a redirect that carries a secret to another host, an endless
+//! body, a proxy taken from the environment, a provider that is asked without pause while it is
+//! down. The rules live here once:
+//!
+//! - [`IdpClient`]: https only (http on loopback), no redirects, no proxy from the environment, no
+//!   cookies, no decompression, 1 s to connect, 3 s in all, a cap on the body.
+//! - [`Discovery`]: OpenID Connect Discovery 1.0 and RFC 8414, with the issuer compared byte for
+//!   byte.
+//! - [`Backoff`]: how long to leave a provider alone after a failed attempt.
+//! - [`json`]: JSON with duplicate members refused.
+//!
+//! ```no_run
+//! use http::HeaderMap;
+//! use idp_http::IdpClient;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = IdpClient::builder().build()?;
+//! let url = "https://idp.example/jwks".parse()?;
+//! client.check_url(&url)?;
+//! let reply = client.get(&url, HeaderMap::new(), 64 * 1024).await?;
+//! println!("{} with {} bytes", reply.status, reply.body.len());
+//! # Ok(())
+//! # }
+//! ```
+
+mod backoff;
+mod client;
+mod discovery;
+mod error;
+pub mod json;
+mod reply;
+mod text;
+mod url_rules;
+
+pub use backoff::{Answer, Backoff};
+pub use client::{IdpClient, IdpClientBuilder};
+pub use discovery::{Discovery, DiscoveryError, Metadata};
+pub use error::{BuildError, FetchError, FetchErrorKind};
+pub use reply::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Reply};
+pub use text::printable;
+pub use url_rules::{UrlProblem, is_loopback};
