@@ -1,0 +1,372 @@
+//! The cache: token requests, their slots and their tasks.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use clock::{Clock, SystemClock};
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::error::{ConfigError, TokenError, TokenErrorKind};
+use crate::freshness::Freshness;
+use crate::health::Health;
+use crate::policy::{RefreshPolicy, StartupPolicy};
+use crate::refresher::{Refresher, Shared};
+use crate::request::TokenRequest;
+use crate::slot::Slot;
+use crate::source::TokenSource;
+use crate::token::AccessToken;
+
+/// How long [`TokenCache::shutdown`] waits for its tasks. They end at their next await, so this is
+/// reached only on a runtime that does not run.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(1);
+
+/// Keeps access tokens fresh in memory. Clones share everything.
+///
+/// A read of a fresh token is one atomic load. One task per [`TokenRequest`] fetches; callers that
+/// need a token wait for its result and share it, success and failure alike. Dropping a caller's
+/// future cancels nothing but the waiting. When the last clone is dropped the tasks end.
+#[derive(Clone, Debug)]
+pub struct TokenCache {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    own: Arc<Slot>,
+    others: ArcSwap<HashMap<TokenRequest, Arc<Kept>>>,
+    /// Serialises changes of `others`.
+    inserting: Mutex<()>,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+    started: Instant,
+    _end_tasks_on_drop: DropGuard,
+}
+
+#[derive(Debug)]
+struct Kept {
+    slot: Arc<Slot>,
+    /// Milliseconds since the cache was built.
+    last_used_ms: AtomicU64,
+    cancel: CancellationToken,
+}
+
+/// Settings of a [`TokenCache`].
+#[derive(Debug)]
+pub struct TokenCacheBuilder {
+    source: Arc<dyn TokenSource>,
+    request: TokenRequest,
+    policy: RefreshPolicy,
+    clock: Arc<dyn Clock>,
+}
+
+impl TokenCache {
+    /// Returns the settings with their defaults: an empty [`TokenRequest`], the default
+    /// [`RefreshPolicy`] and the system clock.
+    #[must_use]
+    pub fn builder(source: impl TokenSource) -> TokenCacheBuilder {
+        TokenCacheBuilder {
+            source: Arc::new(source),
+            request: TokenRequest::new(),
+            policy: RefreshPolicy::default(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Starts to get and refresh the cache's own token, on the current runtime.
+    ///
+    /// Calling it is optional, since the first caller starts it too, and calling it again starts
+    /// nothing new.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`StartupPolicy::Require`] when no token came in time, with the last failure. The
+    /// cache goes on asking all the same.
+    pub async fn start(&self, policy: StartupPolicy) -> Result<(), TokenError> {
+        let slot = &self.inner.own;
+        self.inner.attend_own();
+        match policy {
+            StartupPolicy::Background => {
+                slot.ask(self.inner.shared.now());
+                Ok(())
+            }
+            StartupPolicy::Require(limit) => {
+                let deadline = Instant::now() + limit;
+                loop {
+                    let error = match tokio::time::timeout_at(deadline, self.token()).await {
+                        Ok(Ok(_)) => return Ok(()),
+                        Ok(Err(error)) => error,
+                        Err(_) => {
+                            return Err(TokenError::new(TokenErrorKind::Transient(
+                                crate::error::Transient::Timeout,
+                            )));
+                        }
+                    };
+                    let next = Instant::now() + error.retry_after();
+                    if next >= deadline {
+                        return Err(error);
+                    }
+                    tokio::time::sleep_until(next).await;
+                }
+            }
+        }
+    }
+
+    /// Returns a token for the cache's own request.
+    ///
+    /// Returns at once while the token is fresh, or stale with a refresh in the background. Inside
+    /// the leeway it waits up to [`RefreshPolicy::critical_wait`] for a newer one. Without a token it
+    /// waits for the attempt that runs or starts; wrap it in a timeout to wait less. Cancelling it
+    /// cancels no fetch.
+    ///
+    /// # Errors
+    ///
+    /// Fails only when there is no unexpired token: with the failure of the attempt that it waited
+    /// for, or at once with the last failure until the cache has got a token again.
+    pub async fn token(&self) -> Result<AccessToken, TokenError> {
+        let inner = &self.inner;
+        inner.token(&inner.own, || inner.attend_own()).await
+    }
+
+    /// Returns a token for another request, kept and refreshed like the cache's own.
+    ///
+    /// A request that nobody asks for any more is not refreshed after
+    /// [`RefreshPolicy::idle_after`], and beyond [`RefreshPolicy::max_keys`] the least recently used
+    /// one is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`token`](Self::token), and with [`TokenErrorKind::Config`] when the request has a scope or
+    /// resource that no provider can take.
+    pub async fn token_for(&self, request: &TokenRequest) -> Result<AccessToken, TokenError> {
+        let inner = &self.inner;
+        if request == inner.own.request() {
+            return self.token().await;
+        }
+        let kept = inner.kept(request)?;
+        inner
+            .token(&kept.slot, || inner.attend(&kept.slot, false, &kept.cancel))
+            .await
+    }
+
+    /// Drops a token that a resource server rejected, if it is still the current one, and fetches
+    /// another. Returns whether it did.
+    ///
+    /// This is compare-and-swap: a late answer about an older token leaves the newer one alone. A
+    /// fetch that began before is published only if it brought other characters. Tokens that are
+    /// rejected soon after they were issued are dropped at most once per cool-down (1 s, doubling to
+    /// 30 s): a resource server that rejects everything must not turn into load on the provider.
+    pub fn invalidate(&self, rejected: &AccessToken) -> bool {
+        let now = self.inner.shared.now();
+        let others = self.inner.others.load();
+        // Both sides are evaluated for each slot: a token belongs to one request only, but two
+        // requests may have been answered with the same characters.
+        let mut dropped = self.inner.own.invalidate(rejected, now);
+        for kept in others.values() {
+            dropped |= kept.slot.invalidate(rejected, now);
+        }
+        dropped
+    }
+
+    /// Returns the state of the cache's own token.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.inner.own.health(self.inner.shared.now())
+    }
+
+    /// Returns the state of another request's token, if the cache keeps it.
+    #[must_use]
+    pub fn health_for(&self, request: &TokenRequest) -> Option<Health> {
+        if request == self.inner.own.request() {
+            return Some(self.health());
+        }
+        let others = self.inner.others.load();
+        others
+            .get(request)
+            .map(|kept| kept.slot.health(self.inner.shared.now()))
+    }
+
+    /// Ends all fetching and joins the tasks, within 1 s. Unexpired tokens are still returned
+    /// afterwards; whoever would have to wait gets [`TokenErrorKind::Cancelled`].
+    pub async fn shutdown(&self) {
+        let inner = &self.inner;
+        inner.cancel.cancel();
+        inner.own.close();
+        for kept in inner.others.load().values() {
+            kept.slot.close();
+        }
+        inner.tasks.close();
+        let _ = tokio::time::timeout(SHUTDOWN_LIMIT, inner.tasks.wait()).await;
+    }
+}
+
+impl Inner {
+    async fn token(
+        &self,
+        slot: &Arc<Slot>,
+        attend: impl Fn() -> bool,
+    ) -> Result<AccessToken, TokenError> {
+        let now = || self.shared.now();
+        match slot.peek(now()) {
+            Some((token, Freshness::Fresh)) => Ok(token),
+            Some((token, Freshness::Stale)) => {
+                slot.nudge();
+                Ok(token)
+            }
+            Some((token, _)) => {
+                let wait = self.shared.policy.critical_wait;
+                match tokio::time::timeout(wait, slot.join(now, attend)).await {
+                    Ok(Ok(newer)) => Ok(newer),
+                    // Waiting took time: the old token may have expired meanwhile.
+                    Ok(Err(error)) => slot.peek(now()).map(|(token, _)| token).ok_or(error),
+                    Err(_) => match slot.peek(now()) {
+                        Some((token, _)) => Ok(token),
+                        None => {
+                            drop(token);
+                            Err(TokenError::new(TokenErrorKind::Transient(
+                                crate::error::Transient::Timeout,
+                            )))
+                        }
+                    },
+                }
+            }
+            None => slot.join(now, attend).await,
+        }
+    }
+
+    fn attend_own(&self) -> bool {
+        self.attend(&self.own, true, &self.cancel)
+    }
+
+    /// Starts a refresher unless there is one. Returns false when the cache was shut down.
+    fn attend(&self, slot: &Arc<Slot>, always: bool, cancel: &CancellationToken) -> bool {
+        if cancel.is_cancelled() {
+            return false;
+        }
+        if slot.attend() {
+            let refresher = Refresher::new(Arc::clone(&self.shared), Arc::clone(slot), always);
+            self.tasks.spawn(refresher.run(cancel.clone()));
+        }
+        true
+    }
+
+    fn kept(&self, request: &TokenRequest) -> Result<Arc<Kept>, TokenError> {
+        if let Some(kept) = self.others.load().get(request) {
+            self.touch(kept);
+            return Ok(Arc::clone(kept));
+        }
+        request.check().map_err(|error| {
+            TokenError::new(TokenErrorKind::Config).with_detail(&error.to_string())
+        })?;
+        let _inserting = self
+            .inserting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let others = self.others.load();
+        if let Some(kept) = others.get(request) {
+            return Ok(Arc::clone(kept));
+        }
+        let mut others = HashMap::clone(&others);
+        // One place is the cache's own.
+        while others.len() + 1 >= self.shared.policy.max_keys.max(2) {
+            let Some(oldest) = least_recently_used(&others) else {
+                // Every slot has callers waiting: over the bound for now rather than failing them.
+                break;
+            };
+            if let Some(evicted) = others.remove(&oldest) {
+                evicted.slot.close();
+                evicted.cancel.cancel();
+            }
+        }
+        let kept = Arc::new(Kept {
+            slot: Arc::new(Slot::new(request.clone())),
+            last_used_ms: AtomicU64::new(0),
+            cancel: self.cancel.child_token(),
+        });
+        self.touch(&kept);
+        others.insert(request.clone(), Arc::clone(&kept));
+        self.others.store(Arc::new(others));
+        Ok(kept)
+    }
+
+    fn touch(&self, kept: &Kept) {
+        let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        kept.last_used_ms.store(now_ms, Ordering::Relaxed);
+    }
+}
+
+fn least_recently_used(others: &HashMap<TokenRequest, Arc<Kept>>) -> Option<TokenRequest> {
+    others
+        .iter()
+        .filter(|(_, kept)| kept.slot.is_idle())
+        .min_by_key(|(_, kept)| kept.last_used_ms.load(Ordering::Relaxed))
+        .map(|(request, _)| request.clone())
+}
+
+impl TokenCacheBuilder {
+    /// Sets what the cache's own token is asked for. Default: nothing in particular, the provider
+    /// decides.
+    #[must_use]
+    pub fn request(mut self, request: TokenRequest) -> Self {
+        self.request = request;
+        self
+    }
+
+    /// Sets when tokens are refreshed.
+    #[must_use]
+    pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Sets the wall clock. Default: the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Builds the cache. It asks for nothing before [`TokenCache::start`] or the first caller.
+    ///
+    /// # Errors
+    ///
+    /// Fails on a scope or resource that no provider can take, and on a refresh margin that is not
+    /// between 0 and 1.
+    pub fn build(self) -> Result<TokenCache, ConfigError> {
+        self.request.check()?;
+        if !(0.0..1.0).contains(&self.policy.margin) {
+            return Err(ConfigError::new(
+                "margin",
+                "must be at least 0 and less than 1",
+            ));
+        }
+        let cancel = CancellationToken::new();
+        Ok(TokenCache {
+            inner: Arc::new(Inner {
+                shared: Arc::new(Shared {
+                    source: self.source,
+                    clock: self.clock,
+                    policy: self.policy,
+                }),
+                own: Arc::new(Slot::new(self.request)),
+                others: ArcSwap::default(),
+                inserting: Mutex::new(()),
+                tasks: TaskTracker::new(),
+                _end_tasks_on_drop: cancel.clone().drop_guard(),
+                cancel,
+                started: Instant::now(),
+            }),
+        })
+    }
+}
+
+// Callers on many threads share one cache.
+const _: fn() = || {
+    fn is_send_and_sync<T: Send + Sync>() {}
+    is_send_and_sync::<TokenCache>();
+};

@@ -1,0 +1,248 @@
+//! The token source that speaks to a token endpoint (RFC 6749 section 4.4).
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use clock::{Clock, SystemClock};
+use http::{HeaderMap, HeaderValue, header};
+use idp_http::{Discovery, IdpClient};
+use secrecy::ExposeSecret as _;
+use url::{Url, form_urlencoded};
+
+use crate::client_auth::ClientAuth;
+use crate::error::{ConfigError, Permanent, TokenError, TokenErrorKind};
+use crate::reply::Reading;
+use crate::request::TokenRequest;
+use crate::secret::SecretSource;
+use crate::source::TokenSource;
+use crate::token::IssuedToken;
+
+/// Token replies are under 20 KiB even with the largest token that is taken.
+const MAX_BODY: usize = 64 * 1024;
+
+/// Gets tokens from a token endpoint with the client credentials grant.
+pub struct ClientCredentials {
+    http: IdpClient,
+    endpoint: Endpoint,
+    client_id: String,
+    secret: SecretSource,
+    auth: ClientAuth,
+    all_scopes: bool,
+    clock: Arc<dyn Clock>,
+}
+
+/// Settings of [`ClientCredentials`].
+#[derive(Clone, Debug)]
+pub struct ClientCredentialsBuilder {
+    client_id: String,
+    secret: SecretSource,
+    endpoint: Option<Place>,
+    http: Option<IdpClient>,
+    auth: ClientAuth,
+    all_scopes: bool,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Url(String),
+    Issuer(String),
+}
+
+#[derive(Debug)]
+enum Endpoint {
+    Fixed(Url),
+    Discovered(Discovery),
+}
+
+impl ClientCredentials {
+    /// Returns the settings for a client with this id and secret.
+    #[must_use]
+    pub fn builder(client_id: &str, secret: impl Into<SecretSource>) -> ClientCredentialsBuilder {
+        ClientCredentialsBuilder {
+            client_id: client_id.to_owned(),
+            secret: secret.into(),
+            endpoint: None,
+            http: None,
+            auth: ClientAuth::default(),
+            all_scopes: true,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Returns the headers and the form of one token request.
+    fn exchange(&self, request: &TokenRequest, secret: &str) -> (HeaderMap, Vec<u8>) {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "client_credentials");
+        request.append_to(&mut form);
+        self.auth
+            .apply(&self.client_id, secret, &mut headers, &mut form);
+        (headers, form.finish().into_bytes())
+    }
+
+    async fn endpoint(&self) -> Result<Url, TokenError> {
+        let discovery = match &self.endpoint {
+            Endpoint::Fixed(url) => return Ok(url.clone()),
+            Endpoint::Discovered(discovery) => discovery,
+        };
+        let metadata = discovery.metadata().await.map_err(|error| {
+            let found = match error.fetch_error() {
+                Some(fetch) => TokenError::from_fetch(fetch),
+                None if error.answer() == idp_http::Answer::Overloaded => {
+                    TokenError::new(TokenErrorKind::Transient(crate::error::Transient::Status))
+                }
+                None => TokenError::new(TokenErrorKind::Permanent(Permanent::Discovery)),
+            };
+            found
+                .with_detail(&error.to_string())
+                .with_retry_after(error.retry_after())
+        })?;
+        metadata.token_endpoint.clone().ok_or_else(|| {
+            TokenError::new(TokenErrorKind::Permanent(Permanent::Discovery))
+                .with_detail("the metadata names no token_endpoint")
+        })
+    }
+}
+
+#[async_trait]
+impl TokenSource for ClientCredentials {
+    async fn fetch(&self, request: &TokenRequest) -> Result<IssuedToken, TokenError> {
+        let url = self.endpoint().await?;
+        let secret = self.secret.read().await?;
+        let (headers, form) = self.exchange(request, secret.expose_secret());
+        let reply = self
+            .http
+            .post_form(&url, headers, form, MAX_BODY)
+            .await
+            .map_err(|error| TokenError::from_fetch(&error));
+        let result = reply.and_then(|reply| {
+            let reading = Reading {
+                request,
+                all_scopes: self.all_scopes,
+                secret: secret.expose_secret(),
+            };
+            reading.token(&reply).map_err(|error| {
+                let wait = reply.retry_after(self.clock.now());
+                error.with_retry_after(wait)
+            })
+        });
+        if let (Err(error), Endpoint::Discovered(discovery)) = (&result, &self.endpoint) {
+            // The endpoint may have moved, unless it was plainly the one that answered.
+            let answered = [
+                Permanent::InvalidClient,
+                Permanent::OAuth,
+                Permanent::ScopeNotGranted,
+            ];
+            if !answered
+                .iter()
+                .any(|kind| error.kind() == TokenErrorKind::Permanent(*kind))
+            {
+                discovery.forget();
+            }
+        }
+        result
+    }
+
+    async fn credentials_version(&self) -> u64 {
+        self.secret.version().await
+    }
+}
+
+impl fmt::Debug for ClientCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCredentials")
+            .field("client_id", &self.client_id)
+            .field("auth", &self.auth)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ClientCredentialsBuilder {
+    /// Sets the token endpoint's URL: https, or http on loopback.
+    #[must_use]
+    pub fn token_endpoint(mut self, url: &str) -> Self {
+        self.endpoint = Some(Place::Url(url.to_owned()));
+        self
+    }
+
+    /// Finds the token endpoint in the issuer's metadata (OpenID Connect Discovery, RFC 8414), with
+    /// the first exchange and again after the endpoint stops answering.
+    #[must_use]
+    pub fn issuer(mut self, issuer: &str) -> Self {
+        self.endpoint = Some(Place::Issuer(issuer.to_owned()));
+        self
+    }
+
+    /// Sets how the client authenticates. Default: [`ClientAuth::SecretBasic`].
+    #[must_use]
+    pub fn auth(mut self, auth: ClientAuth) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// Sets the HTTP client. Default: [`IdpClient::builder`] as it is.
+    #[must_use]
+    pub fn http_client(mut self, http: IdpClient) -> Self {
+        self.http = Some(http);
+        self
+    }
+
+    /// Takes a token whose granted scope lacks some of what was asked for (RFC 6749 section 3.3).
+    /// Default: that is an error, because the calls would fail one by one later.
+    #[must_use]
+    pub fn accept_narrower_scope(mut self) -> Self {
+        self.all_scopes = false;
+        self
+    }
+
+    /// Sets the clock that HTTP dates in `Retry-After` are compared with. Default: the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Builds the token source. Nothing is asked over the network.
+    ///
+    /// # Errors
+    ///
+    /// Fails when neither endpoint nor issuer is set, when the URL is not https (or http on
+    /// loopback), and when the client id is empty.
+    pub fn build(self) -> Result<ClientCredentials, ConfigError> {
+        if self.client_id.is_empty() {
+            return Err(ConfigError::new("client_id", "must not be empty"));
+        }
+        let http = match self.http {
+            Some(http) => http,
+            None => IdpClient::builder()
+                .build()
+                .map_err(|error| ConfigError::new("http_client", error))?,
+        };
+        let endpoint = match self.endpoint {
+            Some(Place::Url(text)) => {
+                let url = Url::parse(&text)
+                    .map_err(|_| ConfigError::new("token_endpoint", "must be an absolute URL"))?;
+                http.check_url(&url)
+                    .map_err(|error| ConfigError::new("token_endpoint", error))?;
+                Endpoint::Fixed(url)
+            }
+            Some(Place::Issuer(issuer)) => Endpoint::Discovered(
+                Discovery::new(http.clone(), &issuer)
+                    .map_err(|error| ConfigError::new("issuer", error))?,
+            ),
+            None => return Err(ConfigError::new("token_endpoint", "set it or the issuer")),
+        };
+        Ok(ClientCredentials {
+            http,
+            endpoint,
+            client_id: self.client_id,
+            secret: self.secret,
+            auth: self.auth,
+            all_scopes: self.all_scopes,
+            clock: self.clock,
+        })
+    }
+}

@@ -1,0 +1,300 @@
+//! Why there is no token.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use idp_http::{Answer, FetchError, FetchErrorKind};
+use tokio::time::Instant;
+
+/// Why a token could not be had, or could not be attached.
+///
+/// Cheap to clone: every caller that waited for one attempt gets the same error. Holds no token, no
+/// secret, no URL query and no response body.
+#[derive(Clone, Debug)]
+pub struct TokenError {
+    shared: Arc<Shared>,
+    retry_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    kind: TokenErrorKind,
+    detail: Option<String>,
+    // What the provider asked for, before the cache turned it into an instant.
+    retry_after: Option<Duration>,
+}
+
+/// The class of a [`TokenError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TokenErrorKind {
+    /// The settings cannot work: a bad URL, a bad scope, an unreadable secret file.
+    Config,
+    /// Asking again cannot help until somebody changes something. The cache still asks, rarely.
+    Permanent(Permanent),
+    /// Asking again can help, and the cache does so by itself.
+    Transient(Transient),
+    /// The endpoint answered with something that is no token. Of the transient class.
+    Invalid(Invalid),
+    /// The request's URL is outside the allowed origins; no token was asked for.
+    OriginNotAllowed,
+    /// The cache was shut down.
+    Cancelled,
+}
+
+/// Failures that need a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Permanent {
+    /// `invalid_client` (RFC 6749 section 5.2): the client id, the secret or the method is wrong.
+    InvalidClient,
+    /// Another OAuth error code; [`TokenError`]'s text names it.
+    OAuth,
+    /// The TLS handshake failed: unknown authority, wrong host name, expired certificate.
+    Tls,
+    /// The endpoint answered with a redirect, which is not followed.
+    Redirect,
+    /// Any other status of the 4xx class.
+    Status,
+    /// The granted scope lacks one that was asked for (RFC 6749 section 3.3).
+    ScopeNotGranted,
+    /// The issuer's metadata cannot be used.
+    Discovery,
+}
+
+/// Failures that pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transient {
+    /// No connection.
+    Connect,
+    /// The host name did not resolve.
+    Dns,
+    /// Nothing, or not everything, came in time.
+    Timeout,
+    /// The connection ended inside the answer.
+    Truncated,
+    /// 408, 425, 429 or 5xx.
+    Status,
+    /// The token source panicked.
+    Panic,
+}
+
+/// Answers that are no token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Invalid {
+    /// The body is larger than 64 KiB, or the token larger than 16 KiB.
+    TooLarge,
+    /// HTML, as a captive portal sends it.
+    ContentType,
+    /// Not a JSON object, or one with duplicate members.
+    Json,
+    /// `access_token` is missing, empty or not a string.
+    MissingToken,
+    /// `access_token` has characters outside b64token (RFC 6750 section 2.1).
+    TokenSyntax,
+    /// `token_type` is missing or not `Bearer`.
+    TokenType,
+    /// `expires_in` is not an integer.
+    ExpiresIn,
+    /// A status that is neither 200 nor an error.
+    Status,
+}
+
+impl TokenError {
+    /// Returns an error of this kind. For implementations of [`TokenSource`](crate::TokenSource).
+    #[must_use]
+    pub fn new(kind: TokenErrorKind) -> Self {
+        Self::build(kind, None, None)
+    }
+
+    /// Adds a text for the log. It must hold no secret; non-printable characters are replaced and it
+    /// is cut at 200 characters.
+    #[must_use]
+    pub fn with_detail(self, detail: &str) -> Self {
+        let detail = Some(idp_http::printable(detail));
+        Self::build(self.kind(), detail, self.shared.retry_after)
+    }
+
+    /// Adds the wait that the provider asked for.
+    #[must_use]
+    pub fn with_retry_after(self, wait: Option<Duration>) -> Self {
+        Self::build(self.kind(), self.shared.detail.clone(), wait)
+    }
+
+    /// Returns the class of the failure.
+    #[must_use]
+    pub fn kind(&self) -> TokenErrorKind {
+        self.shared.kind
+    }
+
+    /// Tells whether asking again, without changing anything, can help.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self.kind(),
+            TokenErrorKind::Transient(_) | TokenErrorKind::Invalid(_)
+        )
+    }
+
+    /// Returns how long it takes until the cache asks the provider again, rounded up to whole
+    /// seconds; at least 1 s. For a `Retry-After` of one's own.
+    #[must_use]
+    pub fn retry_after(&self) -> Duration {
+        let left = self.retry_at.map_or(Duration::ZERO, |at| {
+            at.saturating_duration_since(Instant::now())
+        });
+        Duration::from_secs((left.as_secs() + u64::from(left.subsec_nanos() > 0)).max(1))
+    }
+
+    pub(crate) fn with_retry_at(mut self, at: Instant) -> Self {
+        self.retry_at = Some(at);
+        self
+    }
+
+    /// The wait that the provider asked for.
+    pub(crate) fn asked_wait(&self) -> Option<Duration> {
+        self.shared.retry_after
+    }
+
+    /// What the attempt got, for the failure window.
+    pub(crate) fn answer(&self) -> Answer {
+        match self.kind() {
+            TokenErrorKind::Transient(Transient::Status) => Answer::Overloaded,
+            TokenErrorKind::Transient(_) | TokenErrorKind::Invalid(_) => Answer::None,
+            _ => Answer::Refused,
+        }
+    }
+
+    pub(crate) fn from_fetch(error: &FetchError) -> Self {
+        let kind = match error.kind() {
+            FetchErrorKind::Connect => TokenErrorKind::Transient(Transient::Connect),
+            FetchErrorKind::Dns => TokenErrorKind::Transient(Transient::Dns),
+            FetchErrorKind::Timeout => TokenErrorKind::Transient(Transient::Timeout),
+            FetchErrorKind::Tls => TokenErrorKind::Permanent(Permanent::Tls),
+            FetchErrorKind::TooLarge => TokenErrorKind::Invalid(Invalid::TooLarge),
+            FetchErrorKind::Url => TokenErrorKind::Config,
+            _ => TokenErrorKind::Transient(Transient::Truncated),
+        };
+        Self::new(kind).with_detail(&error.to_string())
+    }
+
+    fn build(kind: TokenErrorKind, detail: Option<String>, retry_after: Option<Duration>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                kind,
+                detail,
+                retry_after,
+            }),
+            retry_at: None,
+        }
+    }
+}
+
+impl TokenErrorKind {
+    /// Returns a short lower-case name for logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Permanent(Permanent::InvalidClient) => "invalid_client",
+            Self::Permanent(Permanent::OAuth) => "oauth_error",
+            Self::Permanent(Permanent::Tls) => "tls",
+            Self::Permanent(Permanent::Redirect) => "redirect",
+            Self::Permanent(Permanent::Status) => "status_4xx",
+            Self::Permanent(Permanent::ScopeNotGranted) => "scope_not_granted",
+            Self::Permanent(Permanent::Discovery) => "discovery",
+            Self::Transient(Transient::Connect) => "connect",
+            Self::Transient(Transient::Dns) => "dns",
+            Self::Transient(Transient::Timeout) => "timeout",
+            Self::Transient(Transient::Truncated) => "truncated",
+            Self::Transient(Transient::Status) => "status_5xx",
+            Self::Transient(Transient::Panic) => "panic",
+            Self::Invalid(Invalid::TooLarge) => "too_large",
+            Self::Invalid(Invalid::ContentType) => "content_type",
+            Self::Invalid(Invalid::Json) => "json",
+            Self::Invalid(Invalid::MissingToken) => "missing_token",
+            Self::Invalid(Invalid::TokenSyntax) => "token_syntax",
+            Self::Invalid(Invalid::TokenType) => "token_type",
+            Self::Invalid(Invalid::ExpiresIn) => "expires_in",
+            Self::Invalid(Invalid::Status) => "status_unexpected",
+            Self::OriginNotAllowed => "origin_not_allowed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Config => "the token client is not configured correctly",
+            Self::Permanent(Permanent::InvalidClient) => {
+                "the provider rejected the client's credentials"
+            }
+            Self::Permanent(Permanent::OAuth) => "the provider refused the token request",
+            Self::Permanent(Permanent::Tls) => "the provider's TLS certificate was not accepted",
+            Self::Permanent(Permanent::Redirect) => {
+                "the token endpoint answered with a redirect, which is not followed"
+            }
+            Self::Permanent(Permanent::Status) => "the token endpoint refused the request",
+            Self::Permanent(Permanent::ScopeNotGranted) => {
+                "the provider granted less scope than was asked for"
+            }
+            Self::Permanent(Permanent::Discovery) => "the issuer's metadata cannot be used",
+            Self::Transient(Transient::Connect) => "could not connect to the provider",
+            Self::Transient(Transient::Dns) => "the provider's host name did not resolve",
+            Self::Transient(Transient::Timeout) => "the provider did not answer in time",
+            Self::Transient(Transient::Truncated) => "the provider's answer was cut off",
+            Self::Transient(Transient::Status) => "the provider cannot serve at present",
+            Self::Transient(Transient::Panic) => "the token source panicked",
+            Self::Invalid(_) => "the provider's answer is no usable token",
+            Self::OriginNotAllowed => "the request's origin may not receive the token",
+            Self::Cancelled => "the token cache was shut down",
+        }
+    }
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind().sentence())?;
+        if let TokenErrorKind::Invalid(_) = self.kind() {
+            write!(f, " ({})", self.kind().as_str())?;
+        }
+        match &self.shared.detail {
+            Some(detail) => write!(f, ": {detail}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for TokenError {}
+
+/// Settings that cannot work, found when something is built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {problem}")]
+pub struct ConfigError {
+    setting: &'static str,
+    problem: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(setting: &'static str, problem: impl ToString) -> Self {
+        Self {
+            setting,
+            problem: problem.to_string(),
+        }
+    }
+
+    /// Returns the name of the setting.
+    #[must_use]
+    pub fn setting(&self) -> &'static str {
+        self.setting
+    }
+
+    /// Returns what is wrong with it.
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
+}

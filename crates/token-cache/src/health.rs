@@ -1,0 +1,33 @@
+//! What an operator may want to know about the token.
+
+use std::time::Duration;
+
+use crate::error::TokenErrorKind;
+use crate::freshness::Freshness;
+
+/// The state of a token request at one moment. Holds nothing secret.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Health {
+    /// The state of the current token; `None` when there is none.
+    pub freshness: Option<Freshness>,
+    /// How long ago the request for the current token was sent.
+    pub age: Option<Duration>,
+    /// How long the current token may still be served.
+    pub expires_in: Option<Duration>,
+    /// The kind of the last failure; `None` after a success.
+    pub last_error: Option<TokenErrorKind>,
+    /// Attempts that failed since the last success.
+    pub consecutive_failures: u32,
+    /// How long until the next attempt after a failure.
+    pub next_attempt_in: Option<Duration>,
+}
+
+impl Health {
+    /// Tells whether a token can be served now.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.freshness
+            .is_some_and(|freshness| freshness < Freshness::Expired)
+    }
+}

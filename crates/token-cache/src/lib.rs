@@ -1,0 +1,79 @@
+//! OAuth 2.0 client-credentials tokens (RFC 6749 section 4.4), kept fresh in memory and attached to
+//! `reqwest` calls.
+//!
+//! A [`TokenCache`] gets a token when it starts, refreshes it ahead of its expiry in the background,
+//! and hands it out with one atomic load. One task per [`TokenRequest`] does the fetching; callers
+//! wait for its result and share it. [`BearerTokenMiddleware`] attaches the token to requests for
+//! allowed origins, and repeats a request once when a token was rejected.
+//!
+//! ```no_run
+//! use reqwest_middleware::ClientBuilder;
+//! use token_cache::{BearerTokenMiddleware, ClientCredentials, StartupPolicy, TokenCache, TokenRequest};
+//!
+//! # async fn example(secret: secrecy::SecretString) -> Result<(), Box<dyn std::error::Error>> {
+//! let source = ClientCredentials::builder("my-service", secret)
+//!     .issuer("https://idp.example")
+//!     .build()?;
+//! let cache = TokenCache::builder(source).request(TokenRequest::new().scope("data:read")).build()?;
+//! cache.start(StartupPolicy::Background).await?;
+//!
+//! let bearer = BearerTokenMiddleware::builder(cache.clone()).allow_origin("https://api.example").build()?;
+//! let client = ClientBuilder::new(reqwest::Client::new()).with(bearer).build();
+//! let response = client.get("https://api.example/data").send().await?;
+//! println!("{}", response.status());
+//!
+//! cache.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # When a token is refreshed
+//!
+//! | state | when | what a caller gets |
+//! |---|---|---|
+//! | [`Fresh`](Freshness::Fresh) | outside the refresh margin | the token |
+//! | [`Stale`](Freshness::Stale) | the last 25 % of the lifetime (at least 10 s, at most 5 min, less up to 10 % jitter) | the token; one refresh runs |
+//! | [`Critical`](Freshness::Critical) | the last 20 % (at most 30 s) | waits up to 1 s for the refresh, then the token if it is unexpired |
+//! | [`Expired`](Freshness::Expired) or none | | waits for the attempt, or fails at once while the provider is down |
+//!
+//! A lifetime counts from the instant before the request was sent, and it is over when either the
+//! monotonic or the wall clock says so.
+//!
+//! # When the provider fails
+//!
+//! A token that is still valid is never displaced by a failed refresh. An attempt makes up to three
+//! requests; when it fails, callers without a token fail at once with
+//! [`TokenError::retry_after`], and the cache asks again by itself: after 0.5 to 1.75 s where nobody
+//! answered, 1 to 30 s after 429 and 5xx (or what `Retry-After` says, 1 s to 5 min), 5 s to 2 min after a
+//! refusal. A replaced secret file ends that wait within a second.
+
+mod cache;
+mod challenge;
+mod client_auth;
+mod client_credentials;
+mod error;
+mod freshness;
+mod health;
+mod middleware;
+mod origin;
+mod policy;
+mod refresher;
+mod reply;
+mod request;
+mod secret;
+mod slot;
+mod source;
+mod token;
+
+pub use cache::{TokenCache, TokenCacheBuilder};
+pub use client_auth::ClientAuth;
+pub use client_credentials::{ClientCredentials, ClientCredentialsBuilder};
+pub use error::{ConfigError, Invalid, Permanent, TokenError, TokenErrorKind, Transient};
+pub use freshness::Freshness;
+pub use health::Health;
+pub use middleware::{BearerTokenMiddleware, BearerTokenMiddlewareBuilder};
+pub use policy::{RefreshPolicy, StartupPolicy};
+pub use request::TokenRequest;
+pub use secret::SecretSource;
+pub use source::TokenSource;
+pub use token::{AccessToken, IssuedToken};

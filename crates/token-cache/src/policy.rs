@@ -1,0 +1,68 @@
+//! When to refresh, and what to wait for at start.
+
+use std::time::Duration;
+
+/// When a token is refreshed and how long callers wait. The defaults suit services that make calls
+/// all day and tokens that live for minutes to hours.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RefreshPolicy {
+    /// The share of the lifetime at whose end the background refresh starts. Default 0.25: early
+    /// enough for several attempts, late enough that a day of one-hour tokens takes 32 requests.
+    pub margin: f64,
+    /// The shortest refresh margin, where half of the lifetime allows it. Default 10 s: an attempt
+    /// with its retries fits in.
+    pub min_margin: Duration,
+    /// The longest refresh margin. Default 5 min.
+    pub max_margin: Duration,
+    /// The longest leeway, the end of the lifetime in which callers wait for a newer token. The
+    /// leeway is this or 20 % of the lifetime, whichever is shorter. Default 30 s: what clocks and
+    /// queues between here and the resource server may take.
+    pub max_leeway: Duration,
+    /// How long a caller inside the leeway waits for a newer token before it gets the old one.
+    /// Default 1 s.
+    pub critical_wait: Duration,
+    /// The lifetime of a token whose reply does not say. Default 5 min.
+    pub default_lifetime: Duration,
+    /// The longest lifetime that is believed. Default 24 h.
+    pub max_lifetime: Duration,
+    /// Retries inside one attempt, for transient failures. Default 2.
+    pub retries: u32,
+    /// How long after its start an attempt may begin another retry. Default 3 s.
+    pub retry_window: Duration,
+    /// Keys other than the cache's own stop refreshing after this long without a caller. Default
+    /// 10 min.
+    pub idle_after: Duration,
+    /// Token requests that are kept at once, the cache's own included; beyond it the least recently
+    /// used goes. Default 1000.
+    pub max_keys: usize,
+}
+
+impl Default for RefreshPolicy {
+    fn default() -> Self {
+        Self {
+            margin: 0.25,
+            min_margin: Duration::from_secs(10),
+            max_margin: Duration::from_secs(300),
+            max_leeway: Duration::from_secs(30),
+            critical_wait: Duration::from_secs(1),
+            default_lifetime: Duration::from_secs(300),
+            max_lifetime: Duration::from_secs(24 * 3600),
+            retries: 2,
+            retry_window: Duration::from_secs(3),
+            idle_after: Duration::from_secs(600),
+            max_keys: 1000,
+        }
+    }
+}
+
+/// What [`TokenCache::start`](crate::TokenCache::start) waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartupPolicy {
+    /// Starts the first request and returns at once. A provider that is down delays nothing.
+    #[default]
+    Background,
+    /// Waits until a token is there, at most this long, and fails without one. The cache goes on
+    /// asking in either case.
+    Require(Duration),
+}

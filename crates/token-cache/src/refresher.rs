@@ -1,0 +1,248 @@
+//! The task that owns fetching for one token request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::Clock;
+use idp_http::Backoff;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{Instrument as _, debug, info, info_span, warn};
+
+use crate::error::{Permanent, TokenError, TokenErrorKind, Transient};
+use crate::freshness::{Lifetime, Moment};
+use crate::policy::RefreshPolicy;
+use crate::slot::{Due, Entry, Slot};
+use crate::source::TokenSource;
+use crate::token::IssuedToken;
+
+/// How often a rejected secret is looked at again.
+const CREDENTIALS_POLL: Duration = Duration::from_secs(1);
+/// The nominal wait before the first retry inside an attempt; the real one is random below it.
+const RETRY_BASE: Duration = Duration::from_millis(200);
+
+/// What the refreshers of one cache share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) source: Arc<dyn TokenSource>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) policy: RefreshPolicy,
+}
+
+impl Shared {
+    pub(crate) fn now(&self) -> Moment {
+        Moment {
+            monotonic: Instant::now(),
+            wall: self.clock.now(),
+        }
+    }
+}
+
+/// Fetches for one slot until cancelled.
+pub(crate) struct Refresher {
+    shared: Arc<Shared>,
+    slot: Arc<Slot>,
+    /// The cache's own key is refreshed whether or not anybody reads it.
+    always: bool,
+    backoff: Backoff,
+    /// The credentials that the provider rejected.
+    rejected_credentials: Option<u64>,
+    last_used: Instant,
+}
+
+/// Gives the slot's place back even if the task is dropped with its runtime or panics.
+struct Place(Arc<Slot>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.unattend();
+    }
+}
+
+impl Refresher {
+    pub(crate) fn new(shared: Arc<Shared>, slot: Arc<Slot>, always: bool) -> Self {
+        Self {
+            shared,
+            slot,
+            always,
+            backoff: Backoff::new(),
+            rejected_credentials: None,
+            last_used: Instant::now(),
+        }
+    }
+
+    /// Runs until `cancel`. The slot's place must have been claimed with [`Slot::attend`].
+    pub(crate) async fn run(mut self, cancel: CancellationToken) {
+        let _place = Place(Arc::clone(&self.slot));
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => self.slot.close(),
+            () = self.refresh_for_ever() => {}
+        }
+    }
+
+    async fn refresh_for_ever(&mut self) {
+        loop {
+            let keep = self.is_used();
+            match self.slot.due(self.shared.now(), keep) {
+                Due::Now => self.attempt().await,
+                Due::At(at) => self.sleep_until(at).await,
+                Due::WhenAsked => self.slot.woken().await,
+            }
+        }
+    }
+
+    fn is_used(&mut self) -> bool {
+        let now = Instant::now();
+        if self.slot.take_used() {
+            self.last_used = now;
+        }
+        self.always || now.duration_since(self.last_used) < self.shared.policy.idle_after
+    }
+
+    /// Sleeps until `at` or until woken; while the credentials stand rejected, looks whether they
+    /// were replaced.
+    async fn sleep_until(&mut self, at: Instant) {
+        let until = match self.rejected_credentials {
+            Some(_) => at.min(Instant::now() + CREDENTIALS_POLL),
+            None => at,
+        };
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => {}
+            () = self.slot.woken() => {}
+        }
+        if let Some(rejected) = self.rejected_credentials
+            && self.shared.source.credentials_version().await != rejected
+        {
+            debug!("the credentials changed, asking again");
+            self.rejected_credentials = None;
+            self.backoff.reset();
+            self.slot.reopen();
+        }
+    }
+
+    async fn attempt(&mut self) {
+        let begun = self.slot.begin();
+        let span = info_span!("token_exchange", oauth.scope = %Scopes(&self.slot));
+        let (sent, result) = self.exchange().instrument(span.clone()).await;
+        let entry = result.and_then(|issued| self.entry(sent, issued));
+        let now = self.shared.now();
+        let _entered = span.entered();
+        match entry {
+            Ok(entry) => {
+                self.backoff.reset();
+                self.rejected_credentials = None;
+                let lifetime_s = entry.lifetime.total().as_secs();
+                let refresh_in_s = entry.lifetime.until_stale(now).as_secs();
+                if self.slot.succeed(begun, entry) {
+                    info!(
+                        token.lifetime_s = lifetime_s,
+                        token.refresh_in_s = refresh_in_s,
+                        "got a token that lives {lifetime_s} s"
+                    );
+                } else {
+                    debug!("got the token that was rejected meanwhile, asking again");
+                }
+            }
+            Err(error) => {
+                let wait = self.backoff.after(error.answer(), error.asked_wait());
+                let kind = error.kind().as_str();
+                let retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                let left = self
+                    .slot
+                    .health(now)
+                    .expires_in
+                    .unwrap_or_default()
+                    .as_secs();
+                let consequence = if left > 0 {
+                    "the current token is still served"
+                } else {
+                    "there is no token to serve"
+                };
+                warn!(
+                    error.kind = kind,
+                    token.retry_in_ms = retry_in_ms,
+                    token.expires_in_s = left,
+                    "no new token: {error}; {consequence}"
+                );
+                self.slot.fail(error, now.monotonic + wait);
+            }
+        }
+    }
+
+    /// One attempt: the first request and at most `retries` more.
+    async fn exchange(&mut self) -> (Moment, Result<IssuedToken, TokenError>) {
+        let policy = self.shared.policy;
+        let give_up = Instant::now() + policy.retry_window;
+        let mut credentials = self.shared.source.credentials_version().await;
+        let mut reread = false;
+        let mut retry = 0;
+        loop {
+            let sent = self.shared.now();
+            let error = match self.fetch().await {
+                Ok(issued) => return (sent, Ok(issued)),
+                Err(error) => error,
+            };
+            if error.kind() == TokenErrorKind::Permanent(Permanent::InvalidClient) {
+                // The secret may have been replaced between its last reading and now.
+                let latest = self.shared.source.credentials_version().await;
+                if latest != credentials && !reread {
+                    reread = true;
+                    credentials = latest;
+                    continue;
+                }
+                self.rejected_credentials = Some(credentials);
+                return (sent, Err(error));
+            }
+            let wait = error
+                .asked_wait()
+                .unwrap_or_else(|| full_jitter(retry, fastrand::f64()));
+            if !error.is_transient() || retry >= policy.retries || Instant::now() + wait >= give_up
+            {
+                return (sent, Err(error));
+            }
+            debug!(error.kind = error.kind().as_str(), "retrying: {error}");
+            retry += 1;
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// In a task of its own, so that a panic in the source ends this request and nothing else.
+    async fn fetch(&self) -> Result<IssuedToken, TokenError> {
+        let source = Arc::clone(&self.shared.source);
+        let slot = Arc::clone(&self.slot);
+        let fetch = async move { source.fetch(slot.request()).await };
+        match AbortOnDropHandle::new(tokio::spawn(fetch.in_current_span())).await {
+            Ok(result) => result,
+            Err(_) => Err(TokenError::new(TokenErrorKind::Transient(Transient::Panic))),
+        }
+    }
+
+    fn entry(&self, sent: Moment, issued: IssuedToken) -> Result<Entry, TokenError> {
+        let policy = &self.shared.policy;
+        let lifetime = issued.lifetime().unwrap_or(policy.default_lifetime);
+        let lifetime = Lifetime::new(sent, lifetime, policy, fastrand::f64());
+        Ok(Entry {
+            token: issued.into_token(lifetime.expires_at())?,
+            lifetime,
+        })
+    }
+}
+
+fn full_jitter(retry: u32, random: f64) -> Duration {
+    RETRY_BASE.saturating_mul(1 << retry.min(8)).mul_f64(random)
+}
+
+/// The scopes of a slot's request, for the span.
+struct Scopes<'a>(&'a Slot);
+
+impl std::fmt::Display for Scopes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, scope) in self.0.request().scopes().enumerate() {
+            let space = if i > 0 { " " } else { "" };
+            write!(f, "{space}{scope}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,174 @@
+//! The token itself.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use zeroize::Zeroizing;
+
+use crate::error::{Invalid, TokenError, TokenErrorKind};
+
+/// Bearer tokens are sent in a header, and servers cap header blocks; 16 KiB is above all of them.
+const MAX_TOKEN_LEN: usize = 16 * 1024;
+const SCHEME: &str = "Bearer ";
+
+/// An access token, ready to be sent. Clones share one buffer.
+///
+/// `Debug` shows no byte of it, and the buffer is wiped when the last clone is dropped. What an HTTP
+/// client copies into its own write buffer is out of reach.
+#[derive(Clone)]
+pub struct AccessToken {
+    header: HeaderValue,
+    expires_at: SystemTime,
+}
+
+impl AccessToken {
+    /// Returns the token's characters. Send them only to who the token is for, and never log them.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        // b64token characters were checked in `new`.
+        self.header
+            .to_str()
+            .unwrap_or_default()
+            .get(SCHEME.len()..)
+            .unwrap_or_default()
+    }
+
+    /// Returns the value of an `Authorization` header, marked sensitive.
+    #[must_use]
+    pub fn authorization(&self) -> &HeaderValue {
+        &self.header
+    }
+
+    /// Returns when the token expires, as the token endpoint said, on this machine's clock.
+    #[must_use]
+    pub fn expires_at(&self) -> SystemTime {
+        self.expires_at
+    }
+
+    /// Tells whether two tokens have the same characters.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.header == other.header
+    }
+
+    fn new(token: &str, expires_at: SystemTime) -> Result<Self, Invalid> {
+        if token.is_empty() {
+            return Err(Invalid::MissingToken);
+        }
+        if token.len() > MAX_TOKEN_LEN {
+            return Err(Invalid::TooLarge);
+        }
+        if !is_b64token(token) {
+            return Err(Invalid::TokenSyntax);
+        }
+        let wiped = Zeroizing::new([SCHEME.as_bytes(), token.as_bytes()].concat());
+        let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(wiped))
+            .map_err(|_| Invalid::TokenSyntax)?;
+        header.set_sensitive(true);
+        Ok(Self { header, expires_at })
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessToken")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What one token request brought.
+///
+/// Made by a [`TokenSource`](crate::TokenSource); the cache adds the times.
+pub struct IssuedToken {
+    token: Zeroizing<String>,
+    lifetime: Option<Duration>,
+}
+
+impl IssuedToken {
+    /// Checks a token and its lifetime.
+    ///
+    /// `lifetime` counts from the instant before the request was sent. `None` means that the endpoint
+    /// did not say, and zero that the token serves the waiting callers only.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the token is empty, longer than 16 KiB, or has characters outside b64token
+    /// (RFC 6750 section 2.1), which a header could not carry.
+    pub fn new(access_token: String, lifetime: Option<Duration>) -> Result<Self, TokenError> {
+        let token = Zeroizing::new(access_token);
+        // The times do not matter for the check.
+        AccessToken::new(&token, SystemTime::UNIX_EPOCH)
+            .map_err(|reason| TokenError::new(TokenErrorKind::Invalid(reason)))?;
+        Ok(Self { token, lifetime })
+    }
+
+    pub(crate) fn lifetime(&self) -> Option<Duration> {
+        self.lifetime
+    }
+
+    pub(crate) fn into_token(self, expires_at: SystemTime) -> Result<AccessToken, TokenError> {
+        AccessToken::new(&self.token, expires_at)
+            .map_err(|reason| TokenError::new(TokenErrorKind::Invalid(reason)))
+    }
+}
+
+impl fmt::Debug for IssuedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssuedToken")
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
+fn is_b64token(token: &str) -> bool {
+    let unpadded = token.trim_end_matches('=');
+    !unpadded.is_empty()
+        && unpadded.bytes().all(|b| {
+            b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A17, A18, A19
+    #[test]
+    fn only_what_a_bearer_header_can_carry_is_a_token() {
+        for (token, expected) in [
+            ("", Some(Invalid::MissingToken)),
+            ("abc.DEF-_~+/09==", None),
+            ("=", Some(Invalid::TokenSyntax)),
+            ("a=b", Some(Invalid::TokenSyntax)),
+            ("a b", Some(Invalid::TokenSyntax)),
+            ("a\r\nX-Injected: 1", Some(Invalid::TokenSyntax)),
+            ("a\0", Some(Invalid::TokenSyntax)),
+            ("tökén", Some(Invalid::TokenSyntax)),
+        ] {
+            let got = IssuedToken::new(token.to_owned(), None)
+                .err()
+                .map(|e| e.kind());
+            assert_eq!(got, expected.map(TokenErrorKind::Invalid), "{token:?}");
+        }
+        let longest = "x".repeat(MAX_TOKEN_LEN);
+        assert!(IssuedToken::new(longest.clone(), None).is_ok());
+        let error = IssuedToken::new(longest + "x", None).unwrap_err();
+        assert_eq!(error.kind(), TokenErrorKind::Invalid(Invalid::TooLarge));
+    }
+
+    /// J1
+    #[test]
+    fn debug_shows_no_byte_of_a_token() {
+        let issued = IssuedToken::new("canary".to_owned(), None).unwrap();
+        assert!(!format!("{issued:?}").contains("canary"));
+        let token = issued.into_token(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(token.secret(), "canary");
+        assert_eq!(token.authorization(), "Bearer canary");
+        assert!(token.authorization().is_sensitive());
+        assert!(!format!("{token:?} {:?}", token.authorization()).contains("canary"));
+    }
+}

@@ -1,0 +1,508 @@
+//! The cache on paused time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::ManualClock;
+use token_cache::{
+    Freshness, Permanent, RefreshPolicy, StartupPolicy, TokenErrorKind, TokenRequest, Transient,
+};
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, advance, timeout};
+
+use crate::script::{DOWN, Script, Step, WRONG_SECRET, cache, cache_with};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// Lets every task run until all of them wait for time or for each other.
+async fn settle() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// B1
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ten_thousand_callers_without_a_token_cost_one_request() {
+    const CALLERS: usize = 10_000;
+    let script = Script::gated([]);
+    let cache = cache(&script);
+    let barrier = Arc::new(Barrier::new(CALLERS));
+    let mut callers = JoinSet::new();
+    for _ in 0..CALLERS {
+        let (cache, barrier) = (cache.clone(), Arc::clone(&barrier));
+        callers.spawn(async move {
+            barrier.wait().await;
+            cache.token().await.unwrap().secret().to_owned()
+        });
+    }
+    script.called(1).await;
+    script.open();
+    while let Some(token) = callers.join_next().await {
+        assert_eq!(token.unwrap(), "token-1");
+    }
+    assert_eq!(script.calls(), 1);
+}
+
+/// B1
+#[tokio::test(start_paused = true)]
+async fn every_waiter_of_a_failed_attempt_gets_its_failure() {
+    let script = Script::gated([WRONG_SECRET]);
+    let cache = cache(&script);
+    let mut callers = JoinSet::new();
+    for _ in 0..100 {
+        let cache = cache.clone();
+        callers.spawn(async move { cache.token().await.unwrap_err().kind() });
+    }
+    settle().await;
+    script.open();
+    while let Some(kind) = callers.join_next().await {
+        assert_eq!(
+            kind.unwrap(),
+            TokenErrorKind::Permanent(Permanent::InvalidClient)
+        );
+    }
+    assert_eq!(script.calls(), 1);
+}
+
+/// B2
+#[tokio::test(start_paused = true)]
+async fn refreshes_happen_ahead_of_expiry_and_nobody_waits() {
+    let script = Script::new([]);
+    let cache = cache(&script);
+    cache
+        .start(StartupPolicy::Require(Duration::from_secs(1)))
+        .await
+        .unwrap();
+    let mut tokens = std::collections::BTreeSet::new();
+    for _ in 0..4 * 60 {
+        advance(Duration::from_secs(60)).await;
+        settle().await;
+        let before = Instant::now();
+        tokens.insert(cache.token().await.unwrap().secret().to_owned());
+        assert_eq!(Instant::now(), before, "a caller waited");
+    }
+    // Four hours of one-hour tokens that are refreshed 5 min early.
+    assert_eq!(script.calls(), 5);
+    assert_eq!(tokens.len(), 5);
+}
+
+/// B3, B5
+#[tokio::test(start_paused = true)]
+async fn callers_leave_at_their_own_deadline_and_the_fetch_goes_on() {
+    let script = Script::gated([]);
+    let cache = cache(&script);
+    let impatient = timeout(Duration::from_millis(10), cache.token()).await;
+    assert!(impatient.is_err());
+    let patient = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.token().await.unwrap() }
+    });
+    settle().await;
+    script.open();
+    assert_eq!(patient.await.unwrap().secret(), "token-1");
+    assert_eq!(script.calls(), 1);
+}
+
+/// B4
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_the_source_is_a_failure_like_another() {
+    let script = Script::new([Step::Panic]);
+    let cache = cache(&script);
+    let error = cache.token().await.unwrap_err();
+    assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Panic));
+    advance(error.retry_after()).await;
+    settle().await;
+    assert_eq!(cache.token().await.unwrap().secret(), "token-2");
+}
+
+/// B6
+#[tokio::test(start_paused = true)]
+async fn a_failed_refresh_keeps_the_token_that_is_still_valid() {
+    let script = Script::new([Step::Token("first", Some(3_600))]).then_always(DOWN);
+    let cache = cache(&script);
+    assert_eq!(cache.token().await.unwrap().secret(), "first");
+    for second in 0..3_599 {
+        advance(Duration::from_secs(1)).await;
+        settle().await;
+        assert_eq!(
+            cache.token().await.unwrap().secret(),
+            "first",
+            "after {second} s"
+        );
+    }
+    let health = cache.health();
+    assert_eq!(health.freshness, Some(Freshness::Critical));
+    assert_eq!(
+        health.last_error,
+        Some(TokenErrorKind::Transient(Transient::Connect))
+    );
+    assert!(health.consecutive_failures > 100);
+    advance(Duration::from_secs(1)).await;
+    settle().await;
+    let error = cache.token().await.unwrap_err();
+    assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Connect));
+}
+
+/// B7, B8
+#[tokio::test(start_paused = true)]
+async fn callers_fail_at_once_in_an_outage_and_recover_by_themselves() {
+    let script = Script::gated([DOWN]).then_always(DOWN);
+    let cache = cache(&script);
+    script.open();
+    assert!(cache.token().await.is_err());
+    // The next attempt hangs; callers do not hang with it.
+    script.called(2).await;
+    let before = Instant::now();
+    let error = cache.token().await.unwrap_err();
+    assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Connect));
+    assert_eq!(Instant::now(), before);
+    assert_eq!(error.retry_after(), Duration::from_secs(1));
+    script.now_always(None);
+    script.open();
+    settle().await;
+    assert_eq!(cache.token().await.unwrap().secret(), "token-2");
+    assert_eq!(cache.health().last_error, None);
+}
+
+/// B9, A1
+#[tokio::test(start_paused = true)]
+async fn an_outage_costs_one_attempt_per_back_off_step_whatever_the_callers_do() {
+    let script = Script::new([]).then_always(DOWN);
+    let cache = cache(&script);
+    let end = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < end {
+        for _ in 0..20 {
+            assert!(cache.token().await.is_err());
+        }
+        advance(Duration::from_millis(100)).await;
+        settle().await;
+    }
+    let times = script.times();
+    for pair in times.windows(2) {
+        let wait = pair[1] - pair[0];
+        assert!(wait >= Duration::from_millis(250), "{wait:?}");
+        assert!(
+            wait <= Duration::from_secs(2),
+            "a returning provider is noticed within 2 s: {wait:?}"
+        );
+    }
+    assert!(times.len() <= 80, "{} attempts", times.len());
+}
+
+/// A11
+#[tokio::test(start_paused = true)]
+async fn retry_after_decides_when_the_next_attempt_comes() {
+    let script = Script::new([Step::Overloaded(Duration::from_secs(40))]);
+    let cache = cache(&script);
+    let error = cache.token().await.unwrap_err();
+    assert_eq!(error.retry_after(), Duration::from_secs(40));
+    advance(Duration::from_secs(39)).await;
+    settle().await;
+    assert_eq!(script.calls(), 1);
+    assert_eq!(
+        cache.token().await.unwrap_err().retry_after(),
+        Duration::from_secs(1)
+    );
+    advance(Duration::from_secs(1)).await;
+    settle().await;
+    assert_eq!(cache.token().await.unwrap().secret(), "token-2");
+}
+
+/// A10
+#[tokio::test(start_paused = true)]
+async fn an_attempt_retries_transient_failures_twice_and_no_other() {
+    for (step, calls) in [(DOWN, 3), (WRONG_SECRET, 1)] {
+        let script = Script::new([]).then_always(step.clone());
+        let clock = ManualClock::at_unix(2_000_000_000);
+        let cache = cache_with(&script, RefreshPolicy::default(), clock);
+        assert!(cache.token().await.is_err());
+        assert_eq!(script.calls(), calls, "{step:?}");
+    }
+}
+
+/// A12, B20
+#[tokio::test(start_paused = true)]
+async fn rejected_credentials_open_a_window_that_a_new_secret_ends() {
+    let script = Script::new([]).then_always(WRONG_SECRET);
+    let cache = cache(&script);
+    for _ in 0..6 {
+        let calls = script.calls();
+        let error = cache.token().await.unwrap_err();
+        assert_eq!(
+            error.kind(),
+            TokenErrorKind::Permanent(Permanent::InvalidClient)
+        );
+        script.called(calls + 1).await;
+        settle().await;
+    }
+    let window = cache.health().next_attempt_in.unwrap();
+    assert!(window > Duration::from_secs(10), "{window:?}");
+    script.now_always(None);
+    script.replace_credentials();
+    advance(Duration::from_millis(1_001)).await;
+    settle().await;
+    assert!(cache.token().await.is_ok());
+}
+
+/// A12
+#[tokio::test(start_paused = true)]
+async fn rejected_credentials_are_tried_again_without_a_change_on_our_side() {
+    let script = Script::new([WRONG_SECRET]);
+    let cache = cache(&script);
+    let error = cache.token().await.unwrap_err();
+    assert!(error.retry_after() >= Duration::from_millis(2_500));
+    assert!(error.retry_after() <= Duration::from_secs(5));
+    advance(error.retry_after()).await;
+    settle().await;
+    assert!(cache.token().await.is_ok());
+}
+
+/// A22, B22
+#[tokio::test(start_paused = true)]
+async fn a_lifetime_of_zero_serves_the_callers_at_hand_and_is_fetched_once_a_second_at_most() {
+    let script = Script::new([]).then_always(Step::Token("now-only", Some(0)));
+    let cache = cache(&script);
+    let start = Instant::now();
+    for _ in 0..5 {
+        assert_eq!(cache.token().await.unwrap().secret(), "now-only");
+    }
+    assert_eq!(script.calls(), 5);
+    assert_eq!(Instant::now() - start, Duration::from_secs(4));
+    // And nobody asks when nobody calls.
+    advance(HOUR).await;
+    settle().await;
+    assert_eq!(script.calls(), 5);
+}
+
+/// A22, B22
+#[tokio::test(start_paused = true)]
+async fn short_tokens_are_used_and_refreshed_without_a_gap() {
+    let script = Script::new([]).then_always(Step::Token("short", Some(5)));
+    let cache = cache(&script);
+    cache.token().await.unwrap();
+    for _ in 0..600 {
+        advance(Duration::from_millis(100)).await;
+        settle().await;
+        let before = Instant::now();
+        cache.token().await.unwrap();
+        assert_eq!(Instant::now(), before, "a caller waited");
+    }
+    let calls = script.calls();
+    assert!(
+        (20..=25).contains(&calls),
+        "{calls} fetches in a minute of 5 s tokens"
+    );
+}
+
+/// A21
+#[tokio::test(start_paused = true)]
+async fn a_token_without_a_lifetime_lives_for_five_minutes() {
+    let script = Script::new([Step::Token("untold", None)]);
+    let cache = cache(&script);
+    cache.token().await.unwrap();
+    let expires_in = cache.health().expires_in.unwrap();
+    assert_eq!(expires_in, Duration::from_secs(300));
+}
+
+/// B13, B14
+#[tokio::test(start_paused = true)]
+async fn a_token_that_the_wall_clock_calls_expired_is_not_served_after_a_suspend() {
+    let script = Script::new([]);
+    let clock = ManualClock::at_unix(2_000_000_000);
+    let cache = cache_with(&script, RefreshPolicy::default(), clock.clone());
+    assert_eq!(cache.token().await.unwrap().secret(), "token-1");
+    // The machine slept for an hour: the monotonic clock stood still.
+    clock.advance(HOUR);
+    assert_eq!(cache.token().await.unwrap().secret(), "token-2");
+    // The wall clock is stepped back: the token is neither older nor younger for it.
+    clock.step_back(HOUR);
+    assert_eq!(cache.token().await.unwrap().secret(), "token-2");
+    assert_eq!(script.calls(), 2);
+}
+
+/// B16
+#[tokio::test(start_paused = true)]
+async fn a_late_rejection_of_an_old_token_leaves_the_new_one_alone() {
+    let script = Script::new([]);
+    let cache = cache(&script);
+    let old = cache.token().await.unwrap();
+    assert!(cache.invalidate(&old));
+    let new = cache.token().await.unwrap();
+    assert_eq!(new.secret(), "token-2");
+    assert!(!cache.invalidate(&old));
+    assert_eq!(cache.token().await.unwrap().secret(), "token-2");
+    assert_eq!(script.calls(), 2);
+}
+
+/// B16
+#[tokio::test(start_paused = true)]
+async fn a_fetch_begun_before_a_rejection_does_not_bring_the_rejected_token_back() {
+    let script = Script::gated([
+        Step::Token("same", Some(100)),
+        Step::Token("same", Some(100)),
+    ]);
+    let cache = cache(&script);
+    script.open();
+    let rejected = cache.token().await.unwrap();
+    advance(Duration::from_secs(80)).await;
+    script.called(2).await;
+    // The refresh is under way when the token is rejected, and then brings the same one.
+    assert!(cache.invalidate(&rejected));
+    script.open();
+    script.open();
+    assert_eq!(cache.token().await.unwrap().secret(), "token-3");
+}
+
+/// A38, B17
+#[tokio::test(start_paused = true)]
+async fn a_resource_server_that_rejects_everything_does_not_become_load_on_the_provider() {
+    let script = Script::new([]);
+    let cache = cache(&script);
+    let end = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < end {
+        let token = cache.token().await.unwrap();
+        cache.invalidate(&token);
+        advance(Duration::from_millis(100)).await;
+    }
+    // 1 + 1 + 2 + 4 + 8 + 16 + 30 s of cool-down cover the minute.
+    assert!(script.calls() <= 8, "{} fetches", script.calls());
+}
+
+/// B11, B12
+#[tokio::test(start_paused = true)]
+async fn other_requests_have_tokens_of_their_own_within_a_bound() {
+    let script = Script::new([]);
+    let mut policy = RefreshPolicy::default();
+    policy.max_keys = 3;
+    let cache = cache_with(&script, policy, ManualClock::at_unix(2_000_000_000));
+    let own = cache.token().await.unwrap();
+    let [a, b, c] = ["a", "b", "c"].map(|scope| TokenRequest::new().scope(scope));
+    let token_a = cache.token_for(&a).await.unwrap();
+    advance(Duration::from_secs(1)).await;
+    let token_b = cache.token_for(&b).await.unwrap();
+    advance(Duration::from_secs(1)).await;
+    assert!(!token_a.is_same(&token_b) && !token_a.is_same(&own));
+    assert!(cache.token_for(&a).await.unwrap().is_same(&token_a));
+    assert!(
+        cache
+            .token_for(&TokenRequest::new())
+            .await
+            .unwrap()
+            .is_same(&own)
+    );
+    assert_eq!(script.calls(), 3);
+    advance(Duration::from_secs(1)).await;
+    cache.token_for(&c).await.unwrap();
+    assert!(
+        cache.health_for(&b).is_none(),
+        "the least recently used goes"
+    );
+    assert!(cache.health_for(&a).is_some());
+    assert!(cache.token_for(&a).await.unwrap().is_same(&token_a));
+}
+
+/// B24
+#[tokio::test(start_paused = true)]
+async fn a_request_that_nobody_asks_for_any_more_is_not_refreshed() {
+    let script = Script::new([]);
+    let cache = cache(&script);
+    let request = TokenRequest::new().scope("rare");
+    cache.token_for(&request).await.unwrap();
+    advance(HOUR * 24).await;
+    settle().await;
+    assert_eq!(script.calls(), 1);
+    assert_eq!(cache.token_for(&request).await.unwrap().secret(), "token-2");
+}
+
+/// B18
+#[tokio::test(start_paused = true)]
+async fn shutdown_ends_a_hanging_fetch_and_its_waiters() {
+    let script = Script::gated([]);
+    let cache = cache(&script);
+    let waiter = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.token().await.unwrap_err().kind() }
+    });
+    script.called(1).await;
+    let before = Instant::now();
+    cache.shutdown().await;
+    assert!(Instant::now() - before <= Duration::from_secs(1));
+    assert_eq!(waiter.await.unwrap(), TokenErrorKind::Cancelled);
+    assert_eq!(
+        cache.token().await.unwrap_err().kind(),
+        TokenErrorKind::Cancelled
+    );
+    cache.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_still_served_after_shutdown_while_it_lives() {
+    let script = Script::new([]);
+    let cache = cache(&script);
+    cache.token().await.unwrap();
+    cache.shutdown().await;
+    assert_eq!(cache.token().await.unwrap().secret(), "token-1");
+    advance(HOUR).await;
+    assert_eq!(
+        cache.token().await.unwrap_err().kind(),
+        TokenErrorKind::Cancelled
+    );
+}
+
+/// B19
+#[test]
+fn the_refresher_is_started_again_when_its_runtime_went_away() {
+    let script = Script::new([]).then_always(Step::Token("short", Some(0)));
+    let cache = cache(&script);
+    for _ in 0..2 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async { cache.token().await.unwrap() });
+        drop(runtime);
+    }
+    assert_eq!(script.calls(), 2);
+    drop(cache);
+}
+
+/// H1
+#[tokio::test(start_paused = true)]
+async fn start_can_wait_for_the_first_token_or_not() {
+    let script = Script::new([DOWN, DOWN]);
+    let cache = cache(&script);
+    cache.start(StartupPolicy::Background).await.unwrap();
+    assert!(!cache.health().is_ready());
+    cache
+        .start(StartupPolicy::Require(Duration::from_secs(10)))
+        .await
+        .unwrap();
+    assert!(cache.health().is_ready());
+    let calls = script.calls();
+    cache.start(StartupPolicy::Background).await.unwrap();
+    settle().await;
+    assert_eq!(script.calls(), calls);
+
+    let never = Script::new([]).then_always(DOWN);
+    let error = crate::script::cache(&never)
+        .start(StartupPolicy::Require(Duration::from_secs(3)))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Connect));
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_end_with_the_last_clone_of_the_cache() {
+    let script = Script::new([]).then_always(DOWN);
+    let cache = cache(&script);
+    assert!(cache.token().await.is_err());
+    drop(cache);
+    settle().await;
+    let calls = script.calls();
+    advance(HOUR).await;
+    settle().await;
+    assert_eq!(script.calls(), calls);
+}

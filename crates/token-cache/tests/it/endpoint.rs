@@ -1,0 +1,401 @@
+//! The token endpoint client over real sockets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use idp_http::IdpClient;
+use secrecy::SecretString;
+use token_cache::{
+    ClientAuth, ClientCredentials, ConfigError, Invalid, Permanent, SecretSource, TokenError,
+    TokenErrorKind, TokenRequest, TokenSource, Transient,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+/// A listener that gives every connection the same raw bytes and reports what it was sent.
+struct Endpoint {
+    url: String,
+    requests: mpsc::UnboundedReceiver<String>,
+}
+
+/// What happens after the raw bytes.
+#[derive(Clone, Copy)]
+enum Then {
+    Close,
+    Hang,
+    /// Zeros until the client goes away.
+    Flood,
+}
+
+impl Endpoint {
+    async fn start(raw: impl Into<Vec<u8>>, then: Then) -> Self {
+        let raw: Arc<[u8]> = raw.into().into();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/token", listener.local_addr().unwrap());
+        let (sender, requests) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(answer(stream, Arc::clone(&raw), then, sender.clone()));
+            }
+        });
+        Self { url, requests }
+    }
+
+    async fn json(status: &str, body: &str) -> Self {
+        let length = body.len();
+        let raw = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        Self::start(raw, Then::Close).await
+    }
+
+    fn count(&mut self) -> usize {
+        let mut count = 0;
+        while self.requests.try_recv().is_ok() {
+            count += 1;
+        }
+        count
+    }
+}
+
+async fn answer(
+    mut stream: TcpStream,
+    raw: Arc<[u8]>,
+    then: Then,
+    requests: mpsc::UnboundedSender<String>,
+) {
+    let request = read_request(&mut stream).await;
+    let _ = requests.send(request);
+    let _ = stream.write_all(&raw).await;
+    match then {
+        Then::Close => {}
+        Then::Hang => {
+            let _ = stream.read(&mut [0]).await;
+        }
+        Then::Flood => while stream.write_all(&[b'0'; 8_192]).await.is_ok() {},
+    }
+}
+
+/// Reads headers and, by `Content-Length`, the body.
+async fn read_request(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head
+                .lines()
+                .find_map(|line| {
+                    line.to_ascii_lowercase()
+                        .strip_prefix("content-length: ")?
+                        .parse()
+                        .ok()
+                })
+                .unwrap_or(0);
+            if body.len() >= length {
+                return text;
+            }
+        }
+        let mut chunk = [0; 4_096];
+        match stream.read(&mut chunk).await {
+            Ok(read) if read > 0 => bytes.extend_from_slice(&chunk[..read]),
+            _ => return text,
+        }
+    }
+}
+
+fn http() -> IdpClient {
+    IdpClient::builder()
+        .timeout(Duration::from_millis(300))
+        .build()
+        .unwrap()
+}
+
+fn source(url: &str) -> ClientCredentials {
+    ClientCredentials::builder("client", SecretString::from("canary-secret"))
+        .token_endpoint(url)
+        .http_client(http())
+        .build()
+        .unwrap()
+}
+
+async fn failure(url: &str) -> TokenError {
+    let error = source(url).fetch(&TokenRequest::new()).await.unwrap_err();
+    assert!(
+        !format!("{error} {error:?}").contains("canary"),
+        "{error:?}"
+    );
+    error
+}
+
+const TOKEN: &str = r#"{"access_token":"abc","token_type":"Bearer","expires_in":60}"#;
+
+#[tokio::test]
+async fn the_request_is_the_one_of_the_rfc() {
+    let mut endpoint = Endpoint::json("200 OK", TOKEN).await;
+    let request = TokenRequest::new()
+        .scope("b a")
+        .audience("api")
+        .resource("https://r.example/");
+    let issued = source(&endpoint.url).fetch(&request).await.unwrap();
+    drop(issued);
+    let sent = endpoint.requests.recv().await.unwrap().to_ascii_lowercase();
+    assert!(sent.starts_with("post /token http/1.1\r\n"), "{sent}");
+    assert!(
+        sent.contains("\r\ncontent-type: application/x-www-form-urlencoded\r\n"),
+        "{sent}"
+    );
+    assert!(sent.contains("\r\naccept: application/json\r\n"), "{sent}");
+    assert!(
+        sent.contains("\r\nauthorization: basic y2xpzw50omnhbmfyes1zzwnyzxq=\r\n"),
+        "{sent}"
+    );
+    assert!(
+        !sent.contains("cookie") && !sent.contains("accept-encoding"),
+        "{sent}"
+    );
+    assert!(
+        sent.ends_with(
+            "grant_type=client_credentials&scope=a+b&audience=api&resource=https%3a%2f%2fr.example%2f"
+        ),
+        "{sent}"
+    );
+}
+
+/// A33
+#[tokio::test]
+async fn client_secret_post_sends_no_authorization_header() {
+    let mut endpoint = Endpoint::json("200 OK", TOKEN).await;
+    ClientCredentials::builder("client", SecretString::from("canary-secret"))
+        .token_endpoint(&endpoint.url)
+        .auth(ClientAuth::SecretPost)
+        .build()
+        .unwrap()
+        .fetch(&TokenRequest::new())
+        .await
+        .unwrap();
+    let sent = endpoint.requests.recv().await.unwrap();
+    assert!(
+        !sent.to_ascii_lowercase().contains("authorization"),
+        "{sent}"
+    );
+    assert!(
+        sent.ends_with("&client_id=client&client_secret=canary-secret"),
+        "{sent}"
+    );
+}
+
+/// A1
+#[tokio::test]
+async fn a_refused_connection_is_transient() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/token", listener.local_addr().unwrap());
+    drop(listener);
+    assert_eq!(
+        failure(&url).await.kind(),
+        TokenErrorKind::Transient(Transient::Connect)
+    );
+}
+
+/// A3
+#[tokio::test]
+async fn a_name_that_does_not_resolve_is_transient() {
+    let error = failure("https://idp.invalid/token").await;
+    assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Dns));
+}
+
+/// A5, A6, A7, A8
+#[tokio::test]
+async fn broken_answers_have_their_kinds() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+    for (name, raw, then, expected) in [
+        (
+            "hangs up at once",
+            String::new(),
+            Then::Close,
+            TokenErrorKind::Transient(Transient::Truncated),
+        ),
+        (
+            "never answers",
+            String::new(),
+            Then::Hang,
+            TokenErrorKind::Transient(Transient::Timeout),
+        ),
+        (
+            "stops in the headers",
+            head.to_owned(),
+            Then::Close,
+            TokenErrorKind::Transient(Transient::Truncated),
+        ),
+        (
+            "stops in the body",
+            format!("{head}Content-Length: 100\r\n\r\n{{\"access_token\""),
+            Then::Close,
+            TokenErrorKind::Transient(Transient::Truncated),
+        ),
+        (
+            "hangs in the body",
+            format!("{head}Content-Length: 100\r\n\r\n{{"),
+            Then::Hang,
+            TokenErrorKind::Transient(Transient::Timeout),
+        ),
+        (
+            "is no HTTP",
+            "SSH-2.0-x\r\n\r\n".to_owned(),
+            Then::Close,
+            TokenErrorKind::Transient(Transient::Truncated),
+        ),
+        (
+            "never ends",
+            format!("{head}\r\n"),
+            Then::Flood,
+            TokenErrorKind::Invalid(Invalid::TooLarge),
+        ),
+        (
+            "promises 10 GB",
+            format!("{head}Content-Length: 10000000000\r\n\r\n"),
+            Then::Flood,
+            TokenErrorKind::Invalid(Invalid::TooLarge),
+        ),
+    ] {
+        let endpoint = Endpoint::start(raw, then).await;
+        assert_eq!(failure(&endpoint.url).await.kind(), expected, "{name}");
+    }
+}
+
+/// A9
+#[tokio::test]
+async fn compressed_answers_are_not_inflated() {
+    let raw = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\u{0}..";
+    let endpoint = Endpoint::start(raw, Then::Close).await;
+    assert_eq!(
+        failure(&endpoint.url).await.kind(),
+        TokenErrorKind::Invalid(Invalid::Json)
+    );
+}
+
+/// A28, A29
+#[tokio::test]
+async fn redirects_are_not_followed_and_the_secret_stays() {
+    let mut elsewhere = Endpoint::json("200 OK", TOKEN).await;
+    for status in [301, 302, 303, 307, 308] {
+        let location = &elsewhere.url;
+        let raw =
+            format!("HTTP/1.1 {status} Moved\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+        let endpoint = Endpoint::start(raw, Then::Close).await;
+        let error = failure(&endpoint.url).await;
+        assert_eq!(
+            error.kind(),
+            TokenErrorKind::Permanent(Permanent::Redirect),
+            "{status}"
+        );
+    }
+    assert_eq!(elsewhere.count(), 0);
+}
+
+/// A30
+#[tokio::test]
+async fn plain_http_is_refused_when_the_source_is_built() {
+    let build = |url: &str| -> Result<ClientCredentials, ConfigError> {
+        ClientCredentials::builder("client", SecretString::from("x"))
+            .token_endpoint(url)
+            .build()
+    };
+    assert_eq!(
+        build("http://idp.example/token").unwrap_err().setting(),
+        "token_endpoint"
+    );
+    assert_eq!(build("not a url").unwrap_err().setting(), "token_endpoint");
+    assert!(build("https://idp.example/token").is_ok());
+    assert!(build("http://127.0.0.1:1/token").is_ok());
+    let http = IdpClient::builder()
+        .dangerous_allow_http(true)
+        .build()
+        .unwrap();
+    let builder = ClientCredentials::builder("client", SecretString::from("x")).http_client(http);
+    assert!(
+        builder
+            .token_endpoint("http://idp.example/token")
+            .build()
+            .is_ok()
+    );
+}
+
+/// A25, A39
+#[tokio::test]
+async fn cookies_and_other_tokens_in_an_answer_are_ignored() {
+    let body = r#"{"access_token":"abc","token_type":"Bearer","refresh_token":"r","id_token":"i"}"#;
+    let length = body.len();
+    let raw = format!(
+        "HTTP/1.1 200 OK\r\nSet-Cookie: session=1\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    let mut endpoint = Endpoint::start(raw, Then::Close).await;
+    let source = source(&endpoint.url);
+    for _ in 0..2 {
+        let issued = source.fetch(&TokenRequest::new()).await.unwrap();
+        assert!(!format!("{issued:?}").contains("refresh"));
+        let sent = endpoint.requests.recv().await.unwrap().to_ascii_lowercase();
+        assert!(!sent.contains("cookie"), "{sent}");
+    }
+}
+
+/// B20
+#[tokio::test]
+async fn a_secret_file_is_read_for_every_exchange() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "one\n").unwrap();
+    let mut endpoint = Endpoint::json("200 OK", TOKEN).await;
+    let source = ClientCredentials::builder("client", SecretSource::File(file.path().to_owned()))
+        .token_endpoint(&endpoint.url)
+        .auth(ClientAuth::SecretPost)
+        .build()
+        .unwrap();
+    for secret in ["one", "two"] {
+        std::fs::write(file.path(), format!("{secret}\n")).unwrap();
+        source.fetch(&TokenRequest::new()).await.unwrap();
+        let sent = endpoint.requests.recv().await.unwrap();
+        assert!(sent.ends_with(&format!("client_secret={secret}")), "{sent}");
+    }
+    file.close().unwrap();
+    let error = source.fetch(&TokenRequest::new()).await.unwrap_err();
+    assert_eq!(error.kind(), TokenErrorKind::Config);
+}
+
+#[tokio::test]
+async fn the_endpoint_is_discovered_once_and_again_after_it_stops_answering() {
+    let counts = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let issuer = format!("http://{}", listener.local_addr().unwrap());
+    let metadata = format!(r#"{{"issuer":"{issuer}","token_endpoint":"{issuer}/token"}}"#);
+    let app = {
+        let (for_metadata, for_token) = (Arc::clone(&counts), Arc::clone(&counts));
+        axum::Router::new()
+            .route(
+                "/.well-known/oauth-authorization-server",
+                axum::routing::get(move || async move {
+                    for_metadata.0.fetch_add(1, Ordering::SeqCst);
+                    metadata
+                }),
+            )
+            .route(
+                "/token",
+                axum::routing::post(move || async move {
+                    match for_token.1.fetch_add(1, Ordering::SeqCst) {
+                        2 => Err(http::StatusCode::NOT_FOUND),
+                        _ => Ok(TOKEN),
+                    }
+                }),
+            )
+    };
+    tokio::spawn(async { axum::serve(listener, app).await.unwrap() });
+    let source = ClientCredentials::builder("client", SecretString::from("x"))
+        .issuer(&issuer)
+        .build()
+        .unwrap();
+    let request = TokenRequest::new();
+    for (ok, discoveries) in [(true, 1), (true, 1), (false, 1), (true, 2)] {
+        assert_eq!(source.fetch(&request).await.is_ok(), ok);
+        assert_eq!(counts.0.load(Ordering::SeqCst), discoveries);
+    }
+}

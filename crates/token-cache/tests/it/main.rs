@@ -1,0 +1,13 @@
+//! The public API: the cache against a scripted source on paused time, the endpoint and the
+//! middleware over real sockets.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests panic where they break"
+)]
+
+mod cache;
+mod endpoint;
+mod middleware;
+mod script;

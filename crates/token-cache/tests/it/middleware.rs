@@ -1,0 +1,282 @@
+//! The middleware over real sockets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::any;
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error};
+use token_cache::{BearerTokenMiddleware, TokenCache, TokenError, TokenErrorKind, TokenRequest};
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+use crate::script::{DOWN, Script, Step, cache};
+
+const INVALID: &str = r#"Bearer realm="api", error="invalid_token""#;
+
+type Answer = dyn Fn(&str) -> Response + Send + Sync;
+
+/// A resource server that counts, and answers by the token it sees.
+struct Api {
+    origin: String,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Api {
+    async fn start(answer: impl Fn(&str) -> Response + Send + Sync + 'static) -> Self {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let answer: Arc<Answer> = Arc::new(answer);
+        let state = (answer, Arc::clone(&requests));
+        let app = Router::new().fallback(any(serve)).with_state(state);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async { axum::serve(listener, app).await.unwrap() });
+        Self { origin, requests }
+    }
+
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+
+    fn client(&self, cache: &TokenCache) -> ClientWithMiddleware {
+        let bearer = BearerTokenMiddleware::builder(cache.clone()).allow_origin(&self.origin);
+        ClientBuilder::new(reqwest::Client::builder().no_proxy().build().unwrap())
+            .with(bearer.build().unwrap())
+            .build()
+    }
+}
+
+async fn serve(
+    State((answer, requests)): State<(Arc<Answer>, Arc<AtomicUsize>)>,
+    headers: HeaderMap,
+) -> Response {
+    requests.fetch_add(1, Ordering::SeqCst);
+    let authorization = headers
+        .get(header::AUTHORIZATION)
+        .map_or("", |value| value.to_str().unwrap());
+    answer(authorization)
+}
+
+fn unauthorized(challenge: &'static str) -> Response {
+    (
+        StatusCode::UNAUTHORIZED,
+        [(header::WWW_AUTHENTICATE, challenge)],
+    )
+        .into_response()
+}
+
+fn kind_of(error: &Error) -> TokenErrorKind {
+    match error {
+        Error::Middleware(error) => error.downcast_ref::<TokenError>().unwrap().kind(),
+        Error::Reqwest(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn the_token_is_attached_and_an_existing_header_left_alone() {
+    let api = Api::start(|authorization| authorization.to_owned().into_response()).await;
+    let script = Script::new([]);
+    let client = api.client(&cache(&script));
+    let own = client
+        .get(&api.origin)
+        .header("authorization", "Basic eA==")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(own.text().await.unwrap(), "Basic eA==");
+    assert_eq!(script.calls(), 0);
+    let ours = client.get(&api.origin).send().await.unwrap();
+    assert_eq!(ours.text().await.unwrap(), "Bearer token-1");
+}
+
+/// C1
+#[tokio::test]
+async fn a_rejected_token_is_replaced_and_the_request_sent_once_more() {
+    for challenge in [Some(INVALID), None] {
+        let api = Api::start(move |authorization| match (authorization, challenge) {
+            ("Bearer token-2", _) => "fine".into_response(),
+            (_, Some(challenge)) => unauthorized(challenge),
+            (_, None) => StatusCode::UNAUTHORIZED.into_response(),
+        })
+        .await;
+        let script = Script::new([]);
+        let client = api.client(&cache(&script));
+        let response = client
+            .post(&api.origin)
+            .body("cloneable")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.text().await.unwrap(), "fine");
+        assert_eq!((api.requests(), script.calls()), (2, 2));
+    }
+}
+
+/// C2
+#[tokio::test]
+async fn a_second_rejection_is_the_answer() {
+    let api = Api::start(|_| unauthorized(INVALID)).await;
+    let script = Script::new([]);
+    let client = api.client(&cache(&script));
+    let response = client.get(&api.origin).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!((api.requests(), script.calls()), (2, 2));
+}
+
+/// C3, C4
+#[tokio::test]
+async fn other_refusals_cost_neither_a_token_nor_a_replay() {
+    for (status, challenge) in [
+        (StatusCode::UNAUTHORIZED, r#"Basic realm="x""#),
+        (StatusCode::UNAUTHORIZED, "Negotiate"),
+        (
+            StatusCode::FORBIDDEN,
+            r#"Bearer error="insufficient_scope", scope="x""#,
+        ),
+        (StatusCode::FORBIDDEN, INVALID),
+    ] {
+        let api =
+            Api::start(move |_| (status, [(header::WWW_AUTHENTICATE, challenge)]).into_response())
+                .await;
+        let script = Script::new([]);
+        let client = api.client(&cache(&script));
+        let response = client.get(&api.origin).send().await.unwrap();
+        assert_eq!(response.status(), status);
+        assert_eq!(
+            (api.requests(), script.calls()),
+            (1, 1),
+            "{status} {challenge}"
+        );
+    }
+}
+
+/// A38
+#[tokio::test]
+async fn nothing_is_replayed_with_the_same_token() {
+    let api = Api::start(|_| unauthorized(INVALID)).await;
+    let script = Script::new([]).then_always(Step::Token("same", Some(300)));
+    let client = api.client(&cache(&script));
+    for _ in 0..3 {
+        let response = client.get(&api.origin).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(api.requests(), 3);
+    assert!(script.calls() <= 3);
+}
+
+#[tokio::test]
+async fn the_rejection_stands_when_no_other_token_is_to_be_had() {
+    let api = Api::start(|_| unauthorized(INVALID)).await;
+    let script = Script::new([Step::Token("one", Some(300))]).then_always(DOWN);
+    let client = api.client(&cache(&script));
+    let response = client.get(&api.origin).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(api.requests(), 1);
+}
+
+/// C7
+#[tokio::test]
+async fn a_redirect_does_not_carry_the_token_to_another_origin() {
+    let other = Api::start(|authorization| authorization.to_owned().into_response()).await;
+    let target = other.origin.clone().replace("127.0.0.1", "localhost");
+    let api = Api::start(move |_| Redirect::temporary(&target).into_response()).await;
+    let script = Script::new([]);
+    let client = api.client(&cache(&script));
+    let response = client.get(&api.origin).send().await.unwrap();
+    assert_eq!(response.text().await.unwrap(), "");
+}
+
+/// C8
+#[tokio::test]
+async fn a_request_outside_the_allowed_origins_is_not_sent_and_no_token_asked_for() {
+    let api = Api::start(|_| "never".into_response()).await;
+    let other = Api::start(|_| "never".into_response()).await;
+    let script = Script::new([]);
+    let client = api.client(&cache(&script));
+    let userinfo = api
+        .origin
+        .replace("http://", "http://127.0.0.1:1@")
+        .replace("127.0.0.1:1@", "x@");
+    for url in [
+        other.origin.clone(),
+        api.origin.replace("127.0.0.1", "localhost"),
+    ] {
+        let error = client.get(&url).send().await.unwrap_err();
+        assert_eq!(kind_of(&error), TokenErrorKind::OriginNotAllowed, "{url}");
+    }
+    // Credentials in the URL become a header of the caller's own, which is left alone.
+    assert!(client.get(&userinfo).send().await.is_ok());
+    assert_eq!(script.calls(), 0);
+    assert_eq!((api.requests(), other.requests()), (1, 0));
+}
+
+#[tokio::test]
+async fn at_least_one_origin_must_be_allowed() {
+    let error = BearerTokenMiddleware::builder(cache(&Script::new([])))
+        .build()
+        .unwrap_err();
+    assert_eq!(error.setting(), "allow_origin");
+}
+
+#[tokio::test]
+async fn the_request_fails_with_the_reason_when_there_is_no_token() {
+    let api = Api::start(|_| "never".into_response()).await;
+    let script = Script::new([]).then_always(DOWN);
+    let error = api
+        .client(&cache(&script))
+        .get(&api.origin)
+        .send()
+        .await
+        .unwrap_err();
+    assert!(matches!(kind_of(&error), TokenErrorKind::Transient(_)));
+    assert_eq!(api.requests(), 0);
+}
+
+/// B17
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn five_hundred_rejections_at_once_cost_one_refresh_and_one_replay_each() {
+    const CALLERS: usize = 500;
+    let api = Api::start(|authorization| match authorization {
+        "Bearer token-1" => unauthorized(INVALID),
+        _ => "fine".into_response(),
+    })
+    .await;
+    let script = Script::new([]);
+    let cache = cache(&script);
+    cache.token().await.unwrap();
+    let client = api.client(&cache);
+    let barrier = Arc::new(Barrier::new(CALLERS));
+    let mut callers = JoinSet::new();
+    for _ in 0..CALLERS {
+        let (client, barrier, url) = (client.clone(), Arc::clone(&barrier), api.origin.clone());
+        callers.spawn(async move {
+            barrier.wait().await;
+            client.get(&url).send().await.unwrap().status()
+        });
+    }
+    while let Some(status) = callers.join_next().await {
+        assert_eq!(status.unwrap(), StatusCode::OK);
+    }
+    assert_eq!(script.calls(), 2);
+    assert!(api.requests() <= 2 * CALLERS);
+}
+
+#[tokio::test]
+async fn a_request_can_ask_for_a_token_of_its_own() {
+    let api = Api::start(|authorization| authorization.to_owned().into_response()).await;
+    let script = Script::new([]);
+    let cache = cache(&script);
+    cache.token().await.unwrap();
+    let client = api.client(&cache);
+    let other = TokenRequest::new().scope("other");
+    let response = client
+        .get(&api.origin)
+        .with_extension(other)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.text().await.unwrap(), "Bearer token-2");
+}
