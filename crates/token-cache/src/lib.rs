@@ -10,7 +10,7 @@
 //! use reqwest_middleware::ClientBuilder;
 //! use token_cache::{BearerTokenMiddleware, ClientCredentials, StartupPolicy, TokenCache, TokenRequest};
 //!
-//! # async fn example(secret: secrecy::SecretString) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example(secret: token_cache::SecretString) -> Result<(), Box<dyn std::error::Error>> {
 //! let source = ClientCredentials::builder("my-service", secret)
 //!     .issuer("https://idp.example")
 //!     .build()?;
@@ -74,6 +74,7 @@ pub use health::Health;
 pub use middleware::{BearerTokenMiddleware, BearerTokenMiddlewareBuilder};
 pub use policy::{RefreshPolicy, StartupPolicy};
 pub use request::TokenRequest;
+pub use secrecy::SecretString;
 pub use secret::SecretSource;
 pub use source::TokenSource;
 pub use token::{AccessToken, IssuedToken};
