@@ -1,0 +1,322 @@
+//! The process environment, then `.env`.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::{Problem, Strings};
+
+/// The process environment first, then the nearest `.env` in the working directory or above it.
+///
+/// A variable of the process wins even when it is empty, which then counts as unset: that is how a
+/// value in `.env` is switched off. The process environment itself is never changed. Of a variable that
+/// `.env` has twice, the first counts, as with dotenvy.
+pub struct Environment {
+    file: BTreeMap<String, String>,
+    problems: Vec<Problem>,
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment")
+            .field("names", &self.file.keys())
+            .field("problems", &self.problems)
+            .finish()
+    }
+}
+
+impl Environment {
+    /// Reads `.env`, if there is one. A file that cannot be read or parsed becomes a problem that
+    /// [`Reader`](super::Reader) reports; no `.env` is no problem.
+    pub fn load() -> Self {
+        match std::env::current_dir() {
+            Ok(directory) => Self::load_from(&directory),
+            Err(_) => Self {
+                file: BTreeMap::new(),
+                problems: Vec::new(),
+            },
+        }
+    }
+
+    /// The same as [`Environment::load`], searching from `directory`.
+    pub fn load_from(directory: &Path) -> Self {
+        let mut environment = Self {
+            file: BTreeMap::new(),
+            problems: Vec::new(),
+        };
+        if let Some(path) = find(directory)
+            && let Err(text) = environment.read(&path)
+        {
+            environment.problems.push(Problem::new(".env", text));
+        }
+        environment
+    }
+
+    /// Returns the variables of `.env` that are not among `known`, each with the known name that it
+    /// may have been meant to be.
+    ///
+    /// A name with small letters is left out unless it resembles a known one: the rest of a secret
+    /// that was broken over two lines reads like a name.
+    pub fn unknown(&self, known: &[&str]) -> Vec<UnknownVariable> {
+        self.file
+            .keys()
+            .filter(|name| !known.contains(&name.as_str()))
+            .map(|name| UnknownVariable {
+                name: name.clone(),
+                nearest: nearest(name, known),
+            })
+            .filter(|unknown| {
+                let has_small = unknown.name.bytes().any(|byte| byte.is_ascii_lowercase());
+                unknown.nearest.is_some() || !has_small
+            })
+            .collect()
+    }
+
+    fn read(&mut self, path: &Path) -> Result<(), &'static str> {
+        let bytes = std::fs::read(path).map_err(|_| "is there and cannot be read")?;
+        let text = String::from_utf8(bytes).map_err(|_| "must be UTF-8 text")?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let lines = Rc::new(Cell::new(0_usize));
+        let reader = LineByLine {
+            rest: text.as_bytes(),
+            lines: Rc::clone(&lines),
+        };
+        for entry in dotenvy::from_read_iter(reader) {
+            match entry {
+                Ok((name, value)) => {
+                    self.file.entry(name).or_insert(value);
+                }
+                Err(dotenvy::Error::LineParse(refused, _)) => {
+                    // A quote that is never closed takes in the rest of the file.
+                    let beyond = refused.trim_end().matches('\n').count();
+                    let line = lines.get().saturating_sub(beyond);
+                    let text = format!("line {line} must be NAME=value");
+                    self.problems.push(Problem::new(".env", text));
+                }
+                Err(_) => return Err("every line must be NAME=value"),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Strings for Environment {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
+    fn get(&self, name: &str) -> Option<String> {
+        match std::env::var(name) {
+            Ok(value) => Some(value),
+            Err(std::env::VarError::NotPresent) => self.file.get(name).cloned(),
+            Err(std::env::VarError::NotUnicode(_)) => None,
+        }
+    }
+
+    fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
+    fn is_malformed(&self, name: &str) -> bool {
+        matches!(std::env::var(name), Err(std::env::VarError::NotUnicode(_)))
+    }
+}
+
+/// A variable in `.env` that no service of this workspace reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownVariable {
+    name: String,
+    nearest: Option<String>,
+}
+
+impl UnknownVariable {
+    /// Returns the name as `.env` has it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the known name that is at most two letters away, if there is one.
+    pub fn nearest(&self) -> Option<&str> {
+        self.nearest.as_deref()
+    }
+}
+
+impl fmt::Display for UnknownVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in .env is not a known variable", self.name)?;
+        match &self.nearest {
+            Some(nearest) => write!(f, "; {nearest} is"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn find(directory: &Path) -> Option<PathBuf> {
+    directory
+        .ancestors()
+        .map(|ancestor| ancestor.join(".env"))
+        .find(|path| path.is_file())
+}
+
+/// Says why a file could not be read without naming its path, which is a variable's value.
+pub(super) fn cannot_read(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "names a file that does not exist".to_owned(),
+        io::ErrorKind::PermissionDenied => "names a file that may not be read".to_owned(),
+        io::ErrorKind::IsADirectory => "names a directory, not a file".to_owned(),
+        _ => "names a file that cannot be read".to_owned(),
+    }
+}
+
+/// Hands out a line per read and counts them: dotenvy says what it refused and not where.
+struct LineByLine<'a> {
+    rest: &'a [u8],
+    lines: Rc<Cell<usize>>,
+}
+
+impl Read for LineByLine<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let line = self
+            .rest
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map(|end| end + 1);
+        let wanted = line.unwrap_or(self.rest.len());
+        let count = wanted.min(buf.len());
+        let (now, later) = self.rest.split_at(count);
+        buf[..count].copy_from_slice(now);
+        self.rest = later;
+        if count > 0 && count == wanted {
+            self.lines.set(self.lines.get() + 1);
+        }
+        Ok(count)
+    }
+}
+
+fn nearest(name: &str, known: &[&str]) -> Option<String> {
+    // Two letters: one swapped pair or two slips. More finds names that merely look alike.
+    let name = name.to_ascii_uppercase();
+    known
+        .iter()
+        .map(|candidate| (distance(name.as_bytes(), candidate.as_bytes()), *candidate))
+        .filter(|(distance, _)| *distance <= 2)
+        .min()
+        .map(|(_, candidate)| candidate.to_owned())
+}
+
+/// Levenshtein distance.
+fn distance(left: &[u8], right: &[u8]) -> usize {
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.iter().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, b) in right.iter().enumerate() {
+            let substituted = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Reader;
+
+    fn directory_with(env: &[u8]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join(".env"), env).unwrap();
+        directory
+    }
+
+    #[test]
+    fn a_dotenv_file_is_found_in_a_parent_directory() {
+        let directory = directory_with(
+            b"\xef\xbb\xbfKIT_TEST_A=one\nKIT_TEST_B='two words'\nKIT_TEST_A=late\n",
+        );
+        let below = directory.path().join("x/y");
+        std::fs::create_dir_all(&below).unwrap();
+        let environment = Environment::load_from(&below);
+        assert_eq!(environment.get("KIT_TEST_A").as_deref(), Some("one"));
+        assert_eq!(environment.get("KIT_TEST_B").as_deref(), Some("two words"));
+        assert_eq!(environment.get("KIT_TEST_C"), None);
+    }
+
+    #[test]
+    fn the_process_environment_wins_over_the_file() {
+        let directory = directory_with(b"PATH=hunter2\nKIT_TEST_A=file\n");
+        let environment = Environment::load_from(directory.path());
+        assert_ne!(environment.get("PATH").as_deref(), Some("hunter2"));
+        assert_eq!(environment.get("KIT_TEST_A").as_deref(), Some("file"));
+    }
+
+    /// H3, J1
+    #[test]
+    fn a_malformed_line_is_reported_by_its_number_and_never_shown() {
+        for (name, env, line) in [
+            (
+                "no equals sign",
+                &b"GOOD=1\n# comment\nhunter2 canary\n"[..],
+                "line 3",
+            ),
+            (
+                "open quote",
+                b"GOOD=1\nSECRET=\"hunter2\nMORE=1\n",
+                "line 2",
+            ),
+            ("bad escape", b"GOOD=1\n\nSECRET=hunter2\\q\n", "line 3"),
+            ("not text", b"SECRET=hunter2\xff\n", "UTF-8"),
+        ] {
+            let directory = directory_with(env);
+            let environment = Environment::load_from(directory.path());
+            let error = Reader::new(&environment).finish().unwrap_err();
+            let shown = format!("{error} {error:?} {environment:?}");
+            assert!(error.to_string().starts_with(".env: "), "{name}: {error}");
+            assert!(shown.contains(line), "{name}: {shown}");
+            assert!(!shown.contains("hunter2"), "{name}: {shown}");
+        }
+    }
+
+    /// H3
+    #[test]
+    fn an_unknown_variable_is_named_with_the_known_one_it_resembles() {
+        let directory = directory_with(
+            b"API_AUDIENC=hunter2\nISSUER=https://a\nCOMPOSE_FILE=x\nhunter2==\nissuer=x\n",
+        );
+        let unknown = Environment::load_from(directory.path()).unknown(&["ISSUER", "API_AUDIENCE"]);
+        let lines: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "API_AUDIENC in .env is not a known variable; API_AUDIENCE is",
+                "COMPOSE_FILE in .env is not a known variable",
+                "issuer in .env is not a known variable; ISSUER is",
+            ]
+        );
+    }
+
+    #[test]
+    fn distance_counts_edits() {
+        for (left, right, expected) in [
+            ("", "", 0),
+            ("abc", "abc", 0),
+            ("abc", "acb", 2),
+            ("", "abc", 3),
+            ("ISUER", "ISSUER", 1),
+        ] {
+            assert_eq!(
+                distance(left.as_bytes(), right.as_bytes()),
+                expected,
+                "{left} {right}"
+            );
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The accept loop, the connection cap and the drain.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{Id, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::Shared;
+use super::connection::{self, Order, State};
+use crate::shutdown::Shutdown;
+
+/// Where connections come from; a fake in tests of the loop.
+pub(super) trait Listener {
+    /// Waits for the next connection. Dropping the future loses none.
+    fn accept(&mut self) -> impl Future<Output = io::Result<TcpStream>> + Send;
+
+    /// Closes the listener and returns the connections that had already reached it.
+    fn close(self) -> Vec<TcpStream>;
+}
+
+impl Listener for TcpListener {
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        Self::accept(self).await.map(|(stream, _)| stream)
+    }
+
+    fn close(self) -> Vec<TcpStream> {
+        // Through the plain socket: tokio's own accept answers from its last look at the socket, and
+        // closing resets whatever has arrived since.
+        let Ok(listener) = self.into_std() else {
+            return Vec::new();
+        };
+        std::iter::from_fn(|| listener.accept().ok())
+            .filter_map(|(stream, _)| {
+                stream.set_nonblocking(true).ok()?;
+                TcpStream::from_std(stream).ok()
+            })
+            .collect()
+    }
+}
+
+/// How often a full server looks for a connection that has become idle.
+const FULL_RETRY: Duration = Duration::from_millis(100);
+
+/// Serves until the drain is over; returns the number of connections that had to be aborted.
+pub(super) async fn run(mut listener: impl Listener, shared: &Arc<Shared>) -> usize {
+    let mut open = Open::default();
+    let mut backoff = Backoff::default();
+    let mut closing = pin!(listeners_close(&shared.shutdown));
+    // Accepted while the server was full; only then is somebody's place taken from an idle peer.
+    let mut waiting = None;
+    loop {
+        if open.states.len() < shared.limits.connections
+            && let Some(stream) = waiting.take()
+        {
+            open.start(stream, shared);
+        }
+        if waiting.is_some() {
+            open.evict();
+        }
+        tokio::select! {
+            biased;
+            () = &mut closing => break,
+            () = open.one_ended(), if !open.tasks.is_empty() => {}
+            () = sleep(FULL_RETRY), if waiting.is_some() => {}
+            accepted = listener.accept(), if waiting.is_none() => match accepted {
+                Ok(stream) => {
+                    backoff = Backoff::default();
+                    waiting = Some(stream);
+                }
+                Err(error) => if let Some(pause) = backoff.after(&error) {
+                    tracing::warn!(
+                        error = %error,
+                        retry_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                        "cannot accept connections"
+                    );
+                    tokio::select! {
+                        biased;
+                        () = &mut closing => break,
+                        () = sleep(pause) => {}
+                    }
+                }
+            }
+        }
+    }
+    for stream in waiting.into_iter().chain(listener.close()) {
+        open.start(stream, shared);
+    }
+    let deadline = shared.shutdown.drain_deadline();
+    open.finish(deadline.unwrap_or_else(Instant::now)).await
+}
+
+async fn listeners_close(shutdown: &Shutdown) {
+    shutdown.draining().await;
+    if let Some(at) = shutdown.listeners_close() {
+        sleep_until(at).await;
+    }
+}
+
+/// The open connections.
+#[derive(Default)]
+struct Open {
+    tasks: JoinSet<()>,
+    states: HashMap<Id, Arc<State>>,
+}
+
+impl Open {
+    fn start(&mut self, stream: TcpStream, shared: &Arc<Shared>) {
+        let state = Arc::new(State::new(shared.started));
+        let task = connection::run(stream, Arc::clone(&state), Arc::clone(shared));
+        let id = self.tasks.spawn(task).id();
+        self.states.insert(id, state);
+    }
+
+    async fn one_ended(&mut self) {
+        let id = match self.tasks.join_next_with_id().await {
+            Some(Ok((id, ()))) => id,
+            // The panic hook has logged it; an answer's body can panic outside of the handler's guard.
+            Some(Err(error)) => error.id(),
+            None => return,
+        };
+        self.states.remove(&id);
+    }
+
+    /// Tells the connection that has been idle for longest to close, unless one was told already.
+    ///
+    /// A peer that opens many connections and sends nothing, or sends slowly, so pushes out its own
+    /// before one that is in use. Where none is idle, new ones wait in the backlog.
+    fn evict(&self) {
+        if self
+            .states
+            .values()
+            .any(|state| state.was_ordered(Order::Evict))
+        {
+            return;
+        }
+        let idle = self.states.values().filter(|state| state.is_idle());
+        if let Some(state) = idle.min_by_key(|state| state.last_used_ns()) {
+            state.order(Order::Evict);
+        }
+    }
+
+    async fn finish(mut self, deadline: Instant) -> usize {
+        for state in self.states.values() {
+            state.order(Order::Finish);
+        }
+        let ended = async {
+            while !self.tasks.is_empty() {
+                self.one_ended().await;
+            }
+        };
+        if tokio::time::timeout_at(deadline, ended).await.is_ok() {
+            return 0;
+        }
+        let aborted = self.tasks.len();
+        self.tasks.shutdown().await;
+        aborted
+    }
+}
+
+/// Pause after an accept error that does not concern one connection alone, such as no free file
+/// descriptor: at once again would spin, since the connection stays in the backlog.
+#[derive(Default)]
+struct Backoff {
+    last: Option<Duration>,
+}
+
+impl Backoff {
+    const MIN: Duration = Duration::from_millis(100);
+    const MAX: Duration = Duration::from_secs(1);
+
+    fn after(&mut self, error: &io::Error) -> Option<Duration> {
+        if matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::Interrupted
+        ) {
+            return None;
+        }
+        let pause = self
+            .last
+            .map_or(Self::MIN, |last| (last * 2).min(Self::MAX));
+        self.last = Some(pause);
+        Some(pause)
+    }
+}
+
+#[cfg(test)]
+mod tests;

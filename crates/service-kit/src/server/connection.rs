@@ -1,0 +1,185 @@
+//! One connection, from its first byte to its last.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+use super::Shared;
+use super::answer::answer;
+use super::stall::Stall;
+
+/// Time in which an idle connection is still served after the listener has closed: the request of a
+/// client that was given this connection a moment ago is on its way.
+const LAST_REQUEST: Duration = Duration::from_millis(100);
+
+/// Bounds of what is read and thrown away after an answer that left part of its request unread.
+const LINGER: Duration = Duration::from_millis(500);
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// What the accept loop asks of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Order {
+    /// Close now if idle; if not, go on.
+    Evict = 1,
+    /// Close after the request that is being answered or is about to arrive.
+    Finish = 2,
+}
+
+/// What a connection's task and the accept loop tell each other.
+#[derive(Debug)]
+pub(super) struct State {
+    busy: AtomicBool,
+    last_used_ns: AtomicU64,
+    order: AtomicU8,
+    ordered: Notify,
+    unread: AtomicBool,
+    epoch: Instant,
+}
+
+impl State {
+    pub(super) fn new(epoch: Instant) -> Self {
+        let state = Self {
+            busy: AtomicBool::new(false),
+            last_used_ns: AtomicU64::new(0),
+            order: AtomicU8::new(0),
+            ordered: Notify::new(),
+            unread: AtomicBool::new(false),
+            epoch,
+        };
+        state.used(Instant::now());
+        state
+    }
+
+    /// Marks the connection busy until the guard is dropped.
+    pub(super) fn begin(self: &Arc<Self>, now: Instant) -> Busy {
+        self.used(now);
+        self.busy.store(true, Ordering::Relaxed);
+        Busy(Arc::clone(self))
+    }
+
+    /// Says that part of a request will stay unread.
+    pub(super) fn leave_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        !self.busy.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn last_used_ns(&self) -> u64 {
+        self.last_used_ns.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn order(&self, order: Order) {
+        self.order.store(order as u8, Ordering::Release);
+        self.ordered.notify_one();
+    }
+
+    pub(super) fn was_ordered(&self, order: Order) -> bool {
+        self.order.load(Ordering::Acquire) == order as u8
+    }
+
+    /// Forgets an order unless another has replaced it.
+    fn withdraw(&self, order: Order) {
+        // A failed exchange means that the newer order stands.
+        let _ = self
+            .order
+            .compare_exchange(order as u8, 0, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    fn used(&self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.epoch).as_nanos();
+        self.last_used_ns.store(
+            u64::try_from(elapsed).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
+    }
+}
+
+/// A request is being answered, up to the last part of the answer's body.
+pub(super) struct Busy(Arc<State>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Serves `stream` until either side closes it.
+pub(super) async fn run(mut stream: TcpStream, state: Arc<State>, shared: Arc<Shared>) {
+    // Answers are one small write; waiting for more to send only delays them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(error = %error, "cannot set TCP_NODELAY");
+    }
+    let io = TokioIo::new(Stall::new(&mut stream, shared.limits.write_timeout));
+    let unread = serve(io, &state, &shared).await;
+    if unread {
+        linger(&stream).await;
+    }
+}
+
+/// Drives the HTTP connection; `true` when the peer may still be sending.
+async fn serve(io: TokioIo<Stall<&mut TcpStream>>, state: &Arc<State>, shared: &Shared) -> bool {
+    let service = service_fn(|request| answer(shared, state, request));
+    let mut connection = pin!(shared.http.serve_connection(io, service));
+    // The connection comes first in each select: a request that has arrived is taken before an order
+    // that came with it.
+    let result = loop {
+        tokio::select! {
+            biased;
+            result = connection.as_mut() => break result,
+            () = state.ordered.notified() => {
+                if state.was_ordered(Order::Finish) {
+                    let last = timeout(LAST_REQUEST, connection.as_mut()).await;
+                    if let Ok(result) = last {
+                        break result;
+                    }
+                    connection.as_mut().graceful_shutdown();
+                    break connection.await;
+                }
+                if state.is_idle() {
+                    shared.counters.evicted.fetch_add(1, Ordering::Relaxed);
+                    return false;
+                }
+                // Busy again since it was chosen.
+                state.withdraw(Order::Evict);
+            }
+        }
+    };
+    match result {
+        Ok(()) => state.unread.load(Ordering::Relaxed),
+        Err(error) => {
+            // The error names the broken rule, never the bytes that broke it.
+            tracing::debug!(error = %error, "connection ended");
+            error.is_parse()
+        }
+    }
+}
+
+/// Reads and forgets what the peer still sends (RFC 9112 section 9.6): closing a socket with unread
+/// input resets it, and the reset can overtake the answer.
+async fn linger(stream: &TcpStream) {
+    let mut scrap = [0; 4096];
+    let read_all = async {
+        let mut left = LINGER_BYTES;
+        while left > 0 && stream.readable().await.is_ok() {
+            match stream.try_read(&mut scrap) {
+                Ok(0) => break,
+                Ok(count) => left = left.saturating_sub(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => break,
+            }
+        }
+    };
+    // The bound is the point; what is left after it may be reset.
+    let _ = timeout(LINGER, read_all).await;
+}

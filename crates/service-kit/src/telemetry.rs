@@ -1,0 +1,171 @@
+//! Log lines on standard error that never block a request.
+
+use std::fmt;
+use std::io::{IsTerminal, Write};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// One line for people; colours only when standard error is a terminal and `NO_COLOR` is not set.
+    #[default]
+    Pretty,
+    /// One JSON object per line with the event's fields at its top level.
+    Json,
+}
+
+/// Lines that wait for the writer. A reader of the log that has stopped costs at most these; a line is
+/// a few hundred bytes, so this stays near 1 MiB.
+const WAITING_LINES: usize = 4096;
+
+/// How long the end of the process waits for the last lines.
+const FLUSH_LIMIT: Duration = Duration::from_millis(1500);
+
+/// Installs the process-wide subscriber and a panic hook, and returns the guard that flushes the log.
+///
+/// Lines go to standard error, because standard output belongs to a program's answers. They pass
+/// through a bounded queue and a thread of their own: when nobody reads the other end, lines are
+/// dropped and counted instead of blocking whoever logs. The panic hook logs where a panic happened and
+/// never its message, which can hold whatever the code was working on.
+///
+/// # Errors
+///
+/// Fails when `filter` is not a `RUST_LOG` directive list or when a subscriber is already installed.
+pub fn init(format: LogFormat, filter: &str) -> Result<Guard, TelemetryError> {
+    let filter = EnvFilter::try_new(filter).map_err(|_| TelemetryError(Reason::Filter))?;
+    let (writer, guard) = Guard::over(format, std::io::stderr());
+    let mut builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer);
+    if !std::io::stderr().is_terminal() {
+        // Only ever switched off: the default already heeds `NO_COLOR`.
+        builder = builder.with_ansi(false);
+    }
+    match format {
+        LogFormat::Pretty => builder.compact().finish().try_init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .finish()
+            .try_init(),
+    }
+    .map_err(|_| TelemetryError(Reason::Installed))?;
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(guard)
+}
+
+/// Flushes the log when dropped; keep it until the process ends.
+///
+/// Dropping it waits at most 1.5 s for the writer, then leaves the rest unwritten. When lines had to be
+/// dropped, the last line says how many.
+#[derive(Debug)]
+#[must_use = "the log is flushed when the guard is dropped"]
+pub struct Guard {
+    format: LogFormat,
+    writer: NonBlocking,
+    dropped: ErrorCounter,
+    worker: Option<WorkerGuard>,
+}
+
+impl Guard {
+    fn over(format: LogFormat, output: impl Write + Send + 'static) -> (NonBlocking, Self) {
+        let (writer, worker) = NonBlockingBuilder::default()
+            .buffered_lines_limit(WAITING_LINES)
+            .lossy(true)
+            .thread_name("log")
+            .finish(output);
+        let dropped = writer.error_counter();
+        (
+            writer.clone(),
+            Self {
+                format,
+                writer,
+                dropped,
+                worker: Some(worker),
+            },
+        )
+    }
+
+    /// Returns how many lines were dropped so far because the queue was full.
+    pub fn dropped_lines(&self) -> usize {
+        self.dropped.dropped_lines()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let dropped = self.dropped_lines();
+        if dropped > 0 {
+            // Through the queue, not directly: if standard error is still blocked, so would we be.
+            let line = match self.format {
+                LogFormat::Pretty => format!("WARN log lines were dropped log.dropped={dropped}\n"),
+                LogFormat::Json => format!(
+                    "{{\"level\":\"WARN\",\"message\":\"log lines were dropped\",\"log.dropped\":{dropped}}}\n"
+                ),
+            };
+            // The queue never fails; a full one drops this line like any other.
+            let _ = self.writer.write_all(line.as_bytes());
+        }
+        let worker = self.worker.take();
+        let (done, wait) = mpsc::channel::<()>();
+        // On a thread of its own because the worker guard prints to standard output when the queue
+        // stays full, and that may be the pipe that nobody reads.
+        let flush = std::thread::Builder::new()
+            .name("log-flush".into())
+            .spawn(move || {
+                drop(worker);
+                drop(done);
+            });
+        if flush.is_ok() {
+            // Either outcome ends the wait: the sender was dropped, or the time is up.
+            let _ = wait.recv_timeout(FLUSH_LIMIT);
+        }
+    }
+}
+
+/// Why the log could not be set up.
+#[derive(Debug)]
+pub struct TelemetryError(Reason);
+
+#[derive(Debug)]
+enum Reason {
+    Filter,
+    Installed,
+}
+
+impl fmt::Display for TelemetryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Reason::Filter => "the log filter is not a list of directives",
+            Reason::Installed => "a log subscriber is already installed",
+        })
+    }
+}
+
+impl std::error::Error for TelemetryError {}
+
+/// Tells whether `filter` is a list of directives that [`init`] takes.
+pub(crate) fn is_filter(filter: &str) -> bool {
+    EnvFilter::try_new(filter).is_ok()
+}
+
+fn log_panic(info: &std::panic::PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let location = info.location();
+    tracing::error!(
+        panic.file = location.map_or("unknown", std::panic::Location::file),
+        panic.line = location.map_or(0, std::panic::Location::line),
+        thread = thread.name().unwrap_or("unnamed"),
+        "a task panicked"
+    );
+}
+
+#[cfg(test)]
+mod tests;
