@@ -1,0 +1,257 @@
+//! The control API, see the crate's documentation.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::header::{HOST, ORIGIN};
+use http::uri::Authority;
+use http::{HeaderMap, StatusCode, Uri};
+use serde_json::{Map, Value, json};
+
+use crate::faults::{Effect, Fault};
+use crate::form::Form;
+use crate::keyring::Rotation;
+use crate::keys::Algorithm;
+use crate::metadata::{method_not_allowed, not_found};
+use crate::mint::TokenSpec;
+use crate::provider::{Provider, route};
+use crate::requests::Endpoint;
+use crate::server::Handler;
+
+const MAX_BODY: usize = 256 * 1024;
+
+pub(crate) fn handler(provider: Arc<Provider>) -> Handler {
+    let routes = Router::new()
+        .route("/rotate", post(rotate))
+        .route("/retire", post(retire))
+        .route("/algorithm", post(algorithm))
+        .route("/lifetime", post(lifetime))
+        .route("/fault", post(add_fault).delete(clear_faults))
+        .route("/mint", post(mint))
+        .route("/requests", get(requests))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn(refuse_web_pages))
+        .with_state(provider);
+    Arc::new(move |request| {
+        let routes = routes.clone();
+        Box::pin(async move { Ok(route(routes, request).await) })
+    })
+}
+
+/// A request that the control API does not understand, with the reason.
+struct BadRequest(&'static str);
+
+impl IntoResponse for BadRequest {
+    fn into_response(self) -> Response {
+        (StatusCode::BAD_REQUEST, Json(json!({ "error": self.0 }))).into_response()
+    }
+}
+
+/// Any page in the developer's browser can reach loopback. Its requests carry `Origin`; those that
+/// do not, because a hostile name was made to resolve to loopback, carry that name as `Host`.
+async fn refuse_web_pages(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    if headers.contains_key(ORIGIN) || !is_loopback_host(headers) {
+        let body = Json(json!({ "error": "the control API is not for web pages" }));
+        return (StatusCode::FORBIDDEN, body).into_response();
+    }
+    next.run(request).await
+}
+
+fn is_loopback_host(headers: &HeaderMap) -> bool {
+    let authority = headers
+        .get(HOST)
+        .and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    authority.is_some_and(|authority| {
+        let host = authority.host();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost")
+            || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    })
+}
+
+async fn rotate(State(provider): State<Arc<Provider>>, uri: Uri) -> Result<Json<Value>, Response> {
+    let query = query(&uri).map_err(IntoResponse::into_response)?;
+    let rotation = match query.value("mode") {
+        None | Some("overlapping") => Rotation::Overlapping,
+        Some("hard") => Rotation::Hard,
+        Some(_) => return Err(BadRequest("mode is overlapping or hard").into_response()),
+    };
+    match provider.rotate(rotation).await {
+        Ok(()) => Ok(Json(provider.key_summary())),
+        Err(error) => {
+            let body = Json(json!({ "error": error.to_string() }));
+            Err((StatusCode::INTERNAL_SERVER_ERROR, body).into_response())
+        }
+    }
+}
+
+async fn retire(State(provider): State<Arc<Provider>>) -> Json<Value> {
+    provider.keys.lock().retire();
+    Json(provider.key_summary())
+}
+
+async fn algorithm(
+    State(provider): State<Arc<Provider>>,
+    uri: Uri,
+) -> Result<Json<Value>, BadRequest> {
+    let query = query(&uri)?;
+    let algorithm = query.value("name").and_then(Algorithm::from_name);
+    provider.settings.lock().algorithm =
+        algorithm.ok_or(BadRequest("name is RS256, ES256 or EdDSA"))?;
+    Ok(Json(provider.key_summary()))
+}
+
+async fn lifetime(
+    State(provider): State<Arc<Provider>>,
+    uri: Uri,
+) -> Result<Json<Value>, BadRequest> {
+    let seconds = number(&query(&uri)?, "seconds")?;
+    let seconds = seconds.ok_or(BadRequest("seconds is missing"))?;
+    provider.settings.lock().lifetime = Duration::from_secs(seconds);
+    Ok(Json(json!({ "seconds": seconds })))
+}
+
+async fn add_fault(
+    State(provider): State<Arc<Provider>>,
+    uri: Uri,
+) -> Result<Json<Value>, BadRequest> {
+    let fault = fault(&query(&uri)?)?;
+    provider.faults.add(fault);
+    Ok(Json(json!({})))
+}
+
+async fn clear_faults(State(provider): State<Arc<Provider>>) -> Json<Value> {
+    provider.faults.clear();
+    Json(json!({}))
+}
+
+async fn requests(State(provider): State<Arc<Provider>>) -> Json<Value> {
+    let counts = *provider.requests.borrow();
+    Json(json!({
+        "token": counts.token,
+        "jwks": counts.jwks,
+        "metadata": counts.metadata,
+        "other": counts.other,
+    }))
+}
+
+async fn mint(
+    State(provider): State<Arc<Provider>>,
+    body: String,
+) -> Result<Json<Value>, BadRequest> {
+    let asked = if body.is_empty() {
+        Map::new()
+    } else {
+        serde_json::from_str(&body).map_err(|_| BadRequest("the body is not a JSON object"))?
+    };
+    let token = spec(asked)?.sign(&provider);
+    let token = token.map_err(|_| BadRequest("the token could not be signed"))?;
+    Ok(Json(json!({ "access_token": token })))
+}
+
+fn spec(asked: Map<String, Value>) -> Result<TokenSpec, BadRequest> {
+    let mut spec = TokenSpec::new();
+    for (member, value) in asked {
+        match (member.as_str(), value) {
+            ("claims", Value::Object(claims)) => {
+                for (name, value) in claims {
+                    spec = spec.claim(name, value);
+                }
+            }
+            ("header", Value::Object(header)) => {
+                for (name, value) in header {
+                    spec = spec.header(name, value);
+                }
+            }
+            ("without", Value::Array(names)) => {
+                for name in names {
+                    spec = spec.without_claim(text(name)?);
+                }
+            }
+            ("without_header", Value::Array(names)) => {
+                for name in names {
+                    spec = spec.without_header(text(name)?);
+                }
+            }
+            ("algorithm", Value::String(name)) => {
+                let algorithm = Algorithm::from_name(&name);
+                let algorithm =
+                    algorithm.ok_or(BadRequest("algorithm is RS256, ES256 or EdDSA"))?;
+                spec = spec.algorithm(algorithm);
+            }
+            ("lifetime_s", value) => {
+                let seconds = value.as_u64();
+                let seconds = seconds.ok_or(BadRequest("lifetime_s is not a whole number"))?;
+                spec = spec.lifetime(Duration::from_secs(seconds));
+            }
+            _ => return Err(BadRequest("a member is unknown or has the wrong type")),
+        }
+    }
+    Ok(spec)
+}
+
+fn text(value: Value) -> Result<String, BadRequest> {
+    match value {
+        Value::String(text) => Ok(text),
+        _ => Err(BadRequest("a name is not a string")),
+    }
+}
+
+fn fault(query: &Form) -> Result<Fault, BadRequest> {
+    let endpoint = match query.value("endpoint") {
+        Some("token") => Endpoint::Token,
+        Some("jwks") => Endpoint::Jwks,
+        Some("metadata") => Endpoint::Metadata,
+        None | Some("any") => Endpoint::Any,
+        Some(_) => return Err(BadRequest("endpoint is token, jwks, metadata or any")),
+    };
+    let mut fault = Fault::on(endpoint);
+    match number(query, "count")?.unwrap_or(1) {
+        0 => {}
+        times => fault = fault.times(times),
+    }
+    if let Some(delay_ms) = number(query, "delay_ms")? {
+        fault = fault.delay(Duration::from_millis(delay_ms));
+    }
+    match query.value("status") {
+        Some("-1") => fault = fault.effect(Effect::Close),
+        Some(_) => {
+            let status = number(query, "status")?
+                .and_then(|status| u16::try_from(status).ok())
+                // An informational status is not an answer; hyper would refuse to send it.
+                .filter(|status| (200..=999).contains(status))
+                .ok_or(BadRequest("status is -1 or 200 to 999"))?;
+            fault = fault.status(status);
+            if let Some(seconds) = number(query, "retry_after")? {
+                fault = fault.header("retry-after", &seconds.to_string());
+            }
+            fault = fault.body(query.value("body").unwrap_or_default().to_owned());
+        }
+        None if query.value("body").is_some() || query.value("retry_after").is_some() => {
+            return Err(BadRequest("body and retry_after need a status"));
+        }
+        None => {}
+    }
+    Ok(fault)
+}
+
+fn query(uri: &Uri) -> Result<Form, BadRequest> {
+    let query = Form::parse(uri.query().unwrap_or_default());
+    query.map_err(|_| BadRequest("the query is not form-urlencoded"))
+}
+
+fn number(query: &Form, name: &str) -> Result<Option<u64>, BadRequest> {
+    let value = query.value(name).map(str::parse);
+    value
+        .transpose()
+        .map_err(|_| BadRequest("a number is expected"))
+}

@@ -1,0 +1,221 @@
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::builder::DevIdpBuilder;
+use crate::error::{KeyError, UnknownClient};
+use crate::faults::Fault;
+use crate::keyring::{Rotation, generate_all};
+use crate::keys::Algorithm;
+use crate::mint::{TokenSpec, seal};
+use crate::provider::{ExpiresIn, Provider};
+use crate::requests::{Endpoint, JWKS_PATH, RequestCounts, TOKEN_PATH};
+use crate::server::Server;
+
+/// A running identity provider. Dropping it ends its tasks and closes its listeners.
+pub struct DevIdp {
+    pub(crate) provider: Arc<Provider>,
+    pub(crate) server: Server,
+    pub(crate) addr: SocketAddr,
+    pub(crate) control: Option<(Server, SocketAddr)>,
+}
+
+impl DevIdp {
+    /// Returns a builder: any free port on 127.0.0.1, no control API, tokens that live for 300 s.
+    pub fn builder() -> DevIdpBuilder {
+        DevIdpBuilder::default()
+    }
+
+    /// Returns the issuer, without a slash at its end unless one was configured.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.provider.issuer
+    }
+
+    /// Returns the address that the provider listens on, with its real port.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Returns the address of the control API if it is on, with its real port.
+    #[must_use]
+    pub fn control_addr(&self) -> Option<SocketAddr> {
+        self.control.as_ref().map(|(_, addr)| *addr)
+    }
+
+    /// Returns the URL of the token endpoint.
+    #[must_use]
+    pub fn token_endpoint(&self) -> String {
+        format!("{}{TOKEN_PATH}", self.provider.base)
+    }
+
+    /// Returns the URL of the key set.
+    #[must_use]
+    pub fn jwks_uri(&self) -> String {
+        format!("{}{JWKS_PATH}", self.provider.base)
+    }
+
+    /// Makes a new key of each algorithm and signs with them from now on.
+    ///
+    /// The keys are computed on a blocking thread. Dropping the future before it is ready changes
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// Fails, changing nothing, if keys cannot be made.
+    pub async fn rotate(&self, rotation: Rotation) -> Result<(), KeyError> {
+        self.provider.rotate(rotation).await
+    }
+
+    /// Withdraws all but the newest key of each algorithm, which ends an overlapping rotation.
+    pub fn retire(&self) {
+        self.provider.keys.lock().retire();
+    }
+
+    /// Sets the algorithm that tokens are signed with, RS256 at first. Every algorithm's keys are
+    /// published all the time.
+    pub fn set_signing_algorithm(&self, algorithm: Algorithm) {
+        self.provider.settings.lock().algorithm = algorithm;
+    }
+
+    /// Returns the id of the key that signs now.
+    #[must_use]
+    pub fn current_kid(&self) -> String {
+        self.provider.signing_key(None).kid().to_owned()
+    }
+
+    /// Returns the ids of the published keys, oldest first.
+    #[must_use]
+    pub fn published_kids(&self) -> Vec<String> {
+        self.provider.keys.lock().kids()
+    }
+
+    /// Changes a client's secret. The old one is refused at once; issued tokens stay valid.
+    ///
+    /// # Errors
+    ///
+    /// Fails if no client has this id.
+    pub fn set_secret(&self, client_id: &str, secret: &str) -> Result<(), UnknownClient> {
+        let mut clients = self.provider.clients.lock();
+        let client = clients.get_mut(client_id).ok_or(UnknownClient)?;
+        client.set_secret(secret);
+        Ok(())
+    }
+
+    /// Sets the lifetime of the tokens issued from now on, in whole seconds.
+    pub fn set_token_lifetime(&self, lifetime: Duration) {
+        self.provider.settings.lock().lifetime = lifetime;
+    }
+
+    /// Sets what token replies say in `expires_in`, whatever the tokens' real lifetime.
+    pub fn set_expires_in(&self, expires_in: ExpiresIn) {
+        self.provider.settings.lock().expires_in = expires_in;
+    }
+
+    /// Adds a fault behind those that are there.
+    pub fn fault(&self, fault: Fault) {
+        self.provider.faults.add(fault);
+    }
+
+    /// Removes all faults and lets go the requests that are [held](crate::Effect::Hold). Requests
+    /// that were delayed or left hanging stay so.
+    pub fn clear_faults(&self) {
+        self.provider.faults.clear();
+    }
+
+    /// Returns how many requests arrived so far.
+    #[must_use]
+    pub fn requests(&self) -> RequestCounts {
+        *self.provider.requests.borrow()
+    }
+
+    /// Waits until at least `count` requests to `endpoint` arrived since the provider started. They
+    /// need not have been answered, but a fault that waited for them has been met.
+    pub async fn wait_for_requests(&self, endpoint: Endpoint, count: u64) {
+        let mut requests = self.provider.requests.subscribe();
+        let reached = requests.wait_for(|counts| counts.of(endpoint) >= count);
+        let reached = reached.await.map(drop);
+        reached.expect("the sender lives in `self`, which is borrowed");
+    }
+
+    /// Signs a token.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the operating system gives no memory or no randomness.
+    #[must_use]
+    pub fn mint(&self, spec: TokenSpec) -> String {
+        spec.sign(&self.provider)
+            .expect("signing fails only without memory or randomness")
+    }
+
+    /// Signs a header and a payload exactly as they are given, with the key that signs now: for
+    /// repeated members, odd numbers and text that is no JSON at all.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the operating system gives no memory or no randomness.
+    #[must_use]
+    pub fn mint_raw(&self, header_json: &str, payload_json: &str) -> String {
+        let key = self.provider.signing_key(None);
+        seal(&key, header_json, payload_json)
+            .expect("signing fails only without memory or randomness")
+    }
+
+    /// Takes the provider down: open connections are closed and new ones refused. Keys, clients,
+    /// faults and counts stay, and so does the port; the control API stays up.
+    pub async fn pause(&self) {
+        self.server.pause().await;
+    }
+
+    /// Brings the provider back on the same port. Does nothing unless it was paused.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the port cannot be listened on again; it can be tried again.
+    pub async fn resume(&self) -> io::Result<()> {
+        self.server.resume().await
+    }
+
+    /// Ends the provider. When this returns, its ports are free and its tasks have ended; requests
+    /// that were being answered are cut off.
+    pub async fn shutdown(self) {
+        if let Some((control, _)) = self.control {
+            control.shutdown().await;
+        }
+        self.server.shutdown().await;
+    }
+}
+
+impl fmt::Debug for DevIdp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DevIdp")
+            .field("issuer", &self.issuer())
+            .field("addr", &self.addr)
+            .field("control_addr", &self.control_addr())
+            .field("requests", &self.requests())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Provider {
+    pub(crate) async fn rotate(&self, rotation: Rotation) -> Result<(), KeyError> {
+        let made = tokio::task::spawn_blocking(generate_all).await;
+        let keys = made.map_err(|_| KeyError)??;
+        self.keys.lock().rotate(keys, rotation);
+        Ok(())
+    }
+
+    /// Returns what the control API shows of the keys.
+    pub(crate) fn key_summary(&self) -> Value {
+        serde_json::json!({
+            "kids": self.keys.lock().kids(),
+            "signing_kid": self.signing_key(None).kid(),
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! An identity provider that runs inside the process, for development and tests.
+//!
+//! It issues signed access tokens to machines (the client-credentials grant of RFC 6749 section
+//! 4.4, tokens shaped as RFC 9068 says) and publishes the keys to check them with. Keys are made
+//! when it starts and live only in memory. It listens on loopback and refuses anything else.
+//! **Nothing that it signs may be trusted by a real service.**
+//!
+//! What a real provider does on a bad day, this one does when told to: it rotates and withdraws
+//! keys ([`DevIdp::rotate`], [`DevIdp::retire`]), fails, stalls and hangs up ([`Fault`]), goes away
+//! and comes back on the same port ([`DevIdp::pause`], [`DevIdp::resume`]), and signs whatever
+//! claims and headers a test asks for ([`DevIdp::mint`], [`DevIdp::mint_raw`]). It counts what it
+//! is asked ([`DevIdp::requests`]).
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /.well-known/openid-configuration` | metadata, OpenID Connect Discovery 1.0 |
+//! | `GET /.well-known/oauth-authorization-server` | the same, RFC 8414 |
+//! | `POST /api/v1/oauth2/token` | an access token, or an error of RFC 6749 section 5.2 |
+//! | `GET /api/v1/oauth2/jwks` | the public keys, RFC 7517 |
+//!
+//! # Example
+//!
+//! ```
+//! use dev_idp::{DevClient, DevIdp, Endpoint, Fault, Rotation, TokenSpec};
+//! use serde_json::json;
+//! use std::time::Duration;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let idp = DevIdp::builder()
+//!     .client(DevClient::new("reports", "s3cret").scopes(["data:read", "data:write"]))
+//!     .default_audience("https://api.example")
+//!     .token_lifetime(Duration::from_secs(60))
+//!     .start()
+//!     .await?;
+//!
+//! // Point the client under test at `idp.token_endpoint()`, the API under test at `idp.issuer()`.
+//! assert_eq!(idp.token_endpoint(), format!("{}/api/v1/oauth2/token", idp.issuer()));
+//!
+//! // A token with one claim wrong, to see it refused.
+//! let token = idp.mint(TokenSpec::new().claim("aud", json!("https://other.example")));
+//! assert_eq!(token.split('.').count(), 3);
+//!
+//! // The next two token requests fail, and the keys change.
+//! idp.fault(Fault::on(Endpoint::Token).times(2).status(503).header("retry-after", "1"));
+//! idp.rotate(Rotation::Overlapping).await?;
+//! assert_eq!(idp.requests().jwks, 0);
+//!
+//! idp.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Clients
+//!
+//! A client lists its scopes: a request that names none gets all of them, and one that names
+//! another is refused with `invalid_scope`. A client that lists no audiences gets a token for *any*
+//! audience or resource it asks for, because this is a development provider; list some with
+//! [`DevClient::audiences`] to see `invalid_target`.
+//!
+//! # Control over HTTP
+//!
+//! For programs that cannot call this library there is a control API on a listener of its own, off
+//! unless [`DevIdpBuilder::control_addr`] is set. It is loopback only, and it refuses requests from
+//! web pages (an `Origin` header, or a `Host` that is not loopback). It never serves a private key.
+//!
+//! | request | effect |
+//! |---|---|
+//! | `POST /rotate?mode=overlapping\|hard` | new keys; the default is `overlapping` |
+//! | `POST /retire` | withdraws all but the newest key of each algorithm |
+//! | `POST /algorithm?name=RS256\|ES256\|EdDSA` | what the token endpoint signs with |
+//! | `POST /lifetime?seconds=N` | lifetime of the tokens issued from now on |
+//! | `POST /fault?endpoint=token\|jwks\|metadata\|any&status=&delay_ms=&count=&retry_after=&body=` | adds a fault: `status=-1` closes the connection, no `status` only delays; `count` is 1 unless given, 0 lasts until cleared |
+//! | `DELETE /fault` | clears all faults |
+//! | `POST /mint` with `{"claims":{},"header":{},"without":[],"without_header":[],"algorithm":"","lifetime_s":0}` | `{"access_token":"…"}`; every member may be left out |
+//! | `GET /requests` | the request counts |
+
+mod builder;
+mod client;
+mod client_auth;
+mod control;
+mod error;
+mod faults;
+mod form;
+mod handle;
+mod keyring;
+mod keys;
+mod metadata;
+mod mint;
+mod oauth_error;
+mod provider;
+mod requests;
+mod server;
+mod token;
+
+pub use builder::DevIdpBuilder;
+pub use client::{AuthMethod, DevClient};
+pub use error::{KeyError, StartError, StartErrorKind, UnknownClient};
+pub use faults::{Effect, Fault};
+pub use handle::DevIdp;
+pub use keyring::Rotation;
+pub use keys::{Algorithm, SigningKey};
+pub use mint::TokenSpec;
+pub use provider::ExpiresIn;
+pub use requests::{Endpoint, RequestCounts};
+
+/// Client id that the provider knows when no client was configured.
+pub const DEFAULT_CLIENT_ID: &str = "dev-client";
+
+/// Secret of [`DEFAULT_CLIENT_ID`]. It is public, which is why the provider binds loopback only.
+pub const DEFAULT_CLIENT_SECRET: &str = "dev-secret";
+
+/// Audience of a token for which neither an audience nor a resource was requested.
+pub const DEFAULT_AUDIENCE: &str = "https://protected-data.example";
+
+/// Scopes of [`DEFAULT_CLIENT_ID`], separated by spaces.
+pub const DEFAULT_SCOPE: &str = "data:read";

@@ -1,0 +1,160 @@
+use std::time::Duration;
+
+use aws_lc_rs::error::Unspecified;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clock::unix_seconds;
+use serde_json::{Map, Value, json};
+
+use crate::keys::{Algorithm, SigningKey, random_id};
+use crate::provider::Provider;
+use crate::{DEFAULT_CLIENT_ID, DEFAULT_SCOPE};
+
+/// An access token to sign, for [`DevIdp::mint`](crate::DevIdp::mint).
+///
+/// As it starts, it is what the token endpoint would give to a client called
+/// [`DEFAULT_CLIENT_ID`] with [`DEFAULT_SCOPE`]: a token shaped as RFC 9068 says, for the default
+/// audience, signed with the newest key. Each method makes it differ in one respect; nothing is
+/// checked, because a wrong token is what most tests want.
+///
+/// ```
+/// use dev_idp::{Algorithm, TokenSpec};
+/// use serde_json::json;
+///
+/// let expired = TokenSpec::new().claim("exp", 1_000_000_000);
+/// let odd = TokenSpec::new()
+///     .algorithm(Algorithm::Es256)
+///     .claim("aud", json!(["https://a.example", "https://b.example"]))
+///     .without_claim("scope")
+///     .header("crit", json!(["exp"]))
+///     .typ("JWT");
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct TokenSpec {
+    claims: Vec<(String, Option<Value>)>,
+    header: Vec<(String, Option<Value>)>,
+    algorithm: Option<Algorithm>,
+    lifetime: Option<Duration>,
+    key: Option<SigningKey>,
+}
+
+impl TokenSpec {
+    /// Returns a well-formed token with every default.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets or replaces a claim, by a value of any JSON type.
+    pub fn claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.claims.push((name.into(), Some(value.into())));
+        self
+    }
+
+    /// Leaves a claim out.
+    pub fn without_claim(mut self, name: impl Into<String>) -> Self {
+        self.claims.push((name.into(), None));
+        self
+    }
+
+    /// Sets or replaces a member of the JWS header, `alg` and `kid` too; the signature is made by
+    /// the same key regardless.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.header.push((name.into(), Some(value.into())));
+        self
+    }
+
+    /// Leaves a member of the JWS header out.
+    pub fn without_header(mut self, name: impl Into<String>) -> Self {
+        self.header.push((name.into(), None));
+        self
+    }
+
+    /// Names this key in the header, whichever key signs.
+    pub fn kid(self, kid: impl Into<String>) -> Self {
+        self.header("kid", kid.into())
+    }
+
+    /// Sets the header's `typ`, which is `at+jwt` otherwise (RFC 9068 section 2.1).
+    pub fn typ(self, typ: impl Into<String>) -> Self {
+        self.header("typ", typ.into())
+    }
+
+    /// Signs with the provider's newest key of `algorithm`.
+    pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
+        self.algorithm = Some(algorithm);
+        self
+    }
+
+    /// Lets the token expire this long after now, in whole seconds. The provider's own lifetime is
+    /// used otherwise.
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Signs with a key that the provider does not publish, and names that key in the header. It
+    /// decides the algorithm too.
+    pub fn signed_by(mut self, key: &SigningKey) -> Self {
+        self.key = Some(key.clone());
+        self
+    }
+
+    pub(crate) fn sign(self, provider: &Provider) -> Result<String, Unspecified> {
+        let key = self
+            .key
+            .unwrap_or_else(|| provider.signing_key(self.algorithm));
+        let mut header = json!({
+            "alg": key.algorithm().name(),
+            "kid": key.kid(),
+            "typ": "at+jwt",
+        });
+        apply(&mut header, self.header);
+
+        let lifetime = self
+            .lifetime
+            .unwrap_or_else(|| provider.settings.lock().lifetime);
+        let now = unix_seconds(provider.clock.now());
+        let expiry = now.saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
+        let mut claims = json!({
+            "iss": provider.issuer,
+            "sub": DEFAULT_CLIENT_ID,
+            "aud": provider.default_audience,
+            "exp": expiry,
+            "iat": now,
+            "jti": random_id()?,
+            "client_id": DEFAULT_CLIENT_ID,
+            "scope": DEFAULT_SCOPE,
+        });
+        apply(&mut claims, self.claims);
+        seal(&key, &header.to_string(), &claims.to_string())
+    }
+}
+
+/// Signs two texts as they stand (RFC 7515 section 7.1, compact serialization).
+pub(crate) fn seal(key: &SigningKey, header: &str, payload: &str) -> Result<String, Unspecified> {
+    let mut token = URL_SAFE_NO_PAD.encode(header);
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_string(payload, &mut token);
+    let signature = key.sign(token.as_bytes())?;
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+    Ok(token)
+}
+
+fn apply(object: &mut Value, edits: Vec<(String, Option<Value>)>) {
+    let members: &mut Map<String, Value> = match object {
+        Value::Object(members) => members,
+        _ => return,
+    };
+    for (name, value) in edits {
+        match value {
+            Some(value) => {
+                members.insert(name, value);
+            }
+            None => {
+                members.remove(&name);
+            }
+        }
+    }
+}

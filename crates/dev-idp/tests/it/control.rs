@@ -1,0 +1,205 @@
+use dev_idp::{DevIdp, Endpoint};
+use reqwest::header::{HOST, ORIGIN};
+use serde_json::{Value, json};
+
+use super::{Reply, claims_of, header_of, http, is_signed_by, jwks, post, token};
+
+async fn controlled() -> DevIdp {
+    let client = dev_idp::DevClient::new("id", "secret").scopes(["read"]);
+    let addr = "127.0.0.1:0".parse().unwrap();
+    let builder = DevIdp::builder().client(client).control_addr(addr);
+    builder.start().await.unwrap()
+}
+
+fn url(idp: &DevIdp, path: &str) -> String {
+    format!("http://{}{path}", idp.control_addr().unwrap())
+}
+
+async fn command(idp: &DevIdp, path: &str) -> Value {
+    let reply = Reply::of(http().post(url(idp, path))).await;
+    assert_eq!(reply.status, 200, "{path}: {}", reply.text);
+    reply.json()
+}
+
+#[tokio::test]
+async fn it_is_off_unless_asked_for() {
+    let idp = super::provider().await;
+    assert_eq!(idp.control_addr(), None);
+    let reply = Reply::of(http().post(format!("{}/rotate", idp.issuer()))).await;
+    reply.assert_error(404, "not_found");
+}
+
+/// J12
+#[tokio::test]
+async fn web_pages_cannot_use_it() {
+    let idp = controlled().await;
+    let kid = idp.current_kid();
+    let with = |name, value: &str| http().post(url(&idp, "/rotate")).header(name, value);
+    for (case, request) in [
+        ("a page", with(ORIGIN, "https://evil.example")),
+        ("a sandboxed page", with(ORIGIN, "null")),
+        ("a page of ours", with(ORIGIN, &url(&idp, ""))),
+        (
+            "a name that was made to resolve to us",
+            with(HOST, "evil.example:80"),
+        ),
+        (
+            "a name that begins like us",
+            with(HOST, "127.0.0.1.evil.example"),
+        ),
+        ("nonsense", with(HOST, "a b")),
+    ] {
+        let reply = Reply::of(request).await;
+        assert_eq!(reply.status, 403, "{case}");
+    }
+    assert_eq!(idp.current_kid(), kid);
+    for host in ["localhost:1", "LOCALHOST", "127.0.0.1", "[::1]:9"] {
+        let request = http().get(url(&idp, "/requests")).header(HOST, host);
+        assert_eq!(Reply::of(request).await.status, 200, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn it_rotates_and_retires_keys() {
+    let idp = controlled().await;
+    let old = token(&idp).await;
+    let summary = command(&idp, "/rotate").await;
+    assert_eq!(summary["kids"].as_array().unwrap().len(), 6);
+    assert_eq!(summary["signing_kid"], idp.current_kid());
+    assert!(is_signed_by(&old, &jwks(&idp).await));
+    let summary = command(&idp, "/retire").await;
+    assert_eq!(summary["kids"], json!(idp.published_kids()));
+    assert!(!is_signed_by(&old, &jwks(&idp).await));
+    let old = token(&idp).await;
+    let summary = command(&idp, "/rotate?mode=hard").await;
+    assert_eq!(summary["kids"].as_array().unwrap().len(), 3);
+    assert!(!is_signed_by(&old, &jwks(&idp).await));
+}
+
+#[tokio::test]
+async fn it_sets_algorithm_and_lifetime() {
+    let idp = controlled().await;
+    command(&idp, "/algorithm?name=ES256").await;
+    command(&idp, "/lifetime?seconds=9").await;
+    let token = token(&idp).await;
+    assert_eq!(header_of(&token)["alg"], "ES256");
+    let claims = claims_of(&token);
+    assert_eq!(
+        claims["exp"].as_i64(),
+        claims["iat"].as_i64().map(|iat| iat + 9)
+    );
+}
+
+#[tokio::test]
+async fn it_adds_and_clears_faults() {
+    let idp = controlled().await;
+    command(
+        &idp,
+        "/fault?endpoint=token&status=429&retry_after=3&body=%7B%7D",
+    )
+    .await;
+    let reply = post(&idp, "").await;
+    assert_eq!((reply.status, reply.text.as_str()), (429, "{}"));
+    assert_eq!(reply.header(http::header::RETRY_AFTER), "3");
+    token(&idp).await;
+
+    command(&idp, "/fault?endpoint=jwks&status=-1&count=0&delay_ms=1").await;
+    for _ in 0..3 {
+        http().get(idp.jwks_uri()).send().await.unwrap_err();
+    }
+    let reply = Reply::of(http().delete(url(&idp, "/fault"))).await;
+    assert_eq!(reply.status, 200);
+    jwks(&idp).await;
+    assert_eq!(idp.requests().of(Endpoint::Jwks), 4);
+
+    // Only a delay: the request is answered.
+    command(&idp, "/fault?endpoint=any&delay_ms=1").await;
+    token(&idp).await;
+}
+
+#[tokio::test]
+async fn it_mints_tokens() {
+    let idp = controlled().await;
+    let mint = async |body: Value| {
+        let request = http().post(url(&idp, "/mint")).body(body.to_string());
+        Reply::of(request).await
+    };
+    let reply = Reply::of(http().post(url(&idp, "/mint"))).await;
+    assert!(is_signed_by(&reply.access_token(), &jwks(&idp).await));
+
+    let reply = mint(json!({
+        "claims": { "aud": null, "extra": [1] },
+        "without": ["exp"],
+        "header": { "typ": "JWT" },
+        "without_header": ["kid"],
+        "algorithm": "EdDSA",
+        "lifetime_s": 5,
+    }));
+    let token = reply.await.access_token();
+    assert_eq!(header_of(&token), json!({ "alg": "EdDSA", "typ": "JWT" }));
+    let claims = claims_of(&token);
+    assert_eq!(claims.get("aud"), Some(&Value::Null));
+    assert_eq!(claims["extra"], json!([1]));
+    assert_eq!(claims.get("exp"), None);
+
+    for bad in [
+        json!([]),
+        json!({ "claim": {} }),
+        json!({ "claims": [] }),
+        json!({ "without": [1] }),
+    ] {
+        assert_eq!(mint(bad.clone()).await.status, 400, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn it_tells_the_request_counts() {
+    let idp = controlled().await;
+    token(&idp).await;
+    jwks(&idp).await;
+    let counts = Reply::of(http().get(url(&idp, "/requests"))).await.json();
+    assert_eq!(
+        counts,
+        json!({ "token": 1, "jwks": 1, "metadata": 0, "other": 0 })
+    );
+}
+
+#[tokio::test]
+async fn what_it_does_not_understand_changes_nothing() {
+    let idp = controlled().await;
+    for path in [
+        "/rotate?mode=soft",
+        "/algorithm?name=HS256",
+        "/algorithm",
+        "/lifetime",
+        "/lifetime?seconds=-1",
+        "/fault?endpoint=all",
+        "/fault?status=abc",
+        "/fault?status=100",
+        "/fault?status=70000",
+        "/fault?body=x",
+        "/fault?count=many",
+        "/fault?%zz",
+    ] {
+        let reply = Reply::of(http().post(url(&idp, path))).await;
+        assert_eq!(reply.status, 400, "{path}");
+        assert!(reply.json()["error"].is_string(), "{path}");
+    }
+    assert_eq!(idp.published_kids().len(), 3);
+    token(&idp).await;
+    Reply::of(http().get(url(&idp, "/rotate")))
+        .await
+        .assert_error(405, "method_not_allowed");
+    Reply::of(http().get(url(&idp, "/keys")))
+        .await
+        .assert_error(404, "not_found");
+}
+
+#[tokio::test]
+async fn it_stays_up_while_the_provider_is_down() {
+    let idp = controlled().await;
+    idp.pause().await;
+    command(&idp, "/rotate?mode=hard").await;
+    idp.resume().await.unwrap();
+    token(&idp).await;
+}
