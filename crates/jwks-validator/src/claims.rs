@@ -1,0 +1,327 @@
+//! Claims, before and after the decision.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::de::DeserializeOwned;
+
+use crate::json::{self, Item};
+use crate::policy::Policy;
+use crate::reason::Reason;
+
+/// The claims of a token that passed every check.
+///
+/// `Debug` shows the issuer and the dates, nothing else of the token.
+#[derive(Clone)]
+pub struct Claims {
+    issuer: Box<str>,
+    subject: Option<Box<str>>,
+    audiences: Vec<Box<str>>,
+    times: Times,
+    id: Option<Box<str>>,
+    client_id: Option<Box<str>>,
+    scope: Option<Box<str>>,
+    payload: Vec<u8>,
+}
+
+impl Claims {
+    /// Returns `iss`, which is one of the configured issuers.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Returns `sub`, which is not empty if it is there.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// Returns every audience of the token, ours among them unless the check was skipped.
+    pub fn audiences(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.audiences.iter().map(|audience| &**audience)
+    }
+
+    /// Returns `exp`, in whole seconds.
+    #[must_use]
+    pub fn expires_at(&self) -> SystemTime {
+        system_time(self.times.exp)
+    }
+
+    /// Returns `nbf`, in whole seconds.
+    #[must_use]
+    pub fn not_before(&self) -> Option<SystemTime> {
+        self.times.nbf.map(system_time)
+    }
+
+    /// Returns `iat`, in whole seconds.
+    #[must_use]
+    pub fn issued_at(&self) -> Option<SystemTime> {
+        self.times.iat.map(system_time)
+    }
+
+    /// Returns `jti`.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Returns `client_id` (RFC 8693 section 4.3), which is not empty if it is there.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
+    /// Returns `scope` as it was sent.
+    #[must_use]
+    pub fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
+    }
+
+    /// Tells whether `scope` holds exactly this scope, between single spaces and in this letter case
+    /// (RFC 6749 section 3.3).
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        !scope.is_empty()
+            && self
+                .scope()
+                .is_some_and(|granted| granted.split(' ').any(|one| one == scope))
+    }
+
+    /// Returns the payload as it was signed: a JSON object without duplicate members.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Reads the whole payload into a type of the caller's.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Reason::ClaimsShape`] when the payload does not fit the type.
+    pub fn to_typed<C: DeserializeOwned>(&self) -> Result<C, Reason> {
+        serde_json::from_slice(&self.payload).map_err(|_| Reason::ClaimsShape)
+    }
+
+    /// Checks the dates again, for a decision that is remembered.
+    pub(crate) fn check_times(&self, now: i64, policy: &Policy) -> Result<(), Reason> {
+        self.times.check(now, policy)
+    }
+}
+
+impl fmt::Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claims")
+            .field("issuer", &self.issuer)
+            .field("times", &self.times)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Claims that nothing vouches for yet. A claim of the wrong type stays distinguishable from one
+/// that is absent.
+#[derive(Default)]
+pub(crate) struct UnverifiedClaims<'a> {
+    iss: Option<Item<'a>>,
+    sub: Option<Item<'a>>,
+    aud: Option<Item<'a>>,
+    exp: Option<Item<'a>>,
+    nbf: Option<Item<'a>>,
+    iat: Option<Item<'a>>,
+    jti: Option<Item<'a>>,
+    client_id: Option<Item<'a>>,
+    scope: Option<Item<'a>>,
+    has_cnf: bool,
+}
+
+impl<'a> UnverifiedClaims<'a> {
+    pub(crate) fn parse(payload: &'a [u8]) -> Result<Self, Reason> {
+        let mut claims = Self::default();
+        json::members(payload, |name, item| match name {
+            "iss" => claims.iss = Some(item),
+            "sub" => claims.sub = Some(item),
+            "aud" => claims.aud = Some(item),
+            "exp" => claims.exp = Some(item),
+            "nbf" => claims.nbf = Some(item),
+            "iat" => claims.iat = Some(item),
+            "jti" => claims.jti = Some(item),
+            "client_id" => claims.client_id = Some(item),
+            "scope" => claims.scope = Some(item),
+            "cnf" => claims.has_cnf = true,
+            _ => {}
+        })
+        .map_err(|_| Reason::PayloadJson)?;
+        Ok(claims)
+    }
+
+    pub(crate) fn issuer(&self) -> Result<&str, Reason> {
+        match &self.iss {
+            None => Err(Reason::IssuerMissing),
+            Some(Item::Text(issuer)) => Ok(issuer),
+            Some(_) => Err(Reason::IssuerType),
+        }
+    }
+
+    /// Decides on everything but the issuer and the key. Says nothing about who made the claims.
+    pub(crate) fn check(&self, now: i64, policy: &Policy) -> Result<CheckedClaims<'_>, Reason> {
+        let times = Times {
+            exp: date(self.exp.as_ref(), Reason::ExpiryType)?.ok_or(Reason::ExpiryMissing)?,
+            nbf: date(self.nbf.as_ref(), Reason::NotBeforeType)?,
+            iat: date(self.iat.as_ref(), Reason::IssuedAtType)?,
+        };
+        times.check(now, policy)?;
+        let audiences = audiences(self.aud.as_ref(), policy)?;
+        let sub = text(self.sub.as_ref(), Reason::SubjectType)?;
+        let client_id = text(self.client_id.as_ref(), Reason::ClientIdType)?;
+        if sub == Some("") {
+            return Err(Reason::SubjectType);
+        }
+        if client_id == Some("") {
+            return Err(Reason::ClientIdType);
+        }
+        let jti = text(self.jti.as_ref(), Reason::TokenIdType)?;
+        let scope = text(self.scope.as_ref(), Reason::ScopeType)?;
+        if self.has_cnf {
+            return Err(Reason::SenderConstrained);
+        }
+        if policy.rfc9068 {
+            sub.ok_or(Reason::SubjectMissing)?;
+            client_id.ok_or(Reason::ClientIdMissing)?;
+            times.iat.ok_or(Reason::IssuedAtMissing)?;
+            jti.ok_or(Reason::TokenIdMissing)?;
+        }
+        Ok(CheckedClaims {
+            issuer: self.issuer()?,
+            sub,
+            audiences,
+            times,
+            jti,
+            client_id,
+            scope,
+        })
+    }
+}
+
+/// Claims that would be accepted from a token whose signature verifies.
+pub(crate) struct CheckedClaims<'a> {
+    issuer: &'a str,
+    sub: Option<&'a str>,
+    audiences: &'a [Cow<'a, str>],
+    times: Times,
+    jti: Option<&'a str>,
+    client_id: Option<&'a str>,
+    scope: Option<&'a str>,
+}
+
+impl CheckedClaims<'_> {
+    /// Copies the claims out of the payload they borrow from.
+    pub(crate) fn detach(&self) -> Claims {
+        Claims {
+            issuer: self.issuer.into(),
+            subject: self.sub.map(Into::into),
+            audiences: self.audiences.iter().map(|aud| (**aud).into()).collect(),
+            times: self.times,
+            id: self.jti.map(Into::into),
+            client_id: self.client_id.map(Into::into),
+            scope: self.scope.map(Into::into),
+            payload: Vec::new(),
+        }
+    }
+}
+
+impl Claims {
+    pub(crate) fn with_payload(mut self, payload: Vec<u8>) -> Self {
+        self.payload = payload;
+        self
+    }
+}
+
+/// The dates of a token, in seconds since 1970.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    exp: i64,
+    nbf: Option<i64>,
+    iat: Option<i64>,
+}
+
+impl Times {
+    fn check(self, now: i64, policy: &Policy) -> Result<(), Reason> {
+        // A token that expires now is expired (RFC 7519 section 4.1.4).
+        if now >= self.exp + policy.leeway {
+            return Err(Reason::Expired);
+        }
+        if self
+            .nbf
+            .is_some_and(|nbf| nbf > now.saturating_add(policy.leeway))
+        {
+            return Err(Reason::NotYetValid);
+        }
+        if self
+            .iat
+            .is_some_and(|iat| iat > now.saturating_add(policy.leeway))
+        {
+            return Err(Reason::IssuedInFuture);
+        }
+        // Without a date of issue the rest of the lifetime is the part of it that is known.
+        let from = self.iat.unwrap_or(now.saturating_add(policy.leeway));
+        if self.exp - from > policy.max_lifetime {
+            return Err(Reason::LifetimeTooLong);
+        }
+        Ok(())
+    }
+}
+
+/// 9999-12-31T23:59:59Z. Later dates overflow other people's calendars, and no token means them.
+const MAX_DATE: i64 = 253_402_300_799;
+
+/// Reads a NumericDate (RFC 7519 section 2), rounded down to whole seconds.
+fn date(item: Option<&Item<'_>>, wrong: Reason) -> Result<Option<i64>, Reason> {
+    let seconds = match item {
+        None => return Ok(None),
+        Some(Item::Integer(seconds)) => *seconds,
+        // The cast saturates, and both ends are outside the range checked below.
+        Some(Item::Float(seconds)) => seconds.floor() as i64,
+        Some(_) => return Err(wrong),
+    };
+    if (0..=MAX_DATE).contains(&seconds) {
+        Ok(Some(seconds))
+    } else {
+        Err(wrong)
+    }
+}
+
+fn text<'c>(item: Option<&'c Item<'_>>, wrong: Reason) -> Result<Option<&'c str>, Reason> {
+    match item {
+        None => Ok(None),
+        Some(Item::Text(text)) => Ok(Some(text)),
+        Some(_) => Err(wrong),
+    }
+}
+
+fn audiences<'c, 'a>(
+    aud: Option<&'c Item<'a>>,
+    policy: &Policy,
+) -> Result<&'c [Cow<'a, str>], Reason> {
+    let audiences = match aud {
+        None if policy.audiences.is_none() => return Ok(&[]),
+        None => return Err(Reason::AudienceMissing),
+        Some(Item::Text(audience)) => std::slice::from_ref(audience),
+        Some(Item::Texts(audiences)) if !audiences.is_empty() => audiences,
+        Some(_) => return Err(Reason::AudienceType),
+    };
+    let is_ours = |ours: &[Box<str>]| {
+        audiences
+            .iter()
+            .any(|audience| ours.iter().any(|our| **our == **audience))
+    };
+    match &policy.audiences {
+        Some(ours) if !is_ours(ours) => Err(Reason::AudienceMismatch),
+        _ => Ok(audiences),
+    }
+}
+
+/// `seconds` lies in the years 1970 to 9999.
+fn system_time(seconds: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())
+}

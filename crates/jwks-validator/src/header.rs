@@ -1,0 +1,86 @@
+//! The header of a token, before anything vouches for it.
+
+use std::borrow::Cow;
+
+use crate::algorithm::Algorithm;
+use crate::json::{self, Item};
+use crate::policy::Policy;
+use crate::reason::Reason;
+
+/// What an unverified header says about the key to use.
+#[derive(Debug)]
+pub(crate) struct UnverifiedHeader<'a> {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) kid: Option<Cow<'a, str>>,
+}
+
+/// Longest key id, in bytes.
+const MAX_KID: usize = 256;
+
+impl<'a> UnverifiedHeader<'a> {
+    pub(crate) fn parse(bytes: &'a [u8], policy: &Policy) -> Result<Self, Reason> {
+        let (mut alg, mut typ, mut kid) = (None, None, None);
+        let (mut critical, mut foreign) = (false, false);
+        json::members(bytes, |name, item| match name {
+            "alg" => alg = Some(item),
+            "typ" => typ = Some(item),
+            "kid" => kid = Some(item),
+            // No extension is implemented, so whatever it lists is one that must be understood and
+            // is not (RFC 7515 section 4.1.11).
+            "crit" => critical = true,
+            // A key or a key's address must come from configuration, never from the token; the rest
+            // belongs to unencoded payloads and to JWE.
+            "jku" | "jwk" | "x5u" | "x5c" | "b64" | "zip" | "enc" => foreign = true,
+            _ => {}
+        })
+        .map_err(|_| Reason::HeaderJson)?;
+        if critical {
+            return Err(Reason::Critical);
+        }
+        if foreign {
+            return Err(Reason::HeaderParameter);
+        }
+        let algorithm = algorithm(alg, policy)?;
+        check_type(typ.as_ref(), policy)?;
+        let kid = kid.map(key_id).transpose()?;
+        Ok(Self { algorithm, kid })
+    }
+}
+
+fn algorithm(alg: Option<Item<'_>>, policy: &Policy) -> Result<Algorithm, Reason> {
+    let alg = alg.ok_or(Reason::AlgorithmMissing)?;
+    alg.as_text()
+        .and_then(Algorithm::from_name)
+        .filter(|algorithm| policy.algorithms.contains(*algorithm))
+        .ok_or(Reason::AlgorithmNotAllowed)
+}
+
+fn check_type(typ: Option<&Item<'_>>, policy: &Policy) -> Result<(), Reason> {
+    // Media types compare without letter case (RFC 7515 section 4.1.9).
+    let is_access_token = |typ: &str| {
+        typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
+    };
+    let allowed = match typ {
+        None => !policy.rfc9068,
+        Some(Item::Text(typ)) => {
+            is_access_token(typ) || (!policy.rfc9068 && typ.eq_ignore_ascii_case("JWT"))
+        }
+        Some(_) => false,
+    };
+    if allowed {
+        Ok(())
+    } else {
+        Err(Reason::TokenType)
+    }
+}
+
+fn key_id(kid: Item<'_>) -> Result<Cow<'_, str>, Reason> {
+    kid.into_text()
+        .filter(|kid| is_key_id(kid))
+        .ok_or(Reason::KeyIdSyntax)
+}
+
+/// Tells whether a key id has 1 to 256 printable ASCII characters; it then is safe in a log.
+pub(crate) fn is_key_id(kid: &str) -> bool {
+    (1..=MAX_KID).contains(&kid.len()) && kid.bytes().all(|byte| (0x20..=0x7e).contains(&byte))
+}

@@ -1,0 +1,64 @@
+//! The token of a request.
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Uri};
+
+use crate::reason::Reason;
+
+/// Returns the header that carries the request's only bearer token.
+pub(super) fn header<'r>(headers: &'r HeaderMap, uri: &Uri) -> Result<&'r HeaderValue, Reason> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = match (values.next(), values.next()) {
+        // A token in the query alone is as good as none: it has been in logs and histories.
+        (None, _) => return Err(Reason::NoCredentials),
+        (Some(value), None) => value,
+        (Some(_), Some(_)) => return Err(Reason::RepeatedAuthorization),
+    };
+    if uri.query().is_some_and(carries_token) {
+        return Err(Reason::TokenInQuery);
+    }
+    Ok(value)
+}
+
+/// Returns the token of `Bearer` and one b64token (RFC 6750 section 2.1).
+pub(super) fn token(value: &HeaderValue) -> Result<&str, Reason> {
+    let bytes = value.as_bytes();
+    let end = bytes
+        .iter()
+        .position(|byte| !is_scheme_byte(*byte))
+        .unwrap_or(bytes.len());
+    let (scheme, rest) = bytes.split_at(end);
+    if scheme.is_empty() {
+        return Err(Reason::MalformedAuthorization);
+    }
+    // Scheme names compare without letter case (RFC 9110 section 11.1).
+    if !scheme.eq_ignore_ascii_case(b"Bearer") {
+        return Err(Reason::OtherScheme);
+    }
+    match rest.split_first() {
+        Some((b' ', token)) if is_b64token(token) => {
+            std::str::from_utf8(token).map_err(|_| Reason::MalformedAuthorization)
+        }
+        _ => Err(Reason::MalformedAuthorization),
+    }
+}
+
+fn carries_token(query: &str) -> bool {
+    url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "access_token")
+}
+
+/// RFC 9110 section 5.6.2.
+fn is_scheme_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn is_b64token(bytes: &[u8]) -> bool {
+    let body = bytes
+        .iter()
+        .rposition(|byte| *byte != b'=')
+        .map_or(0, |last| last + 1);
+    body > 0
+        && bytes[..body]
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte))
+}

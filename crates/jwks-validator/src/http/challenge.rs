@@ -1,0 +1,138 @@
+//! Answers to refused requests: fixed texts, chosen by the kind of refusal.
+
+use axum::body::Body;
+use axum::response::IntoResponse;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Response};
+
+use crate::builder::{BuildError, BuildErrorKind};
+use crate::error::AuthError;
+use crate::reason::Answer;
+
+/// `WWW-Authenticate` values of one realm.
+#[derive(Clone, Debug)]
+pub(super) struct Challenges {
+    no_credentials: HeaderValue,
+    invalid_request: HeaderValue,
+    invalid_token: HeaderValue,
+    insufficient_scope: HeaderValue,
+}
+
+impl Challenges {
+    /// The realm where none is set.
+    pub(super) const DEFAULT_REALM: &str = "api";
+
+    /// `scopes` stand in the challenge of [`Answer::InsufficientScope`], between single spaces.
+    pub(super) fn new(realm: &str, scopes: &str) -> Result<Self, BuildError> {
+        let is_quotable = |byte: u8| (0x20..=0x7e).contains(&byte) && byte != b'"' && byte != b'\\';
+        if realm.is_empty() || !realm.bytes().all(is_quotable) {
+            return Err(BuildError(BuildErrorKind::Realm));
+        }
+        let header = |rest: String| {
+            HeaderValue::try_from(format!("Bearer realm=\"{realm}\"{rest}"))
+                .map_err(|_| BuildError(BuildErrorKind::Realm))
+        };
+        let coded = |code: &str, description: &str| {
+            header(format!(
+                ", error=\"{code}\", error_description=\"{description}\""
+            ))
+        };
+        let scope = if scopes.is_empty() {
+            String::new()
+        } else {
+            format!(", scope=\"{scopes}\"")
+        };
+        Ok(Self {
+            no_credentials: header(String::new())?,
+            invalid_request: coded("invalid_request", "The request is malformed")?,
+            invalid_token: coded("invalid_token", "The access token is not valid")?,
+            insufficient_scope: header(format!(
+                ", error=\"insufficient_scope\", \
+                 error_description=\"The access token lacks a required scope\"{scope}"
+            ))?,
+        })
+    }
+
+    /// Returns the answer to a refused request, with the error in its extensions.
+    pub(super) fn answer(&self, error: AuthError) -> Response<Body> {
+        let answer = error.reason().answer();
+        let mut response = Response::new(Body::from(problem(answer)));
+        *response.status_mut() = error.status();
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        let challenge = match answer {
+            Answer::NoCredentials => Some(&self.no_credentials),
+            Answer::InvalidRequest => Some(&self.invalid_request),
+            Answer::InvalidToken => Some(&self.invalid_token),
+            Answer::InsufficientScope => Some(&self.insufficient_scope),
+            Answer::Unavailable | Answer::Internal => None,
+        };
+        if let Some(challenge) = challenge {
+            headers.insert(WWW_AUTHENTICATE, challenge.clone());
+        }
+        if answer == Answer::Unavailable {
+            let seconds = error.retry_after().map_or(1, |after| after.as_secs());
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        keep_out_of_shared_caches(headers);
+        response.extensions_mut().insert(error);
+        response
+    }
+}
+
+/// Marks an answer that depends on the token: not to be stored, unless the handler decided on that,
+/// and never to be given to the holder of another token.
+pub(super) fn keep_out_of_shared_caches(headers: &mut HeaderMap) {
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(const { HeaderValue::from_static("no-store") });
+    let varies = headers
+        .get_all(VARY)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|name| name == "*" || name.eq_ignore_ascii_case("authorization"));
+    if !varies {
+        headers.append(VARY, const { HeaderValue::from_static("authorization") });
+    }
+}
+
+impl Default for Challenges {
+    fn default() -> Self {
+        Self::new(Self::DEFAULT_REALM, "").expect("the realm is quotable and no scope follows")
+    }
+}
+
+/// The answer under the realm `api`.
+impl IntoResponse for AuthError {
+    fn into_response(self) -> Response<Body> {
+        Challenges::default().answer(self)
+    }
+}
+
+fn problem(answer: Answer) -> &'static str {
+    match answer {
+        Answer::NoCredentials => {
+            r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"A bearer token is required."}"#
+        }
+        Answer::InvalidToken => {
+            r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"The access token is not valid."}"#
+        }
+        Answer::InvalidRequest => {
+            r#"{"type":"about:blank","title":"Bad Request","status":400,"detail":"The request's credentials are malformed."}"#
+        }
+        Answer::InsufficientScope => {
+            r#"{"type":"about:blank","title":"Forbidden","status":403,"detail":"The access token lacks a required scope."}"#
+        }
+        Answer::Unavailable => {
+            r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"Tokens cannot be validated at the moment."}"#
+        }
+        Answer::Internal => {
+            r#"{"type":"about:blank","title":"Internal Server Error","status":500}"#
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The HTTP side: the layer, what stands behind it, and the answers of RFC 6750.
+
+mod authorization;
+mod challenge;
+mod extract;
+mod layer;
+mod scopes;
+
+pub use extract::{FromClaims, Jwt};
+pub use layer::{GuardFuture, JwtLayer, JwtService};
+pub use scopes::{RequireScopes, RequireScopesService};

@@ -1,0 +1,165 @@
+//! The layer that asks an accepted token for scopes.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes, HttpBody};
+use http::{Request, Response};
+use tower::{BoxError, Layer, Service};
+
+use super::challenge::Challenges;
+use super::layer::{GuardFuture, forward, refuse};
+use crate::builder::{BuildError, BuildErrorKind};
+use crate::claims::Claims;
+use crate::error::AuthError;
+use crate::reason::Reason;
+
+/// Lets only requests through whose token has the required scopes; others get 403
+/// `insufficient_scope` with the scopes in question.
+///
+/// Belongs behind a [`JwtLayer`](crate::JwtLayer); without one every request gets 500.
+#[derive(Clone, Debug)]
+pub struct RequireScopes {
+    rule: Arc<Rule>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    scopes: Vec<String>,
+    all: bool,
+    challenges: Challenges,
+}
+
+impl RequireScopes {
+    /// Requires every one of the scopes.
+    ///
+    /// # Errors
+    ///
+    /// Fails when there is no scope, or one that is not a scope token (RFC 6749 section 3.3).
+    pub fn all<T: Into<String>>(scopes: impl IntoIterator<Item = T>) -> Result<Self, BuildError> {
+        Self::new(scopes, true)
+    }
+
+    /// Requires at least one of the scopes.
+    ///
+    /// # Errors
+    ///
+    /// As [`all`](Self::all).
+    pub fn any<T: Into<String>>(scopes: impl IntoIterator<Item = T>) -> Result<Self, BuildError> {
+        Self::new(scopes, false)
+    }
+
+    /// Sets the realm that the challenge names. Default: `api`.
+    ///
+    /// # Errors
+    ///
+    /// As [`JwtLayer::realm`](crate::JwtLayer::realm).
+    pub fn realm(self, realm: &str) -> Result<Self, BuildError> {
+        let challenges = Challenges::new(realm, &self.rule.scopes.join(" "))?;
+        Ok(Self {
+            rule: Arc::new(Rule {
+                scopes: self.rule.scopes.clone(),
+                all: self.rule.all,
+                challenges,
+            }),
+        })
+    }
+
+    fn new<T: Into<String>>(
+        scopes: impl IntoIterator<Item = T>,
+        all: bool,
+    ) -> Result<Self, BuildError> {
+        let scopes: Vec<String> = scopes.into_iter().map(Into::into).collect();
+        // An empty list would let everybody through, or nobody; both are mistakes.
+        if scopes.is_empty() || !scopes.iter().all(|scope| is_scope_token(scope)) {
+            return Err(BuildError(BuildErrorKind::Scope));
+        }
+        let challenges = Challenges::new(Challenges::DEFAULT_REALM, &scopes.join(" "))?;
+        Ok(Self {
+            rule: Arc::new(Rule {
+                scopes,
+                all,
+                challenges,
+            }),
+        })
+    }
+}
+
+impl Rule {
+    fn check<B>(&self, request: &Request<B>) -> Result<(), Reason> {
+        let claims = request
+            .extensions()
+            .get::<Arc<Claims>>()
+            .ok_or(Reason::LayerMissing)?;
+        let mut scopes = self.scopes.iter();
+        let granted = if self.all {
+            scopes.all(|scope| claims.has_scope(scope))
+        } else {
+            scopes.any(|scope| claims.has_scope(scope))
+        };
+        if granted {
+            Ok(())
+        } else {
+            Err(Reason::InsufficientScope)
+        }
+    }
+}
+
+/// RFC 6749 section 3.3: printable ASCII without space, `"` and `\`.
+fn is_scope_token(scope: &str) -> bool {
+    !scope.is_empty()
+        && scope
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+}
+
+impl<S> Layer<S> for RequireScopes {
+    type Service = RequireScopesService<S>;
+
+    fn layer(&self, inner: S) -> RequireScopesService<S> {
+        RequireScopesService {
+            inner,
+            rule: Arc::clone(&self.rule),
+        }
+    }
+}
+
+/// The service of a [`RequireScopes`] layer.
+#[derive(Clone)]
+pub struct RequireScopesService<S> {
+    inner: S,
+    rule: Arc<Rule>,
+}
+
+impl<S> fmt::Debug for RequireScopesService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequireScopesService")
+            .field("rule", &self.rule)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, B, ResB> Service<Request<B>> for RequireScopesService<S>
+where
+    S: Service<Request<B>, Response = Response<ResB>>,
+    ResB: HttpBody<Data = Bytes> + Send + 'static,
+    ResB::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = GuardFuture<S, Request<B>, ResB>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match self.rule.check(&request) {
+            Ok(()) => forward(&mut self.inner, request),
+            Err(reason) => {
+                refuse::<S, B, ResB>(self.rule.challenges.answer(AuthError::new(reason)))
+            }
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! One public key, taken from a JWK and kept in parsed form.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{self, SHA256};
+use aws_lc_rs::signature::{
+    ED25519, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents, VerificationAlgorithm,
+};
+
+use crate::algorithm::Algorithm;
+use crate::compact;
+use crate::header::is_key_id;
+use crate::json::{self, Item};
+
+/// Why a published key is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum SkipReason {
+    /// The entry is not a strict JSON object, or a member has the wrong type.
+    #[error("not a strict JSON object with members of the right types")]
+    Malformed,
+    /// A symmetric key. One that is published is known to everybody.
+    #[error("symmetric key")]
+    Symmetric,
+    /// The entry holds private members. Whoever reads the key set can sign with it.
+    #[error("private key material is published")]
+    Private,
+    /// `use` is not `sig`, or `key_ops` lacks `verify`.
+    #[error("not meant for verifying signatures")]
+    Use,
+    /// `kty`, `crv` or `alg` names nothing that is supported.
+    #[error("unsupported key type, curve or algorithm")]
+    Unsupported,
+    /// `alg` does not belong to `kty` and `crv`.
+    #[error("algorithm does not fit the key type or curve")]
+    AlgorithmMismatch,
+    /// `kid` is not 1 to 256 printable ASCII characters.
+    #[error("key id is not 1 to 256 printable characters")]
+    KeyId,
+    /// A member that makes up the key is missing or not canonical base64url.
+    #[error("key material is missing or not canonical base64url")]
+    Material,
+    /// The RSA modulus is even or outside 2048 to 8192 bits.
+    #[error("RSA modulus is even or outside 2048 to 8192 bits")]
+    RsaModulus,
+    /// The RSA exponent is even, below 3 or above 2^33.
+    #[error("RSA exponent is even, below 3 or too large")]
+    RsaExponent,
+    /// The coordinates have the wrong length, or the point is not on the curve or of small order.
+    #[error("not a usable point of the curve")]
+    Point,
+    /// Another entry has the same key id and other material, so that neither can be told apart.
+    #[error("another key has the same id")]
+    DuplicateKeyId,
+}
+
+/// A key that verifies signatures of exactly one algorithm.
+#[derive(Debug)]
+pub(crate) struct VerificationKey {
+    pub(crate) identity: Arc<KeyIdentity>,
+    parsed: ParsedPublicKey,
+    signature_len: usize,
+}
+
+/// What makes a key this key. Two publications of one key have equal identities.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct KeyIdentity {
+    pub(crate) kid: Option<Box<str>>,
+    pub(crate) algorithm: Algorithm,
+    material: [u8; 32],
+}
+
+impl VerificationKey {
+    /// Tells whether `signature` was made over `message` with the private half of this key.
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        signature.len() == self.signature_len && self.parsed.verify_sig(message, signature).is_ok()
+    }
+}
+
+/// A JWK as it was published. Only what decides about its use is kept.
+#[derive(Debug, Default)]
+pub(crate) struct UnverifiedJwk<'a> {
+    pub(crate) kty: Option<Item<'a>>,
+    pub(crate) crv: Option<Item<'a>>,
+    pub(crate) alg: Option<Item<'a>>,
+    pub(crate) usage: Option<Item<'a>>,
+    pub(crate) key_ops: Option<Item<'a>>,
+    pub(crate) kid: Option<Item<'a>>,
+    pub(crate) n: Option<Item<'a>>,
+    pub(crate) e: Option<Item<'a>>,
+    pub(crate) x: Option<Item<'a>>,
+    pub(crate) y: Option<Item<'a>>,
+    pub(crate) is_private: bool,
+}
+
+impl<'a> UnverifiedJwk<'a> {
+    pub(crate) fn parse(json: &'a [u8]) -> Result<Self, SkipReason> {
+        let mut jwk = Self::default();
+        json::members(json, |name, item| match name {
+            "kty" => jwk.kty = Some(item),
+            "crv" => jwk.crv = Some(item),
+            "alg" => jwk.alg = Some(item),
+            "use" => jwk.usage = Some(item),
+            "key_ops" => jwk.key_ops = Some(item),
+            "kid" => jwk.kid = Some(item),
+            "n" => jwk.n = Some(item),
+            "e" => jwk.e = Some(item),
+            "x" => jwk.x = Some(item),
+            "y" => jwk.y = Some(item),
+            "d" | "p" | "q" | "dp" | "dq" | "qi" | "oth" | "k" | "priv" => jwk.is_private = true,
+            _ => {}
+        })
+        .map_err(|_| SkipReason::Malformed)?;
+        Ok(jwk)
+    }
+
+    /// Returns the key id if it is fit for a log.
+    pub(crate) fn printable_kid(&self) -> Option<&str> {
+        self.kid
+            .as_ref()
+            .and_then(Item::as_text)
+            .filter(|kid| is_key_id(kid))
+    }
+
+    pub(crate) fn into_key(self) -> Result<VerificationKey, SkipReason> {
+        let kty = text(self.kty.as_ref())?.ok_or(SkipReason::Malformed)?;
+        if kty == "oct" {
+            return Err(SkipReason::Symmetric);
+        }
+        if self.is_private {
+            return Err(SkipReason::Private);
+        }
+        self.check_use()?;
+        let kid = match &self.kid {
+            None => None,
+            Some(_) => Some(self.printable_kid().ok_or(SkipReason::KeyId)?),
+        };
+        let crv = text(self.crv.as_ref())?;
+        let implied = match (kty, crv) {
+            // RS256 is what every issuer that leaves `alg` out signs with, Entra among them.
+            ("RSA", _) => Algorithm::Rs256,
+            ("EC", Some("P-256")) => Algorithm::Es256,
+            ("EC", Some("P-384")) => Algorithm::Es384,
+            ("EC", Some("P-521")) => Algorithm::Es512,
+            ("OKP", Some("Ed25519")) => Algorithm::EdDsa,
+            _ => return Err(SkipReason::Unsupported),
+        };
+        let algorithm = match text(self.alg.as_ref())? {
+            None => implied,
+            Some(name) => Algorithm::from_name(name).ok_or(SkipReason::Unsupported)?,
+        };
+        // Type and curve decide how the members are read. With `alg` alone an RSA entry that has an
+        // EC key's members would pass as that key.
+        let fits = algorithm == implied || (kty == "RSA" && algorithm.rsa().is_some());
+        if !fits {
+            return Err(SkipReason::AlgorithmMismatch);
+        }
+        let material = match (algorithm.ecdsa(), algorithm.rsa()) {
+            (Some((curve, len)), _) => self.ec_material(curve, len)?,
+            (None, Some(parameters)) => self.rsa_material(parameters)?,
+            (None, None) => self.ed25519_material()?,
+        };
+        Ok(VerificationKey {
+            identity: Arc::new(KeyIdentity {
+                kid: kid.map(Into::into),
+                algorithm,
+                material: fingerprint(&material.bytes),
+            }),
+            parsed: material.parsed,
+            signature_len: material.signature_len,
+        })
+    }
+
+    fn check_use(&self) -> Result<(), SkipReason> {
+        let meant_for_signatures = match &self.usage {
+            None => true,
+            Some(usage) => usage.as_text() == Some("sig"),
+        };
+        let may_verify = match &self.key_ops {
+            None => true,
+            Some(Item::Texts(operations)) => operations.iter().any(|name| name == "verify"),
+            Some(_) => false,
+        };
+        if meant_for_signatures && may_verify {
+            Ok(())
+        } else {
+            Err(SkipReason::Use)
+        }
+    }
+
+    fn ec_material(
+        &self,
+        curve: &'static dyn VerificationAlgorithm,
+        len: usize,
+    ) -> Result<Material, SkipReason> {
+        let (x, y) = (bytes(self.x.as_ref())?, bytes(self.y.as_ref())?);
+        if x.len() != len || y.len() != len {
+            return Err(SkipReason::Point);
+        }
+        // The uncompressed form of SEC 1.
+        let point = [&[4], &x[..], &y[..]].concat();
+        Ok(Material {
+            parsed: ParsedPublicKey::new(curve, &point).map_err(|_| SkipReason::Point)?,
+            signature_len: 2 * len,
+            bytes: point,
+        })
+    }
+
+    fn ed25519_material(&self) -> Result<Material, SkipReason> {
+        let point = bytes(self.x.as_ref())?;
+        if point.len() != 32 || is_small_order(&point) {
+            return Err(SkipReason::Point);
+        }
+        Ok(Material {
+            parsed: ParsedPublicKey::new(&ED25519, &point).map_err(|_| SkipReason::Point)?,
+            signature_len: 64,
+            bytes: point,
+        })
+    }
+
+    fn rsa_material(&self, parameters: &'static RsaParameters) -> Result<Material, SkipReason> {
+        let (n, e) = self.rsa_numbers()?;
+        Ok(Material {
+            parsed: RsaPublicKeyComponents { n: &n, e: &e }
+                .to_parsed_public_key(parameters)
+                .map_err(|_| SkipReason::RsaModulus)?,
+            signature_len: n.len(),
+            bytes: [&e[..], b"/", &n[..]].concat(),
+        })
+    }
+
+    fn rsa_numbers(&self) -> Result<(Vec<u8>, Vec<u8>), SkipReason> {
+        let (n, e) = (bytes(self.n.as_ref())?, bytes(self.e.as_ref())?);
+        let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
+        let bits = n
+            .first()
+            .map_or(0, |first| n.len() * 8 - first.leading_zeros() as usize);
+        if !(2048..=8192).contains(&bits) || n.last().is_none_or(|last| last % 2 == 0) {
+            return Err(SkipReason::RsaModulus);
+        }
+        // With e = 1 every message is its own signature. The upper bound is the library's: a large
+        // exponent makes each verification expensive.
+        let exponent = if e.len() > 8 {
+            u64::MAX
+        } else {
+            e.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+        };
+        if exponent < 3 || exponent % 2 == 0 || exponent >= 1 << 33 {
+            return Err(SkipReason::RsaExponent);
+        }
+        Ok((n, e))
+    }
+}
+
+/// A parsed key, the length of its signatures, and the bytes that tell it from others.
+struct Material {
+    parsed: ParsedPublicKey,
+    signature_len: usize,
+    bytes: Vec<u8>,
+}
+
+fn text<'k>(item: Option<&'k Item<'_>>) -> Result<Option<&'k str>, SkipReason> {
+    match item {
+        None => Ok(None),
+        Some(Item::Text(text)) => Ok(Some(text)),
+        Some(_) => Err(SkipReason::Malformed),
+    }
+}
+
+fn bytes(item: Option<&Item<'_>>) -> Result<Vec<u8>, SkipReason> {
+    let text = text(item)?.ok_or(SkipReason::Material)?;
+    compact::decode(text.as_bytes()).map_err(|_| SkipReason::Material)
+}
+
+/// RFC 7518 section 6.3.1.1 forbids the extra zero byte, and implementations send it all the same;
+/// the number has one reading either way.
+fn without_leading_zeros(mut number: Vec<u8>) -> Vec<u8> {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    number.drain(..zeros);
+    number
+}
+
+fn fingerprint(material: &[u8]) -> [u8; 32] {
+    let mut fingerprint = [0; 32];
+    fingerprint.copy_from_slice(digest::digest(&SHA256, material).as_ref());
+    fingerprint
+}
+
+/// Tells whether an encoded Edwards point has small order: for such a key there are signatures that
+/// fit many messages.
+fn is_small_order(point: &[u8]) -> bool {
+    const ORDER_8: [[u8; 32]; 2] = [
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef,
+            0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88,
+            0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10,
+            0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77,
+            0x92, 0xac, 0x03, 0x7a,
+        ],
+    ];
+    let Some((last, rest)) = point.split_last() else {
+        return false;
+    };
+    // The top bit is the sign of x; the order does not depend on it.
+    let last = last & 0x7f;
+    let Some((first, middle)) = rest.split_first() else {
+        return false;
+    };
+    // y = 0 and y = 1, then p - 1, p and p + 1, which are -1 and other spellings of 0 and 1.
+    let low = last == 0 && *first <= 1 && middle.iter().all(|byte| *byte == 0);
+    let high =
+        last == 0x7f && (0xec..=0xee).contains(first) && middle.iter().all(|byte| *byte == 0xff);
+    low || high
+        || ORDER_8
+            .iter()
+            .any(|known| known[31] == last && known[..31] == *rest)
+}

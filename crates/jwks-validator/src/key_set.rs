@@ -1,0 +1,261 @@
+//! The keys of one issuer.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::algorithm::Algorithm;
+use crate::key::{KeyIdentity, SkipReason, UnverifiedJwk, VerificationKey};
+
+/// The usable keys of one issuer; there is at least one.
+///
+/// Each key verifies one algorithm: the JWK's `alg`, or the one that its type and curve imply
+/// (RS256 for RSA). Immutable.
+#[derive(Debug)]
+pub struct KeySet {
+    keys: Vec<VerificationKey>,
+    skipped: Vec<SkippedKey>,
+}
+
+/// A published key that is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkippedKey {
+    /// Position in the published array, from 0.
+    pub index: usize,
+    /// The key id, if it has one of at most 256 printable ASCII characters.
+    pub kid: Option<String>,
+    /// Why it is not used.
+    pub reason: SkipReason,
+}
+
+/// A set with more keys is refused whole: the search by key id is linear.
+const MAX_KEYS: usize = 64;
+
+impl KeySet {
+    /// Reads a JWK Set (RFC 7517 section 5) key by key.
+    ///
+    /// A key that is unknown, broken or unfit is left out and listed in [`skipped`](Self::skipped).
+    /// Keys of one id and different material are both left out.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the document is not a JWK Set, has more than 64 keys, or has no usable one.
+    pub fn from_jwks_json(json: &[u8]) -> Result<Self, KeySetError> {
+        let document = document(json).map_err(|_| KeySetError::new(KeySetErrorKind::NotJwks))?;
+        Self::from_entries(
+            document
+                .iter()
+                .map(|entry| UnverifiedJwk::parse(entry.get().as_bytes())),
+        )
+    }
+
+    pub(crate) fn from_entries<'a>(
+        entries: impl ExactSizeIterator<Item = Result<UnverifiedJwk<'a>, SkipReason>>,
+    ) -> Result<Self, KeySetError> {
+        if entries.len() > MAX_KEYS {
+            return Err(KeySetError::new(KeySetErrorKind::TooManyKeys));
+        }
+        let mut usable: Vec<(usize, VerificationKey)> = Vec::new();
+        let mut skipped = Vec::new();
+        for (index, entry) in entries.enumerate() {
+            let kid = entry
+                .as_ref()
+                .ok()
+                .and_then(|jwk| jwk.printable_kid().map(str::to_owned));
+            match entry.and_then(UnverifiedJwk::into_key) {
+                Ok(key)
+                    if usable
+                        .iter()
+                        .any(|(_, known)| known.identity == key.identity) => {}
+                Ok(key) => usable.push((index, key)),
+                Err(reason) => skipped.push(SkippedKey { index, kid, reason }),
+            }
+        }
+        let is_ambiguous = |key: &VerificationKey| {
+            key.identity.kid.is_some()
+                && usable
+                    .iter()
+                    .filter(|(_, other)| other.identity.kid == key.identity.kid)
+                    .count()
+                    > 1
+        };
+        let ambiguous: Vec<bool> = usable.iter().map(|(_, key)| is_ambiguous(key)).collect();
+        let mut keys = Vec::new();
+        for ((index, key), is_ambiguous) in usable.into_iter().zip(ambiguous) {
+            if is_ambiguous {
+                skipped.push(SkippedKey {
+                    index,
+                    kid: key.identity.kid.as_deref().map(str::to_owned),
+                    reason: SkipReason::DuplicateKeyId,
+                });
+            } else {
+                keys.push(key);
+            }
+        }
+        if keys.is_empty() {
+            return Err(KeySetError {
+                kind: KeySetErrorKind::NoUsableKey,
+                skipped,
+            });
+        }
+        Ok(Self { keys, skipped })
+    }
+
+    /// Returns how many keys are usable.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Tells whether there is no usable key; never so for a set that was read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Returns the published keys that are not used, with the reason for each.
+    #[must_use]
+    pub fn skipped(&self) -> &[SkippedKey] {
+        &self.skipped
+    }
+
+    /// A set for an issuer whose keys have not been fetched.
+    pub(crate) fn empty() -> Self {
+        Self {
+            keys: Vec::new(),
+            skipped: Vec::new(),
+        }
+    }
+
+    /// Finds the one key that a token with this key id and algorithm can mean.
+    pub(crate) fn select(&self, kid: Option<&str>, algorithm: Algorithm) -> Selected<'_> {
+        if let Some(kid) = kid {
+            let named = self
+                .keys
+                .iter()
+                .find(|key| key.identity.kid.as_deref() == Some(kid));
+            return match named {
+                None => Selected::Absent,
+                Some(key) if key.identity.algorithm == algorithm => Selected::Key(key),
+                Some(_) => Selected::OtherAlgorithm,
+            };
+        }
+        let mut eligible = self
+            .keys
+            .iter()
+            .filter(|key| key.identity.algorithm == algorithm);
+        match (eligible.next(), eligible.next()) {
+            (None, _) => Selected::Absent,
+            (Some(key), None) => Selected::Key(key),
+            (Some(_), Some(_)) => Selected::Ambiguous,
+        }
+    }
+
+    /// Tells whether a token that names this key, or none, would still be checked with `key`.
+    pub(crate) fn would_use(&self, kid: Option<&str>, key: &KeyIdentity) -> bool {
+        matches!(self.select(kid, key.algorithm), Selected::Key(found) if *found.identity == *key)
+    }
+
+    pub(crate) fn has_same_keys(&self, other: &Self) -> bool {
+        let holds = |set: &Self, key: &VerificationKey| {
+            set.keys.iter().any(|one| one.identity == key.identity)
+        };
+        self.keys.len() == other.keys.len() && self.keys.iter().all(|key| holds(other, key))
+    }
+}
+
+/// What a key set holds for a token.
+#[derive(Debug)]
+pub(crate) enum Selected<'k> {
+    Key(&'k VerificationKey),
+    Absent,
+    /// The token names no key, and several fit its algorithm.
+    Ambiguous,
+    /// The key is published for another algorithm than the token's.
+    OtherAlgorithm,
+}
+
+/// A document that gives no key set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySetError {
+    kind: KeySetErrorKind,
+    skipped: Vec<SkippedKey>,
+}
+
+/// What is wrong with a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeySetErrorKind {
+    /// Not a JSON object with an array `keys`.
+    NotJwks,
+    /// More than 64 keys.
+    TooManyKeys,
+    /// No key, or none that is usable.
+    NoUsableKey,
+}
+
+impl KeySetError {
+    fn new(kind: KeySetErrorKind) -> Self {
+        Self {
+            kind,
+            skipped: Vec::new(),
+        }
+    }
+
+    /// Returns what is wrong.
+    #[must_use]
+    pub fn kind(&self) -> KeySetErrorKind {
+        self.kind
+    }
+
+    /// Returns the keys that are not usable, with the reason for each.
+    #[must_use]
+    pub fn skipped(&self) -> &[SkippedKey] {
+        &self.skipped
+    }
+}
+
+impl fmt::Display for KeySetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            KeySetErrorKind::NotJwks => "not a JWK Set",
+            KeySetErrorKind::TooManyKeys => "more than 64 keys",
+            KeySetErrorKind::NoUsableKey => "no usable key",
+        })
+    }
+}
+
+impl std::error::Error for KeySetError {}
+
+/// Returns the entries of `keys`, unparsed.
+fn document(json: &[u8]) -> serde_json::Result<Vec<&RawValue>> {
+    struct Document;
+    impl<'de> Visitor<'de> for Document {
+        type Value = Vec<&'de RawValue>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object with an array `keys`")
+        }
+
+        // A derived struct would also take an array for its fields.
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut keys = None;
+            while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+                if name == "keys" {
+                    if keys.replace(map.next_value()?).is_some() {
+                        return Err(A::Error::custom("duplicate member"));
+                    }
+                } else {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+            keys.ok_or_else(|| A::Error::missing_field("keys"))
+        }
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let document = deserializer.deserialize_map(Document)?;
+    deserializer.end()?;
+    Ok(document)
+}

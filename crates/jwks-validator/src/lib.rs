@@ -1,0 +1,90 @@
+//! Validates OAuth 2.0 bearer tokens (JWT, RFC 7519, RFC 9068) against an issuer's cached keys, as a
+//! tower layer, an axum extractor and a function.
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//! use jwks_validator::{IdpClient, Jwt, JwtLayer, JwtValidator, RemoteJwks, RequireScopes};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = IdpClient::builder().build()?;
+//! let keys = RemoteJwks::new(client, "https://idp.example/jwks".parse()?);
+//! let validator = JwtValidator::builder()
+//!     .issuer("https://idp.example", keys)
+//!     .audience("https://api.example")
+//!     .verified_token_cache(10_000)
+//!     .build()?;
+//! validator.start();
+//!
+//! async fn hello(claims: Jwt) -> String {
+//!     format!("hello {}", claims.client_id().unwrap_or("client"))
+//! }
+//! let app: Router = Router::new()
+//!     .route("/data", get(hello).layer(RequireScopes::all(["data:read"])?))
+//!     .layer(JwtLayer::new(validator));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Order of checks
+//!
+//! 1. One `Authorization` header, no `access_token` in the query beside it: else 400.
+//! 2. `Bearer`, one space, one token in b64token characters: else 400; another scheme or no header
+//!    is 401 without an error code.
+//! 3. The checks of [`validate`](validate()): form, header, issuer, key, signature, claims: else 401
+//!    `invalid_token`.
+//! 4. The scopes of [`RequireScopes`]: else 403 `insufficient_scope`.
+//!
+//! Where nobody can tell, because there are no keys or a new key id could not be asked about, the
+//! answer is 503 with `Retry-After`, never 401. The log gets the [`Reason`], the caller does not.
+//!
+//! # Keys
+//!
+//! Readers take the keys with one atomic load. One task per issuer fetches them: at 80 % of their
+//! freshness (of 5 min at most), give or take 10 %; again soon after a failure; and when a token
+//! names an unknown key, for which there are two fetches at once and one more per 30 s. Failed
+//! fetches leave the last good keys in use for `max_stale`. A key that the issuer no longer publishes
+//! is refused from the next fetch on, for remembered tokens too.
+
+#[cfg(feature = "jwks-client-rs")]
+mod adapter;
+mod algorithm;
+mod budget;
+mod builder;
+mod claims;
+mod compact;
+mod error;
+mod header;
+mod http;
+mod issuer;
+mod json;
+mod key;
+mod key_set;
+mod policy;
+mod reason;
+mod refresh;
+mod remote;
+mod source;
+mod validate;
+mod validator;
+mod verified;
+
+#[cfg(feature = "jwks-client-rs")]
+pub use adapter::JwksSourceAdapter;
+pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use builder::{BuildError, BuildErrorKind, JwtValidatorBuilder};
+pub use claims::Claims;
+pub use error::AuthError;
+pub use idp_http::{Answer, Discovery, IdpClient};
+pub use issuer::IssuerHealth;
+pub use key::SkipReason;
+pub use key_set::{KeySet, KeySetError, KeySetErrorKind, SkippedKey};
+pub use policy::{MAX_LEEWAY, Policy};
+pub use reason::Reason;
+pub use remote::RemoteJwks;
+pub use source::{Fetched, KeySource, SourceError, SourceErrorKind, Validators};
+pub use validate::validate;
+pub use validator::JwtValidator;
+
+pub use crate::http::{
+    FromClaims, GuardFuture, Jwt, JwtLayer, JwtService, RequireScopes, RequireScopesService,
+};

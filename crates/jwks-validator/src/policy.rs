@@ -1,0 +1,89 @@
+//! What a token must be like, apart from its issuer and its key.
+
+use std::time::Duration;
+
+use crate::algorithm::{Algorithm, AlgorithmSet};
+
+/// The rules that [`validate`](crate::validate()) applies to a token.
+///
+/// Defaults: every [`Algorithm`], 60 s leeway, 24 h longest lifetime, `typ` of `JWT` or `at+jwt` or
+/// none. There is no default for the audience.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(crate) algorithms: AlgorithmSet,
+    /// `None` skips the check.
+    pub(crate) audiences: Option<Vec<Box<str>>>,
+    pub(crate) leeway: i64,
+    pub(crate) max_lifetime: i64,
+    pub(crate) rfc9068: bool,
+}
+
+/// The longest leeway that is allowed.
+pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
+pub(crate) const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
+pub(crate) const DEFAULT_MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Policy {
+    /// Returns the default rules for an API that is known by these audiences; one of them must be in
+    /// the token. With none, no token passes.
+    #[must_use]
+    pub fn for_audiences<A: Into<String>>(audiences: impl IntoIterator<Item = A>) -> Self {
+        Self {
+            audiences: Some(
+                audiences
+                    .into_iter()
+                    .map(|audience| audience.into().into_boxed_str())
+                    .collect(),
+            ),
+            ..Self::dangerous_for_any_audience()
+        }
+    }
+
+    /// Returns the default rules without a check of the audience: a token that was issued for any
+    /// other API of the same issuer is accepted.
+    #[must_use]
+    pub fn dangerous_for_any_audience() -> Self {
+        Self {
+            algorithms: Algorithm::ALL.into_iter().collect(),
+            audiences: None,
+            leeway: seconds(DEFAULT_LEEWAY),
+            max_lifetime: seconds(DEFAULT_MAX_LIFETIME),
+            rfc9068: false,
+        }
+    }
+
+    /// Sets the algorithms that a header may name.
+    #[must_use]
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.algorithms = algorithms.into_iter().collect();
+        self
+    }
+
+    /// Sets how far the issuer's clock may differ from ours, in whole seconds and at most
+    /// [`MAX_LEEWAY`].
+    #[must_use]
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = seconds(leeway.min(MAX_LEEWAY));
+        self
+    }
+
+    /// Sets the longest time from issue to expiry, in whole seconds.
+    #[must_use]
+    pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
+        self.max_lifetime = seconds(max_lifetime);
+        self
+    }
+
+    /// Requires what RFC 9068 requires: `typ` `at+jwt`, and the claims `sub`, `client_id`, `iat` and
+    /// `jti`.
+    #[must_use]
+    pub fn rfc9068(mut self) -> Self {
+        self.rfc9068 = true;
+        self
+    }
+}
+
+/// Clamped so that adding it to a date of the year 9999 cannot overflow.
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).map_or(i64::MAX / 4, |seconds| seconds.min(i64::MAX / 4))
+}

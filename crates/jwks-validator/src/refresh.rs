@@ -1,0 +1,104 @@
+//! The task that keeps one issuer's keys current.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use idp_http::Answer;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::issuer::{Issuer, Outcome};
+use crate::source::{Fetched, SourceError, SourceErrorKind, Validators};
+
+/// Longer than metadata in three places and keys take with the HTTP client's 3 s for each. It ends
+/// the attempt of a source that has no time limit of its own.
+const MAX_ATTEMPT: Duration = Duration::from_secs(15);
+
+/// Fetches when a fetch is due or asked for, one at a time, until told to stop.
+pub(crate) async fn run(
+    issuer: Arc<Issuer>,
+    published: Arc<watch::Sender<u64>>,
+    stop: CancellationToken,
+) {
+    let fetching = async {
+        loop {
+            wait_for_work(&issuer).await;
+            fetch(&issuer, &published).await;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = fetching => {}
+    }
+}
+
+async fn wait_for_work(issuer: &Issuer) {
+    loop {
+        tokio::select! {
+            () = sleep_until(issuer.next()) => return,
+            () = issuer.asked.notified() => {
+                // The ring may be that of a request which a due fetch has served already.
+                if issuer.is_requested() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn fetch(issuer: &Issuer, published: &watch::Sender<u64>) {
+    let began = Instant::now();
+    let validators = issuer.begin();
+    let conditional = validators.is_some();
+    let result = attempt(issuer, validators).await;
+    match issuer.end(began, conditional, result) {
+        Outcome::Refreshed { keys, changed } => {
+            published.send_modify(|count| *count = count.wrapping_add(1));
+            if !changed {
+                tracing::debug!(jwks.issuer = &*issuer.name, "keys are unchanged");
+                return;
+            }
+            tracing::info!(
+                jwks.issuer = &*issuer.name,
+                jwks.keys = keys.len(),
+                jwks.skipped_keys = keys.skipped().len(),
+                "new keys are in use"
+            );
+            for key in keys.skipped() {
+                tracing::warn!(
+                    jwks.issuer = &*issuer.name,
+                    jwks.kid = key.kid.as_deref(),
+                    jwks.index = key.index,
+                    reason = %key.reason,
+                    "a published key is not used"
+                );
+            }
+        }
+        Outcome::Failed {
+            error,
+            failures,
+            next_in,
+        } => tracing::warn!(
+            jwks.issuer = &*issuer.name,
+            jwks.failures = failures,
+            jwks.next_attempt_ms = u64::try_from(next_in.as_millis()).unwrap_or(u64::MAX),
+            error = %error,
+            "could not fetch keys"
+        ),
+    }
+}
+
+/// Runs the source in a task of its own, so that its panic ends that task and not this one.
+async fn attempt(issuer: &Issuer, validators: Option<Validators>) -> Result<Fetched, SourceError> {
+    let source = Arc::clone(&issuer.source);
+    let task = AbortOnDropHandle::new(tokio::spawn(async move {
+        source.fetch(validators.as_ref()).await
+    }));
+    match timeout(MAX_ATTEMPT, task).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(SourceError::new(SourceErrorKind::Panicked, Answer::None)),
+        Err(_) => Err(SourceError::new(SourceErrorKind::TooSlow, Answer::None)),
+    }
+}

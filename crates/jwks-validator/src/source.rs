@@ -1,0 +1,176 @@
+//! Where keys come from: one fetch, and what it brought.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use idp_http::{Answer, FetchErrorKind};
+
+use crate::key_set::{KeySet, KeySetError, KeySetErrorKind};
+
+/// Fetches an issuer's keys, once per call.
+///
+/// The validator calls it from one task per issuer, never twice at the same time, and keeps what it
+/// brought. A call that takes longer than 15 s is dropped; a panic counts as a failure.
+#[async_trait]
+pub trait KeySource: fmt::Debug + Send + Sync + 'static {
+    /// Fetches the keys, unless they are still those that `validators` came with.
+    ///
+    /// `validators` are those of the last [`Fetched::Modified`] whose keys are in use.
+    ///
+    /// # Errors
+    ///
+    /// Fails when no usable keys could be had. The keys in use are not affected by that.
+    async fn fetch(&self, validators: Option<&Validators>) -> Result<Fetched, SourceError>;
+}
+
+/// What a fetch brought.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Fetched {
+    /// The issuer's keys as they are now; keys that are not among them are no longer accepted.
+    Modified {
+        /// The keys.
+        keys: KeySet,
+        /// How long the issuer calls them fresh, if it says so.
+        max_age: Option<Duration>,
+        /// What to ask with next time.
+        validators: Option<Validators>,
+    },
+    /// The keys are still those that the validators came with.
+    NotModified {
+        /// How long the issuer calls them fresh, if it says so.
+        max_age: Option<Duration>,
+    },
+}
+
+impl Fetched {
+    /// Returns keys that come without freshness and validators.
+    #[must_use]
+    pub fn keys(keys: KeySet) -> Self {
+        Self::Modified {
+            keys,
+            max_age: None,
+            validators: None,
+        }
+    }
+}
+
+/// Validators of a conditional request (RFC 9110 section 13.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validators {
+    etag: http::HeaderValue,
+}
+
+impl Validators {
+    /// Returns validators that hold this entity tag.
+    #[must_use]
+    pub fn etag(etag: http::HeaderValue) -> Self {
+        Self { etag }
+    }
+
+    /// Returns the value for `If-None-Match`.
+    #[must_use]
+    pub fn if_none_match(&self) -> &http::HeaderValue {
+        &self.etag
+    }
+}
+
+/// A fetch that brought no usable keys. Holds no address and no byte of the answer.
+#[derive(Clone, Debug)]
+pub struct SourceError {
+    kind: SourceErrorKind,
+    answer: Answer,
+    retry_after: Option<Duration>,
+}
+
+/// Why a fetch brought no usable keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceErrorKind {
+    /// There was no complete answer.
+    #[error("no complete answer ({})", .0.as_str())]
+    Fetch(FetchErrorKind),
+    /// The answer has another status than 200, or than 304 to a conditional request.
+    #[error("unexpected status {0}")]
+    Status(u16),
+    /// The answer is an HTML page.
+    #[error("the answer is an HTML page")]
+    Html,
+    /// The answer is not a key set with a usable key.
+    #[error("unusable key set")]
+    Keys(KeySetErrorKind),
+    /// The issuer's metadata could not be had.
+    #[error("no issuer metadata")]
+    Discovery,
+    /// The issuer's metadata is that of another issuer.
+    #[error("the metadata names another issuer")]
+    IssuerMismatch,
+    /// The issuer's metadata has no `jwks_uri`.
+    #[error("the metadata names no key set")]
+    NoJwksUri,
+    /// "Not modified", while there is nothing that could be unmodified.
+    #[error("not modified, but there are no keys to keep")]
+    NothingToKeep,
+    /// The source took longer than it may.
+    #[error("the source took too long")]
+    TooSlow,
+    /// The source panicked.
+    #[error("the source panicked")]
+    Panicked,
+    /// Any other failure of a source.
+    #[error("{0}")]
+    Other(&'static str),
+}
+
+impl SourceError {
+    /// Returns an error; `answer` decides how soon the next attempt comes.
+    #[must_use]
+    pub fn new(kind: SourceErrorKind, answer: Answer) -> Self {
+        Self {
+            kind,
+            answer,
+            retry_after: None,
+        }
+    }
+
+    /// Sets how long the issuer asked to be left alone.
+    #[must_use]
+    pub fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
+        self.retry_after = retry_after;
+        self
+    }
+
+    /// Returns why there are no keys.
+    #[must_use]
+    pub fn kind(&self) -> SourceErrorKind {
+        self.kind
+    }
+
+    /// Returns what the issuer made of the attempt.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        self.answer
+    }
+
+    /// Returns how long the issuer asked to be left alone.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+}
+
+impl From<KeySetError> for SourceError {
+    fn from(error: KeySetError) -> Self {
+        // Something answered, but hardly the issuer: as after a torn answer, soon is right.
+        Self::new(SourceErrorKind::Keys(error.kind()), Answer::None)
+    }
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+impl std::error::Error for SourceError {}

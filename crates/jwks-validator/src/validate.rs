@@ -1,0 +1,127 @@
+//! The decision about one token: no I/O, no state, the order of checks written once.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::claims::{Claims, UnverifiedClaims};
+use crate::compact::Decoded;
+use crate::header::UnverifiedHeader;
+use crate::key::KeyIdentity;
+use crate::key_set::{KeySet, Selected};
+use crate::policy::Policy;
+use crate::reason::Reason;
+
+/// Decides whether a token is to be accepted at the time `now`.
+///
+/// `keys` is asked once for the keys of the issuer that the token names, before anything vouches for
+/// that name: it must compare the whole name with the issuers it knows, and answer
+/// [`Reason::UnknownIssuer`] to every other one.
+///
+/// The checks, in this order:
+///
+/// 1. The clock shows 2020 or later.
+/// 2. At most 8 KiB, three parts, each canonical base64url.
+/// 3. Header: one strict JSON object without `crit`, `jku`, `jwk`, `x5u`, `x5c`, `b64`, `zip` and
+///    `enc`; `alg` allowed; `typ` that of an access token; `kid` of at most 256 printable characters.
+/// 4. Payload: one strict JSON object with a string `iss` that `keys` knows.
+/// 5. A key of that issuer with that `kid`, published for that `alg`. Without `kid`, the only key of
+///    that issuer for that `alg`.
+/// 6. The signature.
+/// 7. The claims: `exp`, `nbf`, `iat`, the lifetime, `aud`, `sub`, `client_id`, `jti`, `scope`, no
+///    `cnf`, and what RFC 9068 requires if the policy says so.
+///
+/// # Errors
+///
+/// Fails with the [`Reason`] of the first check that the token does not pass. Where no key is found
+/// and the claims would be refused too, it is the reason of the claims.
+pub fn validate<K: Deref<Target = KeySet>>(
+    token: &str,
+    now: SystemTime,
+    keys: impl FnOnce(&str) -> Result<K, Reason>,
+    policy: &Policy,
+) -> Result<Claims, Reason> {
+    decide(token, clock::unix_seconds(now), keys, policy)
+        .map(|accepted| accepted.claims)
+        .map_err(|refusal| refusal.reason())
+}
+
+/// A token that passed, and the key it passed with.
+pub(crate) struct Accepted {
+    pub(crate) claims: Claims,
+    pub(crate) key: Arc<KeyIdentity>,
+    /// Whether the token named the key.
+    pub(crate) names_key: bool,
+}
+
+/// A token that did not pass.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// Other keys would not change it.
+    Final(Reason),
+    /// Everything is right, as far as can be told without the key that this id names.
+    UnknownKey(Option<Box<str>>),
+    /// Everything is right but the signature.
+    Signature,
+}
+
+impl Refusal {
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Final(reason) => *reason,
+            Self::UnknownKey(_) => Reason::UnknownKey,
+            Self::Signature => Reason::Signature,
+        }
+    }
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self::Final(reason)
+    }
+}
+
+/// 2020-01-01T00:00:00Z. A clock that shows less has not been set, and no date can be judged by it.
+const EARLIEST_NOW: i64 = 1_577_836_800;
+
+pub(crate) fn decide<K: Deref<Target = KeySet>>(
+    token: &str,
+    now: i64,
+    keys: impl FnOnce(&str) -> Result<K, Reason>,
+    policy: &Policy,
+) -> Result<Accepted, Refusal> {
+    if now < EARLIEST_NOW {
+        return Err(Reason::ClockUnset.into());
+    }
+    let decoded = Decoded::decode(token)?;
+    let header = UnverifiedHeader::parse(&decoded.header, policy)?;
+    let claims = UnverifiedClaims::parse(&decoded.payload)?;
+    let keys = keys(claims.issuer()?)?;
+    let key = match keys.select(header.kid.as_deref(), header.algorithm) {
+        Selected::Key(key) => key,
+        Selected::OtherAlgorithm => return Err(Reason::KeyAlgorithm.into()),
+        Selected::Ambiguous => return Err(Reason::AmbiguousKey.into()),
+        Selected::Absent => {
+            // A token that no key could save must not cost the issuer a request.
+            claims.check(now, policy)?;
+            return Err(Refusal::UnknownKey(
+                header.kid.map(|kid| kid.into_owned().into_boxed_str()),
+            ));
+        }
+    };
+    if !key.verifies(decoded.signed, decoded.signature()) {
+        return Err(match claims.check(now, policy) {
+            Ok(_) => Refusal::Signature,
+            Err(_) => Refusal::Final(Reason::Signature),
+        });
+    }
+    let claims = claims.check(now, policy)?.detach();
+    Ok(Accepted {
+        key: Arc::clone(&key.identity),
+        names_key: header.kid.is_some(),
+        claims: claims.with_payload(decoded.payload),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,369 @@
+//! Claims.
+
+use jwks_validator::{Policy, Reason};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::signer::{
+    AUDIENCE, ISSUER, NOW, Signer, check, check_with, encode, good_claims, policy,
+};
+
+struct Case(&'static str, Value, Option<Reason>);
+
+/// Replaces one claim; null removes it.
+fn with(name: &str, value: &Value) -> Value {
+    let mut claims = good_claims();
+    claims[name] = value.clone();
+    if value.is_null() {
+        claims.as_object_mut().unwrap().remove(name);
+    }
+    claims
+}
+
+#[track_caller]
+fn assert_cases(claim: &str, policy: &Policy, cases: &[Case]) {
+    let signer = Signer::es256("k");
+    let keys = signer.keys();
+    for Case(name, value, expected) in cases {
+        let token = signer.token(&with(claim, value));
+        let result = check_with(&token, &keys, policy, NOW);
+        assert_eq!(result.err(), *expected, "{claim}: {name}");
+    }
+}
+
+/// Writes a claim in JSON that `serde_json` would not write.
+fn with_text(name: &str, json: &str) -> String {
+    let mut claims = good_claims();
+    claims.as_object_mut().unwrap().remove(name);
+    let claims = claims.to_string();
+    format!("{},\"{name}\":{json}}}", &claims[..claims.len() - 1])
+}
+
+/// F1, F3, F4, F5, F8
+#[test]
+fn expiry_is_a_date_and_required() {
+    let wrong = Some(Reason::ExpiryType);
+    assert_cases(
+        "exp",
+        &policy(),
+        &[
+            Case("missing", json!(null), Some(Reason::ExpiryMissing)),
+            Case("string", json!((NOW + 300).to_string()), wrong),
+            Case("bool", json!(true), wrong),
+            Case("array", json!([NOW + 300]), wrong),
+            Case("object", json!({}), wrong),
+            Case("-1", json!(-1), wrong),
+            Case("0", json!(0), Some(Reason::Expired)),
+            Case("-0.0", json!(-0.0), Some(Reason::Expired)),
+            Case("1.5", json!(1.5), Some(Reason::Expired)),
+            Case("1e300", json!(1e300), wrong),
+            Case("-1e300", json!(-1e300), wrong),
+            Case("2^63 - 1", json!(i64::MAX), wrong),
+            Case("2^63", json!(i64::MAX.unsigned_abs() + 1), wrong),
+            Case("2^64 - 1", json!(u64::MAX), wrong),
+            Case("1e19", json!(1e19), wrong),
+            Case("year 10000", json!(253_402_300_800_i64), wrong),
+            Case(
+                "year 9999",
+                json!(253_402_300_799_i64),
+                Some(Reason::LifetimeTooLong),
+            ),
+            Case("float", json!(1.8e9 + 300.5), None),
+            Case("a day", json!(NOW + 86_400), None),
+            Case(
+                "a day and a second",
+                json!(NOW + 86_401),
+                Some(Reason::LifetimeTooLong),
+            ),
+        ],
+    );
+    let signer = Signer::es256("k");
+    for json in ["null", "1e400", "NaN", "0x10"] {
+        let token = signer.raw(signer.header().to_string(), with_text("exp", json));
+        assert!(check(&token, &signer.keys()).is_err(), "{json}");
+    }
+}
+
+/// F2, F5
+#[test]
+fn a_token_is_valid_strictly_before_expiry_and_leeway() {
+    let signer = Signer::es256("k");
+    let keys = signer.keys();
+    for exp in [json!(NOW + 300), json!(1.8e9 + 300.9)] {
+        let token = signer.token(&with("exp", &exp));
+        for (leeway, now, valid) in [
+            (0, NOW + 299, true),
+            (0, NOW + 300, false),
+            (60, NOW + 300, true),
+            (60, NOW + 359, true),
+            (60, NOW + 360, false),
+        ] {
+            let policy = policy().leeway(std::time::Duration::from_secs(leeway));
+            let result = check_with(&token, &keys, &policy, now);
+            let expected = (!valid).then_some(Reason::Expired);
+            assert_eq!(
+                result.err(),
+                expected,
+                "{exp} leeway {leeway} at {}",
+                now - NOW
+            );
+        }
+    }
+}
+
+/// F6
+#[test]
+fn not_before_is_always_checked() {
+    let wrong = Some(Reason::NotBeforeType);
+    assert_cases(
+        "nbf",
+        &policy(),
+        &[
+            Case("missing", json!(null), None),
+            Case("leeway", json!(NOW + 60), None),
+            Case("future", json!(NOW + 61), Some(Reason::NotYetValid)),
+            Case("string", json!("0"), wrong),
+            Case("1e300", json!(1e300), wrong),
+            Case("bool", json!(false), wrong),
+        ],
+    );
+}
+
+/// F7, F8
+#[test]
+fn the_date_of_issue_is_checked() {
+    let wrong = Some(Reason::IssuedAtType);
+    assert_cases(
+        "iat",
+        &policy(),
+        &[
+            Case("missing", json!(null), None),
+            Case("leeway", json!(NOW + 60), None),
+            Case("future", json!(NOW + 61), Some(Reason::IssuedInFuture)),
+            Case(
+                "long ago",
+                json!(NOW - 86_101),
+                Some(Reason::LifetimeTooLong),
+            ),
+            Case("string", json!("0"), wrong),
+            Case("negative", json!(-1), wrong),
+        ],
+    );
+    let signer = Signer::es256("k");
+    let mut claims = with("iat", &json!(null));
+    claims["exp"] = (NOW + 86_461).into();
+    assert_eq!(
+        check(&signer.token(&claims), &signer.keys()).err(),
+        Some(Reason::LifetimeTooLong),
+        "without a date of issue"
+    );
+}
+
+/// F9, F10, F11
+#[test]
+fn the_issuer_must_match_byte_for_byte() {
+    let unknown = Some(Reason::UnknownIssuer);
+    assert_cases(
+        "iss",
+        &policy(),
+        &[
+            Case("missing", json!(null), Some(Reason::IssuerMissing)),
+            Case("number", json!(1), Some(Reason::IssuerType)),
+            Case("array", json!([ISSUER]), Some(Reason::IssuerType)),
+            Case("object", json!({}), Some(Reason::IssuerType)),
+            Case("empty", json!(""), unknown),
+            Case("trailing slash", json!(format!("{ISSUER}/")), unknown),
+            Case("letter case", json!("https://IDP.example"), unknown),
+            Case("percent", json!("https://idp%2eexample"), unknown),
+            Case("prefix", json!(ISSUER[..ISSUER.len() - 1]), unknown),
+            Case("longer", json!(format!("{ISSUER}.evil.example")), unknown),
+            Case("NUL", json!(format!("{ISSUER}\0")), unknown),
+        ],
+    );
+}
+
+/// F12, F13, F14
+#[test]
+fn one_audience_must_be_ours_exactly() {
+    let wrong = Some(Reason::AudienceType);
+    let other = Some(Reason::AudienceMismatch);
+    assert_cases(
+        "aud",
+        &policy(),
+        &[
+            Case("array", json!(["https://other.example", AUDIENCE]), None),
+            Case("missing", json!(null), Some(Reason::AudienceMissing)),
+            Case("number", json!(1), wrong),
+            Case("object", json!({}), wrong),
+            Case("empty array", json!([]), wrong),
+            Case("number beside ours", json!([AUDIENCE, 1]), wrong),
+            Case("null beside ours", json!([null, AUDIENCE]), wrong),
+            Case("nested", json!([[AUDIENCE]]), wrong),
+            Case("other", json!("https://other.example"), other),
+            Case("empty", json!(""), other),
+            Case("substring", json!(AUDIENCE[..AUDIENCE.len() - 1]), other),
+            Case("longer", json!(format!("{AUDIENCE}/v2")), other),
+            Case("joined", json!(format!("{AUDIENCE} x")), other),
+            Case("letter case", json!(AUDIENCE.to_uppercase()), other),
+        ],
+    );
+    assert_cases(
+        "aud",
+        &Policy::dangerous_for_any_audience(),
+        &[
+            Case("skipped: missing", json!(null), None),
+            Case("skipped: other", json!("https://other.example"), None),
+            Case("skipped: number", json!(1), wrong),
+            Case("skipped: empty array", json!([]), wrong),
+        ],
+    );
+    let signer = Signer::es256("k");
+    let token = signer.raw(signer.header().to_string(), with_text("aud", "null"));
+    assert_eq!(check(&token, &signer.keys()).err(), wrong, "null");
+}
+
+/// F15, F16, F17
+#[test]
+fn identities_are_strings_and_required_by_rfc_9068() {
+    for (claim, wrong, missing) in [
+        ("sub", Reason::SubjectType, Reason::SubjectMissing),
+        ("client_id", Reason::ClientIdType, Reason::ClientIdMissing),
+        ("jti", Reason::TokenIdType, Reason::TokenIdMissing),
+        ("iat", Reason::IssuedAtType, Reason::IssuedAtMissing),
+    ] {
+        let cases = [
+            Case("bool", json!(true), Some(wrong)),
+            Case("array", json!(["x"]), Some(wrong)),
+        ];
+        assert_cases(claim, &policy(), &cases);
+        assert_cases(claim, &policy(), &[Case("missing", json!(null), None)]);
+        assert_cases(
+            claim,
+            &policy().rfc9068(),
+            &[
+                Case("missing", json!(null), Some(missing)),
+                Case("there", good_claims()[claim].clone(), None),
+            ],
+        );
+    }
+    for (claim, wrong) in [
+        ("sub", Reason::SubjectType),
+        ("client_id", Reason::ClientIdType),
+    ] {
+        assert_cases(
+            claim,
+            &policy(),
+            &[
+                Case("empty", json!(""), Some(wrong)),
+                Case("number", json!(1), Some(wrong)),
+            ],
+        );
+    }
+}
+
+/// F19
+#[test]
+fn scopes_are_compared_whole() {
+    assert_cases(
+        "scope",
+        &policy(),
+        &[
+            Case("missing", json!(null), None),
+            Case("empty", json!(""), None),
+            Case("array", json!(["data:read"]), Some(Reason::ScopeType)),
+            Case("number", json!(1), Some(Reason::ScopeType)),
+        ],
+    );
+    let signer = Signer::es256("k");
+    for (scope, expected) in [
+        ("data:read", true),
+        ("a  data:read", true),
+        ("data:readwrite", false),
+        ("Data:Read", false),
+        ("data:read\tx", false),
+        ("", false),
+    ] {
+        let token = signer.token(&with("scope", &json!(scope)));
+        let claims = check(&token, &signer.keys()).unwrap();
+        assert_eq!(claims.has_scope("data:read"), expected, "{scope:?}");
+        assert!(!claims.has_scope(""), "{scope:?}");
+    }
+}
+
+/// F21
+#[test]
+fn a_sender_constrained_token_is_no_bearer_token() {
+    let bound = Some(Reason::SenderConstrained);
+    assert_cases(
+        "cnf",
+        &policy(),
+        &[
+            Case("DPoP", json!({"jkt": "x"}), bound),
+            Case("certificate", json!({"x5t#S256": "x"}), bound),
+            Case("empty", json!({}), bound),
+            Case("string", json!(""), bound),
+        ],
+    );
+    let signer = Signer::es256("k");
+    let token = signer.raw(signer.header().to_string(), with_text("cnf", "null"));
+    assert_eq!(check(&token, &signer.keys()).err(), bound, "null");
+}
+
+/// F23, F24
+#[test]
+fn unknown_claims_and_control_characters_are_no_obstacle() {
+    let mut claims = good_claims();
+    claims["sub"] = "a\0b\u{1b}[31m".into();
+    claims["roles"] = json!([{"a": [1, null]}, "x"]);
+    let signer = Signer::es256("k");
+    let claims = check(&signer.token(&claims), &signer.keys()).unwrap();
+    assert_eq!(claims.subject(), Some("a\0b\u{1b}[31m"));
+    assert!(!format!("{claims:?}").contains('\u{1b}'));
+}
+
+/// F25
+#[test]
+fn a_clock_that_is_not_set_decides_nothing() {
+    let signer = Signer::es256("k");
+    let keys = signer.keys();
+    for now in [0, 1_577_836_799] {
+        let result = check_with(&signer.good(), &keys, &policy(), now);
+        assert_eq!(result.err(), Some(Reason::ClockUnset), "{now}");
+    }
+    let before_1970 = std::time::UNIX_EPOCH - std::time::Duration::from_secs(1);
+    let result = jwks_validator::validate(&signer.good(), before_1970, |_| Ok(&keys), &policy());
+    assert_eq!(result.err(), Some(Reason::ClockUnset));
+    assert_eq!(Reason::ClockUnset.status().as_u16(), 503);
+}
+
+#[test]
+fn accepted_claims_are_readable_in_both_forms() {
+    #[derive(Deserialize)]
+    struct Mine {
+        exp: i64,
+        tenant: String,
+    }
+    let signer = Signer::es256("k");
+    let token = signer.token(&with("tenant", &json!("t1")));
+    let claims = check(&token, &signer.keys()).unwrap();
+    assert_eq!(claims.issuer(), ISSUER);
+    assert_eq!(claims.audiences().collect::<Vec<_>>(), [AUDIENCE]);
+    assert_eq!(claims.expires_at(), crate::signer::at(NOW + 300));
+    assert_eq!(claims.issued_at(), Some(crate::signer::at(NOW)));
+    assert_eq!(claims.not_before(), Some(crate::signer::at(NOW)));
+    assert_eq!(claims.client_id(), Some("client-1"));
+    assert_eq!(claims.id(), Some("1"));
+    assert_eq!(claims.scope(), Some("data:read data:list"));
+    let mine: Mine = claims.to_typed().unwrap();
+    assert_eq!((mine.exp, mine.tenant.as_str()), (NOW + 300, "t1"));
+    assert_eq!(claims.to_typed::<Vec<u8>>(), Err(Reason::ClaimsShape));
+}
+
+#[test]
+fn debug_output_shows_nothing_of_the_token() {
+    let signer = Signer::es256("k");
+    let token = signer.token(&with("sub", &json!("canary")));
+    let claims = check(&token, &signer.keys()).unwrap();
+    let shown = format!("{claims:?}");
+    assert!(!shown.contains("canary") && !shown.contains(&encode("canary")));
+}

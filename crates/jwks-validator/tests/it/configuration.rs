@@ -1,0 +1,111 @@
+//! Settings that are missing or make no sense.
+
+use std::time::Duration;
+
+use jwks_validator::{
+    Algorithm, BuildErrorKind, JwtLayer, JwtValidator, JwtValidatorBuilder, RequireScopes,
+};
+
+use crate::fake_source::{FakeSource, Script, builder};
+use crate::signer::{AUDIENCE, ISSUER};
+
+#[test]
+fn every_bad_setting_is_refused_by_its_kind() {
+    let source = || FakeSource::new(Script::Hang);
+    let good = || builder(&source());
+    let none = || JwtValidator::builder();
+    let cases: [(&str, JwtValidatorBuilder, BuildErrorKind); 12] = [
+        (
+            "no issuer",
+            none().audience(AUDIENCE),
+            BuildErrorKind::Issuer,
+        ),
+        (
+            "empty issuer",
+            good().issuer("", source()),
+            BuildErrorKind::Issuer,
+        ),
+        (
+            "issuer twice",
+            good().issuer(ISSUER, source()),
+            BuildErrorKind::RepeatedIssuer,
+        ),
+        (
+            "no audience",
+            none().issuer(ISSUER, source()),
+            BuildErrorKind::Audience,
+        ),
+        (
+            "empty audience",
+            good().audience(""),
+            BuildErrorKind::Audience,
+        ),
+        (
+            "audience and skip",
+            good().dangerous_skip_audience(),
+            BuildErrorKind::Audience,
+        ),
+        (
+            "no algorithm",
+            good().algorithms([]),
+            BuildErrorKind::Algorithms,
+        ),
+        (
+            "leeway",
+            good().leeway(Duration::from_secs(301)),
+            BuildErrorKind::Leeway,
+        ),
+        (
+            "lifetime",
+            good().max_lifetime(Duration::ZERO),
+            BuildErrorKind::MaxLifetime,
+        ),
+        (
+            "stale",
+            good().max_stale(Duration::from_millis(999)),
+            BuildErrorKind::MaxStale,
+        ),
+        (
+            "endless lifetime and stale",
+            good().max_lifetime(Duration::MAX).max_stale(Duration::ZERO),
+            BuildErrorKind::MaxStale,
+        ),
+        (
+            "entries",
+            good().verified_token_cache(usize::MAX),
+            BuildErrorKind::VerifiedTokenCache,
+        ),
+    ];
+    for (name, builder, kind) in cases {
+        assert_eq!(builder.build().unwrap_err().kind(), kind, "{name}");
+    }
+    assert!(good().leeway(Duration::from_secs(300)).build().is_ok());
+    let skip = none().issuer(ISSUER, source()).dangerous_skip_audience();
+    assert!(skip.max_lifetime(Duration::MAX).build().is_ok());
+}
+
+/// G20
+#[test]
+fn realms_and_scopes_that_would_break_a_header_are_refused() {
+    let layer = JwtLayer::new(builder(&FakeSource::new(Script::Hang)).build().unwrap());
+    for realm in ["", "a\"b", "a\\b", "a\r\nb", "é"] {
+        let error = layer.clone().realm(realm).unwrap_err();
+        assert_eq!(error.kind(), BuildErrorKind::Realm, "{realm:?}");
+    }
+    for scope in ["", "a b", "a\"", "a\\", "a\n", "é"] {
+        let error = RequireScopes::all([scope]).unwrap_err();
+        assert_eq!(error.kind(), BuildErrorKind::Scope, "{scope:?}");
+    }
+    assert!(RequireScopes::any(Vec::<String>::new()).is_err());
+}
+
+#[test]
+fn algorithms_are_parsed_in_their_exact_spelling() {
+    for algorithm in Algorithm::ALL {
+        assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
+    }
+    assert_eq!("Ed25519".parse(), Ok(Algorithm::EdDsa));
+    for name in ["", "none", "HS256", "rs256", "RS256 ", "eddsa"] {
+        assert!(name.parse::<Algorithm>().is_err(), "{name:?}");
+    }
+}

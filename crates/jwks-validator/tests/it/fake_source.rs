@@ -1,0 +1,142 @@
+//! A key source that does what a test tells it and counts.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use clock::ManualClock;
+use jwks_validator::{
+    Answer, Fetched, JwtValidator, JwtValidatorBuilder, KeySet, KeySource, SourceError,
+    SourceErrorKind, Validators,
+};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::signer::{AUDIENCE, ISSUER, NOW, Signer, jwks};
+
+/// Clones share their script and their count.
+#[derive(Clone, Debug)]
+pub(crate) struct FakeSource {
+    script: Arc<Mutex<Script>>,
+    calls: Arc<watch::Sender<usize>>,
+    ended: Arc<watch::Sender<usize>>,
+    conditional: Arc<Mutex<Vec<bool>>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Script {
+    Keys(Vec<u8>),
+    /// Keys with an entity tag and a freshness.
+    Tagged(Vec<u8>, Option<Duration>),
+    NotModified,
+    Fail(Answer),
+    Panic,
+    Hang,
+    After(Duration, Box<Self>),
+}
+
+impl FakeSource {
+    pub(crate) fn new(script: Script) -> Self {
+        Self {
+            script: Arc::new(Mutex::new(script)),
+            calls: Arc::default(),
+            ended: Arc::default(),
+            conditional: Arc::default(),
+        }
+    }
+
+    pub(crate) fn with_keys(signers: &[&Signer]) -> Self {
+        Self::new(keys(signers))
+    }
+
+    pub(crate) fn set(&self, script: Script) {
+        *self.script.lock().unwrap() = script;
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        *self.calls.borrow()
+    }
+
+    /// Whether each fetch so far came with validators.
+    pub(crate) fn conditional(&self) -> Vec<bool> {
+        self.conditional.lock().unwrap().clone()
+    }
+
+    /// Waits until that many fetches have begun; a paused clock runs ahead meanwhile.
+    pub(crate) async fn called(&self, count: usize) {
+        let mut calls = self.calls.subscribe();
+        calls.wait_for(|calls| *calls >= count).await.unwrap();
+    }
+
+    /// Waits until that many fetches have ended and the validator has their result.
+    pub(crate) async fn ended(&self, count: usize) {
+        let mut ended = self.ended.subscribe();
+        ended.wait_for(|ended| *ended >= count).await.unwrap();
+        settle().await;
+    }
+}
+
+/// Lets every task run that can run now. The test runtime has one thread and takes turns.
+pub(crate) async fn settle() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+pub(crate) fn keys(signers: &[&Signer]) -> Script {
+    let keys: Vec<Value> = signers.iter().map(|signer| signer.jwk()).collect();
+    Script::Keys(jwks(&keys))
+}
+
+#[async_trait]
+impl KeySource for FakeSource {
+    async fn fetch(&self, validators: Option<&Validators>) -> Result<Fetched, SourceError> {
+        self.conditional.lock().unwrap().push(validators.is_some());
+        self.calls.send_modify(|calls| *calls += 1);
+        // Counted on every way out, a panic and a cancellation included.
+        let _ended = CountOnDrop(&self.ended);
+        let mut script = self.script.lock().unwrap().clone();
+        while let Script::After(delay, then) = script {
+            tokio::time::sleep(delay).await;
+            script = *then;
+        }
+        match script {
+            Script::Keys(jwks) => Ok(Fetched::keys(KeySet::from_jwks_json(&jwks)?)),
+            Script::Tagged(jwks, max_age) => Ok(Fetched::Modified {
+                keys: KeySet::from_jwks_json(&jwks)?,
+                max_age,
+                validators: Some(Validators::etag(http::HeaderValue::from_static("\"1\""))),
+            }),
+            Script::NotModified => Ok(Fetched::NotModified { max_age: None }),
+            Script::Fail(answer) => {
+                Err(SourceError::new(SourceErrorKind::Other("told to"), answer))
+            }
+            Script::Panic => panic!("told to"),
+            Script::Hang => std::future::pending().await,
+            Script::After(..) => unreachable!("unwrapped above"),
+        }
+    }
+}
+
+struct CountOnDrop<'a>(&'a watch::Sender<usize>);
+
+impl Drop for CountOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count += 1);
+    }
+}
+
+pub(crate) fn builder(source: &FakeSource) -> JwtValidatorBuilder {
+    JwtValidator::builder()
+        .issuer(ISSUER, source.clone())
+        .audience(AUDIENCE)
+        .clock(Arc::new(ManualClock::at_unix(NOW.unsigned_abs())))
+}
+
+/// A validator that has fetched once.
+pub(crate) async fn started(source: &FakeSource) -> JwtValidator {
+    let validator = builder(source).build().unwrap();
+    validator.start();
+    assert!(validator.wait_ready().await);
+    validator
+}

@@ -1,0 +1,587 @@
+//! Forged and malformed tokens.
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _,
+};
+use jwks_validator::{Algorithm, Reason};
+use serde_json::{Value, json};
+
+use crate::signer::{Signer, check, check_with, encode, good_claims, key_set, policy};
+
+#[track_caller]
+fn assert_all_refused(signer: &Signer, cases: impl IntoIterator<Item = (String, String, Reason)>) {
+    let keys = signer.keys();
+    for (name, token, reason) in cases {
+        assert_eq!(check(&token, &keys).err(), Some(reason), "{name}");
+    }
+}
+
+/// A header of the signer's with some members replaced; null removes one.
+fn header(signer: &Signer, changes: &Value) -> Value {
+    let mut header = signer.header();
+    for (name, value) in changes.as_object().unwrap() {
+        header[name] = value.clone();
+        if value.is_null() {
+            header.as_object_mut().unwrap().remove(name);
+        }
+    }
+    header
+}
+
+#[test]
+fn a_good_token_of_every_algorithm_is_accepted() {
+    for algorithm in Algorithm::ALL {
+        let signer = Signer::new(algorithm.as_str(), "k");
+        let claims = check(&signer.good(), &signer.keys()).unwrap();
+        assert_eq!(claims.subject(), Some("client-1"), "{algorithm}");
+    }
+}
+
+#[test]
+fn ed25519_goes_by_both_of_its_names() {
+    let signer = Signer::new("EdDSA", "k");
+    for (in_token, in_key) in [
+        ("EdDSA", None),
+        ("Ed25519", None),
+        ("Ed25519", Some("EdDSA")),
+        ("EdDSA", Some("Ed25519")),
+    ] {
+        let mut jwk = signer.jwk();
+        match in_key {
+            Some(name) => jwk["alg"] = name.into(),
+            None => drop(jwk.as_object_mut().unwrap().remove("alg")),
+        }
+        let token = signer.with_header(&header(&signer, &json!({ "alg": in_token })));
+        assert!(
+            check(&token, &key_set(&[jwk])).is_ok(),
+            "{in_token} {in_key:?}"
+        );
+    }
+}
+
+/// E1, E3, E34
+#[test]
+fn algorithms_that_are_not_spelled_exactly_are_refused() {
+    let signer = Signer::es256("k");
+    let cases = [
+        ("none", json!("none"), Reason::AlgorithmNotAllowed),
+        ("None", json!("None"), Reason::AlgorithmNotAllowed),
+        ("nOnE", json!("nOnE"), Reason::AlgorithmNotAllowed),
+        ("NONE", json!("NONE"), Reason::AlgorithmNotAllowed),
+        ("empty", json!(""), Reason::AlgorithmNotAllowed),
+        ("lower case", json!("es256"), Reason::AlgorithmNotAllowed),
+        ("space", json!("ES256 "), Reason::AlgorithmNotAllowed),
+        ("NUL", json!("ES256\0"), Reason::AlgorithmNotAllowed),
+        ("number", json!(256), Reason::AlgorithmNotAllowed),
+        ("array", json!(["ES256"]), Reason::AlgorithmNotAllowed),
+        ("missing", json!(null), Reason::AlgorithmMissing),
+    ];
+    assert_all_refused(
+        &signer,
+        cases.map(|(name, alg, reason)| {
+            let header = header(&signer, &json!({ "alg": alg }));
+            (name.to_owned(), signer.with_header(&header), reason)
+        }),
+    );
+    let unsigned = format!(
+        "{}.{}.",
+        encode(r#"{"alg":"none"}"#),
+        encode(good_claims().to_string())
+    );
+    let capital = signer.with_header(&json!({"Alg": "ES256", "kid": "k"}));
+    assert_all_refused(
+        &signer,
+        [
+            ("unsigned".to_owned(), unsigned, Reason::AlgorithmNotAllowed),
+            ("Alg".to_owned(), capital, Reason::AlgorithmMissing),
+        ],
+    );
+}
+
+/// E2
+#[test]
+fn a_token_that_is_hmaced_with_the_public_key_is_refused() {
+    let signer = Signer::new("RS256", "k");
+    let jwk = signer.jwk();
+    for secret in [jwk["n"].to_string(), jwk.to_string()] {
+        let header = json!({"alg": "HS256", "kid": "k"}).to_string();
+        let message = format!("{}.{}", encode(header), encode(good_claims().to_string()));
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        let tag = hmac::sign(&key, message.as_bytes());
+        let token = format!("{message}.{}", encode(tag));
+        assert_eq!(
+            check(&token, &signer.keys()).err(),
+            Some(Reason::AlgorithmNotAllowed)
+        );
+    }
+}
+
+/// E4, D17
+#[test]
+fn a_key_is_used_with_its_own_algorithm_only() {
+    let published = Signer::new("RS256", "k");
+    for alg in ["RS384", "RS512", "PS256", "PS384", "PS512"] {
+        // The same private key, so that the signature itself is good.
+        let signer = Signer::new(alg, "k");
+        assert_eq!(
+            check(&signer.good(), &published.keys()).err(),
+            Some(Reason::KeyAlgorithm),
+            "{alg}"
+        );
+    }
+}
+
+#[test]
+fn an_algorithm_off_the_allow_list_is_refused() {
+    let signer = Signer::es256("k");
+    let policy = policy().algorithms([Algorithm::Rs256]);
+    assert_eq!(
+        check_with(&signer.good(), &signer.keys(), &policy, crate::signer::NOW).err(),
+        Some(Reason::AlgorithmNotAllowed)
+    );
+}
+
+/// E5, E6, E8, E9, E10
+#[test]
+fn headers_that_bring_keys_or_extensions_are_refused() {
+    let signer = Signer::es256("k");
+    let attacker = Signer::es256("k");
+    let cases = [
+        (
+            "jwk",
+            json!({"jwk": attacker.jwk()}),
+            Reason::HeaderParameter,
+        ),
+        (
+            "jku",
+            json!({"jku": "https://evil.example/jwks"}),
+            Reason::HeaderParameter,
+        ),
+        (
+            "x5u",
+            json!({"x5u": "https://evil.example/cert"}),
+            Reason::HeaderParameter,
+        ),
+        ("x5c", json!({"x5c": []}), Reason::HeaderParameter),
+        ("b64", json!({"b64": false}), Reason::HeaderParameter),
+        ("zip", json!({"zip": "DEF"}), Reason::HeaderParameter),
+        ("enc", json!({"enc": "A256GCM"}), Reason::HeaderParameter),
+        (
+            "crit unknown",
+            json!({"crit": ["exp"], "exp": 1}),
+            Reason::Critical,
+        ),
+        ("crit empty", json!({"crit": []}), Reason::Critical),
+        (
+            "crit not an array",
+            json!({"crit": "exp"}),
+            Reason::Critical,
+        ),
+        (
+            "crit of an absent name",
+            json!({"crit": ["x"]}),
+            Reason::Critical,
+        ),
+        ("crit names alg", json!({"crit": ["alg"]}), Reason::Critical),
+        (
+            "crit b64",
+            json!({"crit": ["b64"], "b64": false}),
+            Reason::Critical,
+        ),
+    ];
+    assert_all_refused(
+        &signer,
+        cases.map(|(name, changes, reason)| {
+            let token = signer.with_header(&header(&signer, &changes));
+            (name.to_owned(), token, reason)
+        }),
+    );
+    let embedded = attacker.with_header(&header(&attacker, &json!({"jwk": attacker.jwk()})));
+    assert_eq!(
+        check(&embedded, &signer.keys()).err(),
+        Some(Reason::HeaderParameter)
+    );
+}
+
+/// E7
+#[test]
+fn key_ids_that_are_no_short_printable_string_are_refused() {
+    let signer = Signer::es256("k");
+    let cases = [
+        ("number", json!(7), Reason::KeyIdSyntax),
+        ("array", json!(["k"]), Reason::KeyIdSyntax),
+        ("object", json!({"k": 1}), Reason::KeyIdSyntax),
+        ("empty", json!(""), Reason::KeyIdSyntax),
+        ("NUL", json!("k\0"), Reason::KeyIdSyntax),
+        ("newline", json!("k\n"), Reason::KeyIdSyntax),
+        ("not ASCII", json!("ключ"), Reason::KeyIdSyntax),
+        (
+            "257 characters",
+            json!("k".repeat(257)),
+            Reason::KeyIdSyntax,
+        ),
+        ("path", json!("../../dev/null"), Reason::UnknownKey),
+        ("SQL", json!("' OR 1=1 --"), Reason::UnknownKey),
+        ("other letter case", json!("K"), Reason::UnknownKey),
+        ("256 characters", json!("k".repeat(256)), Reason::UnknownKey),
+    ];
+    assert_all_refused(
+        &signer,
+        cases.map(|(name, kid, reason)| {
+            let token = signer.with_header(&header(&signer, &json!({ "kid": kid })));
+            (name.to_owned(), token, reason)
+        }),
+    );
+    // `header` removes what is null, so null needs its own bytes.
+    let null = signer.raw(r#"{"alg":"ES256","kid":null}"#, good_claims().to_string());
+    assert_eq!(
+        check(&null, &signer.keys()).err(),
+        Some(Reason::KeyIdSyntax)
+    );
+}
+
+/// E32, F20
+#[test]
+fn only_the_types_of_access_tokens_are_accepted() {
+    let signer = Signer::es256("k");
+    let keys = signer.keys();
+    let strict = policy().rfc9068();
+    for (name, typ, by_default, by_rfc9068) in [
+        ("missing", json!(null), true, false),
+        ("JWT", json!("JWT"), true, false),
+        ("jwt", json!("jwt"), true, false),
+        ("at+jwt", json!("at+jwt"), true, true),
+        ("AT+JWT", json!("AT+JWT"), true, true),
+        (
+            "application/at+jwt",
+            json!("application/at+jwt"),
+            true,
+            true,
+        ),
+        ("trailing space", json!("at+jwt "), false, false),
+        ("application/jwt", json!("application/jwt"), false, false),
+        ("logout", json!("logout+jwt"), false, false),
+        ("id_token", json!("id_token"), false, false),
+        ("dpop", json!("dpop+jwt"), false, false),
+        ("empty", json!(""), false, false),
+        ("number", json!(1), false, false),
+        ("array", json!(["at+jwt"]), false, false),
+    ] {
+        let token = signer.with_header(&header(&signer, &json!({ "typ": typ })));
+        let expect = |accepted: bool| (!accepted).then_some(Reason::TokenType);
+        assert_eq!(check(&token, &keys).err(), expect(by_default), "{name}");
+        let result = check_with(&token, &keys, &strict, crate::signer::NOW);
+        assert_eq!(result.err(), expect(by_rfc9068), "{name}, RFC 9068");
+    }
+}
+
+/// E11, E12, E20, E21, E22, E29
+#[test]
+fn whatever_is_not_three_short_parts_is_refused() {
+    let signer = Signer::es256("k");
+    let good = signer.good();
+    let parts: Vec<&str> = good.split('.').collect();
+    let [header, payload, signature] = parts[..] else {
+        panic!("three parts");
+    };
+    let json = json!({"payload": payload, "protected": header, "signature": signature});
+    let mut large = good_claims();
+    large["x"] = "x".repeat(8_192).into();
+    let cases = [
+        ("empty", String::new(), Reason::Segments),
+        ("one part", header.to_owned(), Reason::Segments),
+        ("two parts", format!("{header}.{payload}"), Reason::Segments),
+        ("four parts", format!("{good}."), Reason::Segments),
+        ("leading dot", format!(".{good}"), Reason::Segments),
+        ("five parts, a JWE", format!("{good}.a.b"), Reason::Segments),
+        (
+            "a..b.c",
+            format!("{header}..{payload}.{signature}"),
+            Reason::Segments,
+        ),
+        (
+            "no header",
+            format!(".{payload}.{signature}"),
+            Reason::HeaderJson,
+        ),
+        (
+            "no payload",
+            format!("{header}..{signature}"),
+            Reason::PayloadJson,
+        ),
+        (
+            "no signature",
+            format!("{header}.{payload}."),
+            Reason::Signature,
+        ),
+        ("JSON serialization", json.to_string(), Reason::Segments),
+        (
+            "JSON around the compact form",
+            format!("{{\"{good}\":1}}"),
+            Reason::Encoding,
+        ),
+        ("a megabyte of dots", ".".repeat(1 << 20), Reason::TooLarge),
+        ("8 KiB of dots", ".".repeat(8_192), Reason::Segments),
+        ("a claim of 8 KiB", signer.token(&large), Reason::TooLarge),
+    ];
+    assert_all_refused(
+        &signer,
+        cases.map(|(name, token, reason)| (name.to_owned(), token, reason)),
+    );
+}
+
+/// E17, E18
+#[test]
+fn every_part_must_be_canonical_base64url() {
+    let signer = Signer::es256("k");
+    let good = signer.good();
+    let parts: Vec<&str> = good.split('.').collect();
+    let keys = signer.keys();
+    for part in 0..3 {
+        let with = |changed: String| {
+            let mut parts: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
+            parts[part] = changed;
+            parts.join(".")
+        };
+        let original = parts[part];
+        for (name, changed) in [
+            ("padding", format!("{original}=")),
+            ("double padding", format!("{original}==")),
+            ("plus", format!("+{}", &original[1..])),
+            ("slash", format!("/{}", &original[1..])),
+            ("space before", format!(" {original}")),
+            (
+                "space inside",
+                format!("{} {}", &original[..4], &original[4..]),
+            ),
+            ("newline after", format!("{original}\n")),
+            ("NUL after", format!("{original}\0")),
+            ("not ASCII", format!("é{original}")),
+        ] {
+            assert_eq!(
+                check(&with(changed), &keys).err(),
+                Some(Reason::Encoding),
+                "{name} in part {part}"
+            );
+        }
+    }
+    // 64 bytes leave four unused bits in the last of 86 characters.
+    let last = good.pop_last();
+    let twins: Vec<char> = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+        .chars()
+        .filter(|twin| *twin != last.1)
+        .collect();
+    for twin in twins {
+        let token = format!("{}{twin}", last.0);
+        assert!(check(&token, &keys).is_err(), "{twin}");
+    }
+}
+
+trait PopLast {
+    fn pop_last(&self) -> (String, char);
+}
+
+impl PopLast for String {
+    fn pop_last(&self) -> (String, char) {
+        let mut rest = self.clone();
+        let last = rest.pop().unwrap();
+        (rest, last)
+    }
+}
+
+/// E23, E24, E25, E26, E27, E28
+#[test]
+fn headers_and_payloads_that_are_not_strict_json_are_refused() {
+    let signer = Signer::es256("k");
+    let header = signer.header().to_string();
+    let claims = good_claims().to_string();
+    let inside = |text: &str, more: &str| format!("{},{more}}}", &text[..text.len() - 1]);
+    let utf16: Vec<u8> = claims.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let deep = |text: &str| {
+        let nested = format!("\"x\":{}{}", "[".repeat(200), "]".repeat(200));
+        inside(text, &nested)
+    };
+    let mut cases = vec![
+        (
+            "duplicate alg".to_owned(),
+            signer.raw(inside(&header, r#""alg":"ES256""#), &claims),
+            Reason::HeaderJson,
+        ),
+        (
+            "duplicate alg by escape".to_owned(),
+            signer.raw(inside(&header, r#""\u0061lg":"none""#), &claims),
+            Reason::HeaderJson,
+        ),
+        (
+            "duplicate kid".to_owned(),
+            signer.raw(inside(&header, r#""kid":"k""#), &claims),
+            Reason::HeaderJson,
+        ),
+        (
+            "duplicate typ".to_owned(),
+            signer.raw(inside(&header, r#""typ":"JWT""#), &claims),
+            Reason::HeaderJson,
+        ),
+        (
+            "duplicate exp".to_owned(),
+            signer.raw(&header, inside(&claims, r#""exp":1"#)),
+            Reason::PayloadJson,
+        ),
+        (
+            "duplicate scope".to_owned(),
+            signer.raw(&header, inside(&claims, r#""scope":"admin""#)),
+            Reason::PayloadJson,
+        ),
+        (
+            "duplicate inside".to_owned(),
+            signer.raw(&header, inside(&claims, r#""x":[{"a":1,"a":2}]"#)),
+            Reason::PayloadJson,
+        ),
+        (
+            "UTF-16".to_owned(),
+            signer.raw(&header, utf16),
+            Reason::PayloadJson,
+        ),
+        (
+            "invalid UTF-8".to_owned(),
+            signer.raw(&header, b"{\"iss\":\"\xff\"}"),
+            Reason::PayloadJson,
+        ),
+        (
+            "lone surrogate".to_owned(),
+            signer.raw(&header, inside(&claims, r#""x":"\ud800""#)),
+            Reason::PayloadJson,
+        ),
+        (
+            "number out of range".to_owned(),
+            signer.raw(&header, inside(&claims, r#""x":1e400"#)),
+            Reason::PayloadJson,
+        ),
+        (
+            "deep header".to_owned(),
+            signer.raw(deep(&header), &claims),
+            Reason::HeaderJson,
+        ),
+        (
+            "deep payload".to_owned(),
+            signer.raw(&header, deep(&claims)),
+            Reason::PayloadJson,
+        ),
+    ];
+    for (name, bytes) in [
+        ("byte order mark", "\u{feff}{}"),
+        ("two objects", "{}{}"),
+        ("trailing bytes", "{} x"),
+        ("comment", "{}/**/"),
+        ("array", "[]"),
+        ("string", "\"x\""),
+        ("null", "null"),
+        ("empty", ""),
+    ] {
+        cases.push((
+            format!("header: {name}"),
+            signer.raw(bytes, &claims),
+            Reason::HeaderJson,
+        ));
+        cases.push((
+            format!("payload: {name}"),
+            signer.raw(&header, bytes),
+            Reason::PayloadJson,
+        ));
+    }
+    cases.push((
+        "header {}".to_owned(),
+        signer.raw("{}", &claims),
+        Reason::AlgorithmMissing,
+    ));
+    cases.push((
+        "payload {}".to_owned(),
+        signer.raw(&header, "{}"),
+        Reason::IssuerMissing,
+    ));
+    assert_all_refused(&signer, cases);
+}
+
+/// E13, E14, E15, E33
+#[test]
+fn signatures_of_the_wrong_form_are_refused() {
+    for alg in ["ES256", "RS256", "EdDSA"] {
+        let signer = Signer::new(alg, "k");
+        let keys = signer.keys();
+        let good = signer.good();
+        let (message, _) = good.rsplit_once('.').unwrap();
+        let signature = signer.sign(message.as_bytes());
+        let len = signature.len();
+        let cases = [
+            ("empty", vec![]),
+            ("all zero", vec![0; len]),
+            ("all ones", vec![0xff; len]),
+            ("one byte less", signature[1..].to_vec()),
+            ("one byte cut off", signature[..len - 1].to_vec()),
+            ("leading zero", [&[0], &signature[..]].concat()),
+            ("trailing zero", [&signature[..], &[0]].concat()),
+            ("66 bytes", vec![1; 66]),
+            ("1024 bytes", vec![1; 1024]),
+            ("1025 bytes", vec![1; 1025]),
+            ("r = 0", [&vec![0; len / 2], &signature[len / 2..]].concat()),
+            ("s = 0", [&signature[..len / 2], &vec![0; len / 2]].concat()),
+        ];
+        for (name, signature) in cases {
+            let token = format!("{message}.{}", encode(signature));
+            assert_eq!(
+                check(&token, &keys).err(),
+                Some(Reason::Signature),
+                "{alg} {name}"
+            );
+        }
+    }
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+    let point = &pair.public_key().as_ref()[1..];
+    let keys = key_set(&[json!({
+        "kty": "EC", "crv": "P-256", "kid": "k",
+        "x": encode(&point[..32]), "y": encode(&point[32..]),
+    })]);
+    let message = format!(
+        "{}.{}",
+        encode(r#"{"alg":"ES256","kid":"k"}"#),
+        encode(good_claims().to_string())
+    );
+    let signature = pair.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+    let token = format!("{message}.{}", encode(signature));
+    assert_eq!(check(&token, &keys).err(), Some(Reason::Signature), "DER");
+}
+
+/// E30, D28, D29
+#[test]
+fn a_key_of_somebody_else_is_refused() {
+    let (ours, theirs) = (Signer::es256("k"), Signer::es256("k"));
+    assert_eq!(
+        check(&theirs.good(), &ours.keys()).err(),
+        Some(Reason::Signature)
+    );
+    let mut claims = good_claims();
+    claims["iss"] = "https://evil.example".into();
+    assert_eq!(
+        check(&ours.token(&claims), &ours.keys()).err(),
+        Some(Reason::UnknownIssuer)
+    );
+}
+
+#[test]
+fn a_token_signed_by_another_library_is_accepted() {
+    let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+    let document = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new()).unwrap();
+    let pair = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref()).unwrap();
+    let point = pair.public_key().as_ref();
+    let keys = key_set(&[json!({
+        "kty": "EC", "crv": "P-256", "kid": "k",
+        "x": encode(&point[1..33]), "y": encode(&point[33..]),
+    })]);
+    let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::ES256);
+    header.kid = Some("k".to_owned());
+    let key = jsonwebtoken::EncodingKey::from_ec_der(document.as_ref());
+    let token = jsonwebtoken::encode(&header, &good_claims(), &key).unwrap();
+    assert!(check(&token, &keys).is_ok());
+}

@@ -1,0 +1,198 @@
+//! The memory of accepted tokens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::ManualClock;
+use jwks_validator::{JwtValidator, Reason};
+use serde_json::json;
+
+use crate::fake_source::{FakeSource, Script, builder, keys};
+use crate::signer::{NOW, Signer, encode, good_claims, jwks};
+
+struct Setup {
+    source: FakeSource,
+    clock: ManualClock,
+    validator: JwtValidator,
+}
+
+async fn setup(source: FakeSource, entries: usize) -> Setup {
+    let clock = ManualClock::at_unix(NOW.unsigned_abs());
+    let validator = builder(&source)
+        .clock(Arc::new(clock.clone()))
+        .verified_token_cache(entries)
+        .build()
+        .unwrap();
+    validator.start();
+    assert!(validator.wait_ready().await);
+    Setup {
+        source,
+        clock,
+        validator,
+    }
+}
+
+async fn reason(validator: &JwtValidator, token: &str) -> Option<Reason> {
+    validator
+        .validate(token)
+        .await
+        .err()
+        .map(|error| error.reason())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_token_gets_the_claims_of_the_first_time() {
+    let signer = Signer::es256("k");
+    let Setup { validator, .. } = setup(FakeSource::with_keys(&[&signer]), 8).await;
+    let token = signer.good();
+    let first = validator.validate(&token).await.unwrap();
+    let second = validator.validate(&token).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &second));
+}
+
+/// J9
+#[tokio::test(start_paused = true)]
+async fn every_byte_of_a_token_counts() {
+    let signer = Signer::es256("k");
+    let Setup { validator, .. } = setup(FakeSource::with_keys(&[&signer]), 64).await;
+    let token = signer.good();
+    validator.validate(&token).await.unwrap();
+    for at in 0..token.len() {
+        let mut other = token.clone().into_bytes();
+        other[at] = if other[at] == b'A' { b'B' } else { b'A' };
+        let other = String::from_utf8(other).unwrap();
+        assert!(validator.validate(&other).await.is_err(), "{at}");
+    }
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let mut claims = good_claims();
+    claims["scope"] = "admin".into();
+    let header = message.split('.').next().unwrap();
+    let forged = format!("{header}.{}.{signature}", encode(claims.to_string()));
+    assert_eq!(reason(&validator, &forged).await, Some(Reason::Signature));
+}
+
+/// D6
+#[tokio::test(start_paused = true)]
+async fn a_remembered_token_dies_with_its_key() {
+    for replacement in [
+        vec![Signer::es256("other")],
+        vec![Signer::es256("k")],
+        vec![Signer::new("EdDSA", "k")],
+    ] {
+        let signer = Signer::es256("k");
+        let Setup {
+            source, validator, ..
+        } = setup(FakeSource::with_keys(&[&signer]), 8).await;
+        let token = signer.good();
+        assert_eq!(reason(&validator, &token).await, None);
+        let replacement: Vec<&Signer> = replacement.iter().collect();
+        source.set(keys(&replacement));
+        source.ended(2).await;
+        assert!(validator.validate(&token).await.is_err());
+    }
+}
+
+/// D10, D11
+#[tokio::test(start_paused = true)]
+async fn a_remembered_token_dies_when_its_key_becomes_ambiguous() {
+    let (signer, twin, other) = (Signer::es256("k"), Signer::es256("k"), Signer::es256("o"));
+    let named = signer.good();
+    let nameless = signer.raw(r#"{"alg":"ES256"}"#, good_claims().to_string());
+    for (token, then) in [
+        (&named, [signer.jwk(), twin.jwk(), other.jwk()].to_vec()),
+        (&nameless, [signer.jwk(), other.jwk()].to_vec()),
+    ] {
+        let Setup {
+            source, validator, ..
+        } = setup(FakeSource::with_keys(&[&signer]), 8).await;
+        assert_eq!(reason(&validator, token).await, None);
+        source.set(Script::Keys(jwks(&then)));
+        source.ended(2).await;
+        assert!(validator.validate(token).await.is_err());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_republished_key_keeps_its_tokens() {
+    let (signer, other) = (Signer::es256("k"), Signer::es256("other"));
+    let Setup {
+        source, validator, ..
+    } = setup(FakeSource::with_keys(&[&signer]), 8).await;
+    let token = signer.good();
+    let first = validator.validate(&token).await.unwrap();
+    source.set(keys(&[&other, &signer]));
+    source.ended(2).await;
+    let second = validator.validate(&token).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &second));
+}
+
+/// F2, F6
+#[tokio::test(start_paused = true)]
+async fn a_remembered_token_is_judged_by_the_clock_each_time() {
+    let signer = Signer::es256("k");
+    let Setup {
+        clock, validator, ..
+    } = setup(FakeSource::with_keys(&[&signer]), 8).await;
+    let token = signer.good();
+    assert_eq!(reason(&validator, &token).await, None);
+    clock.advance(Duration::from_secs(359));
+    assert_eq!(reason(&validator, &token).await, None);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(reason(&validator, &token).await, Some(Reason::Expired));
+    clock.step_back(Duration::from_secs(360 + 60));
+    assert_eq!(reason(&validator, &token).await, None);
+    clock.step_back(Duration::from_secs(1));
+    assert_eq!(reason(&validator, &token).await, Some(Reason::NotYetValid));
+    clock.set(std::time::UNIX_EPOCH);
+    assert_eq!(reason(&validator, &token).await, Some(Reason::ClockUnset));
+}
+
+/// D3
+#[tokio::test(start_paused = true)]
+async fn a_remembered_token_gets_503_when_the_keys_are_too_old() {
+    let signer = Signer::es256("k");
+    let Setup {
+        source, validator, ..
+    } = setup(FakeSource::with_keys(&[&signer]), 8).await;
+    let token = signer.good();
+    assert_eq!(reason(&validator, &token).await, None);
+    source.set(Script::Hang);
+    tokio::time::advance(Duration::from_secs(3_601)).await;
+    assert_eq!(reason(&validator, &token).await, Some(Reason::KeysStale));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_not_remembered() {
+    let signer = Signer::es256("k");
+    let Setup {
+        clock, validator, ..
+    } = setup(FakeSource::with_keys(&[&signer]), 8).await;
+    let mut claims = good_claims();
+    claims["nbf"] = json!(NOW + 100);
+    let token = signer.token(&claims);
+    assert_eq!(reason(&validator, &token).await, Some(Reason::NotYetValid));
+    clock.advance(Duration::from_secs(100));
+    assert_eq!(reason(&validator, &token).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_memory_is_bounded_and_forgets_what_was_used_longest_ago() {
+    let signer = Signer::new("EdDSA", "k");
+    let Setup { validator, .. } = setup(FakeSource::with_keys(&[&signer]), 8).await;
+    let token = |n: u32| {
+        let mut claims = good_claims();
+        claims["jti"] = n.to_string().into();
+        signer.token(&claims)
+    };
+    let (kept, dropped) = (token(0), token(1));
+    let first = validator.validate(&kept).await.unwrap();
+    let forgotten = validator.validate(&dropped).await.unwrap();
+    for n in 2..9 {
+        validator.validate(&kept).await.unwrap();
+        validator.validate(&token(n)).await.unwrap();
+    }
+    let again = validator.validate(&kept).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &again));
+    let again = validator.validate(&dropped).await.unwrap();
+    assert!(!Arc::ptr_eq(&forgotten, &again));
+}
