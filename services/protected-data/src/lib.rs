@@ -1,0 +1,12 @@
+//! The downstream service: `GET /api/protected/data` for callers with a valid bearer token.
+//!
+//! [`app`] is the router, [`Service`] puts it on a socket with its key cache, [`Config`] reads the
+//! variables.
+
+mod api;
+mod config;
+mod service;
+
+pub use api::{AppState, app};
+pub use config::Config;
+pub use service::{Service, StartError};

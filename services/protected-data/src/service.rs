@@ -1,0 +1,113 @@
+//! The service on a socket.
+
+use std::net::SocketAddr;
+
+use jwks_validator::{Discovery, IdpClient, JwtValidator, RemoteJwks, RequireScopes};
+use service_kit::server::{BindError, Server};
+use service_kit::shutdown::Shutdown;
+use tracing::info;
+
+use crate::api::{AppState, app};
+use crate::config::Config;
+
+/// protected-data with its listener open and its validator built; nothing runs yet.
+#[derive(Debug)]
+pub struct Service {
+    server: Server,
+    validator: JwtValidator,
+    required_scopes: Option<RequireScopes>,
+}
+
+/// Why the service could not start. The text names the variable to change.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The listener could not be opened.
+    #[error(transparent)]
+    Bind(BindError),
+    /// `IDP_CA_FILE` holds no usable certificate, or TLS cannot be set up.
+    #[error("IDP_CA_FILE")]
+    Provider(#[source] idp_http::BuildError),
+    /// The issuer or the address of its keys may not be asked.
+    #[error("{0}")]
+    Url(&'static str, #[source] idp_http::UrlProblem),
+    /// The validator cannot be built from the settings.
+    #[error("the validator cannot be set up")]
+    Validator(#[source] jwks_validator::BuildError),
+}
+
+impl Service {
+    /// Opens the listener and builds the parts. Asks nobody for anything.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the address cannot be listened on, and when a setting that needs the TLS library or
+    /// the system's root certificates to be checked cannot work.
+    pub async fn bind(config: &Config) -> Result<Self, StartError> {
+        let validator = validator(config)?;
+        let server = Server::builder()
+            .bind(config.address)
+            .await
+            .map_err(|error| StartError::Bind(error.for_variable("PROTECTED_DATA_ADDR")))?;
+        Ok(Self {
+            server,
+            validator,
+            required_scopes: config.required_scopes.clone(),
+        })
+    }
+
+    /// Returns the listener's address, with the real port if the configured one was 0.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Returns the validator.
+    #[must_use]
+    pub fn validator(&self) -> &JwtValidator {
+        &self.validator
+    }
+
+    /// Serves until the drain is over, then ends the key refreshes.
+    pub async fn run(self, shutdown: Shutdown) {
+        self.validator.start();
+        let state = AppState {
+            validator: self.validator.clone(),
+            required_scopes: self.required_scopes,
+            shutdown: shutdown.clone(),
+        };
+        self.server.serve(app(state), shutdown).await;
+        self.validator.shutdown().await;
+        info!("stopped");
+    }
+}
+
+fn validator(config: &Config) -> Result<JwtValidator, StartError> {
+    let provider = &config.provider;
+    let mut http = IdpClient::builder().dangerous_allow_http(provider.allow_insecure_http);
+    if let Some(pem) = &provider.ca_pem {
+        http = http.extra_roots_pem(pem);
+    }
+    let http = http.build().map_err(StartError::Provider)?;
+    let keys = match &provider.jwks_uri {
+        Some(url) => {
+            http.check_url(url)
+                .map_err(|problem| StartError::Url("JWKS_URI", problem))?;
+            RemoteJwks::new(http, url.clone())
+        }
+        None => {
+            let discovery = Discovery::new(http.clone(), &provider.issuer)
+                .map_err(|problem| StartError::Url("ISSUER", problem))?;
+            RemoteJwks::discover(http, discovery)
+        }
+    };
+    let builder = JwtValidator::builder()
+        .issuer(&provider.issuer, keys)
+        .algorithms(config.algorithms.iter().copied())
+        .verified_token_cache(config.token_cache_entries);
+    let builder = match &config.audience {
+        Some(audience) => builder.audience(audience),
+        None => builder.dangerous_skip_audience(),
+    };
+    builder.build().map_err(StartError::Validator)
+}

@@ -1,0 +1,279 @@
+//! The call to protected-data.
+
+use std::fmt;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::BytesMut;
+use reqwest::redirect::Policy;
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error};
+use serde::Deserialize;
+use token_cache::{
+    BearerTokenMiddleware, ConfigError, TokenCache, TokenError, TokenErrorKind, Transient,
+};
+use url::Url;
+
+/// Time for one exchange with protected-data.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time for everything: a token, the exchange, and the one repetition after a rejected token.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// The answer is 30 bytes.
+const MAX_BODY: usize = 64 * 1024;
+/// Below the 10 s after which the server closes an idle connection, so that a request is not sent
+/// into a closing one.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// A client of protected-data. Carries nothing of the inbound request to it.
+#[derive(Debug)]
+pub struct Downstream {
+    http: ClientWithMiddleware,
+    url: Url,
+    tokens: TokenCache,
+}
+
+/// Why there is no answer from protected-data.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DownstreamError {
+    /// There is no token to call it with.
+    Token(TokenError),
+    /// It could not be reached.
+    Connect,
+    /// It did not answer in time.
+    Timeout,
+    /// It is overloaded, and said when to come back.
+    Overloaded(Option<Duration>),
+    /// It answered with another status than 200, after one repetition if that was 401.
+    Status(StatusCode),
+    /// Its answer is not the one agreed on.
+    Answer,
+}
+
+impl Downstream {
+    /// Returns a client that calls `base`'s `/api/protected/data` with the cache's token.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the token may not be sent to that origin, or TLS cannot be set up.
+    pub fn new(
+        base: &Url,
+        allow_insecure_http: bool,
+        tokens: TokenCache,
+    ) -> Result<Self, DownstreamSetupError> {
+        let origin = base.origin().ascii_serialization();
+        let bearer = BearerTokenMiddleware::builder(tokens.clone());
+        let bearer = if allow_insecure_http {
+            bearer.dangerous_allow_http_origin(&origin)
+        } else {
+            bearer.allow_origin(&origin)
+        };
+        let mut http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(1))
+            .timeout(EXCHANGE_TIMEOUT)
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+            .redirect(Policy::none())
+            .referer(false)
+            .no_proxy();
+        if base.scheme() == "http" {
+            // Root certificates that are never used take a hundred milliseconds to load, and a bare
+            // container has none.
+            http = http.tls_certs_only([]);
+        }
+        let http = http.build().map_err(DownstreamSetupError::Tls)?;
+        let mut url = base.clone();
+        url.set_path(&format!(
+            "{}/api/protected/data",
+            base.path().trim_end_matches('/')
+        ));
+        Ok(Self {
+            http: ClientBuilder::new(http)
+                .with(bearer.build().map_err(DownstreamSetupError::Origin)?)
+                .build(),
+            url,
+            tokens,
+        })
+    }
+
+    /// Returns what protected-data says.
+    ///
+    /// Takes at most 5 s, the token and one repetition included. Cancelling it ends the call and no
+    /// token fetch.
+    ///
+    /// # Errors
+    ///
+    /// Fails when there is no token, and when protected-data gives no answer or another one than
+    /// agreed on.
+    pub async fn protected_data(&self) -> Result<String, DownstreamError> {
+        match tokio::time::timeout(TOTAL_TIMEOUT, self.call()).await {
+            Ok(result) => result,
+            Err(_) if self.tokens.health().is_ready() => Err(DownstreamError::Timeout),
+            Err(_) => Err(DownstreamError::Token(TokenError::new(
+                TokenErrorKind::Transient(Transient::Timeout),
+            ))),
+        }
+    }
+
+    async fn call(&self) -> Result<String, DownstreamError> {
+        let request = self
+            .http
+            .get(self.url.clone())
+            .header(header::ACCEPT, "application/json");
+        let mut response = request.send().await.map_err(from_client)?;
+        let status = response.status();
+        if status != StatusCode::OK {
+            return Err(from_status(status, response.headers()));
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| from_reqwest(&error))?
+        {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(DownstreamError::Answer);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let answer: Answer = serde_json::from_slice(&body).map_err(|_| DownstreamError::Answer)?;
+        Ok(answer.protected_data)
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(rename = "protectedData")]
+    protected_data: String,
+}
+
+fn from_client(error: Error) -> DownstreamError {
+    match error {
+        Error::Reqwest(error) => from_reqwest(&error),
+        Error::Middleware(error) => match error.downcast::<TokenError>() {
+            Ok(error) => DownstreamError::Token(error),
+            Err(_) => DownstreamError::Answer,
+        },
+    }
+}
+
+fn from_reqwest(error: &reqwest::Error) -> DownstreamError {
+    if error.is_timeout() {
+        // Not to get a connection in time says nothing of how long an answer would take.
+        if error.is_connect() {
+            DownstreamError::Connect
+        } else {
+            DownstreamError::Timeout
+        }
+    } else if error.is_connect() {
+        DownstreamError::Connect
+    } else {
+        DownstreamError::Answer
+    }
+}
+
+fn from_status(status: StatusCode, headers: &HeaderMap) -> DownstreamError {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            let seconds = headers
+                .get(header::RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+            DownstreamError::Overloaded(
+                seconds.map(|s| Duration::from_secs(s.max(1)).min(MAX_RETRY_AFTER)),
+            )
+        }
+        StatusCode::GATEWAY_TIMEOUT => DownstreamError::Timeout,
+        status => DownstreamError::Status(status),
+    }
+}
+
+impl DownstreamError {
+    /// Returns the status that the caller gets.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Token(_) | Self::Connect | Self::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Status(_) | Self::Answer => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// Returns when the caller may come back, where that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Token(error) => Some(error.retry_after()),
+            Self::Connect => Some(Duration::from_secs(1)),
+            Self::Overloaded(after) => Some(after.unwrap_or(Duration::from_secs(1))),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for DownstreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(error) => write!(f, "{error}"),
+            Self::Connect => f.write_str("could not connect; check PROTECTED_DATA_URL"),
+            Self::Timeout => f.write_str("it did not answer in time"),
+            Self::Overloaded(_) => f.write_str("it is overloaded or has no keys yet"),
+            Self::Status(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => write!(
+                f,
+                "it refused our token with {}; its log has the reason (check API_AUDIENCE, \
+                 TOKEN_AUDIENCE, TOKEN_SCOPE and REQUIRED_SCOPES)",
+                status.as_u16()
+            ),
+            Self::Status(status) => write!(f, "it answered {}", status.as_u16()),
+            Self::Answer => {
+                f.write_str("its answer was cut off, too large or not the one agreed on")
+            }
+        }
+    }
+}
+
+impl std::error::Error for DownstreamError {}
+
+/// Why the client could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DownstreamSetupError {
+    /// The origin may not receive a token.
+    #[error("PROTECTED_DATA_URL: the token may not be sent there")]
+    Origin(#[source] ConfigError),
+    /// The TLS library found no root certificates or refused to start.
+    #[error("PROTECTED_DATA_URL: https cannot be set up; are root certificates installed?")]
+    Tls(#[source] reqwest::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// C15
+    #[test]
+    fn retry_after_is_passed_on_clamped() {
+        for (value, expected) in [
+            (Some("7"), 7),
+            (Some("0"), 1),
+            (Some("9999999"), 300),
+            (None, 1),
+            (Some("x"), 1),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(value) = value {
+                headers.insert(header::RETRY_AFTER, value.parse().unwrap());
+            }
+            for status in [
+                StatusCode::TOO_MANY_REQUESTS,
+                StatusCode::SERVICE_UNAVAILABLE,
+            ] {
+                let error = from_status(status, &headers);
+                assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
+                assert_eq!(
+                    error.retry_after(),
+                    Some(Duration::from_secs(expected)),
+                    "{value:?}"
+                );
+            }
+        }
+    }
+}

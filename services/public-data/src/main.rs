@@ -1,0 +1,16 @@
+//! Runs public-data with the configuration of the environment and `.env`.
+
+use std::process::ExitCode;
+
+use public_data::{Config, Service};
+
+fn main() -> ExitCode {
+    service_kit::run_main(
+        &service_kit::config::VARIABLES,
+        Config::read,
+        |config, shutdown| async move {
+            Service::bind(&config).await?.run(shutdown).await;
+            Ok(())
+        },
+    )
+}

@@ -1,0 +1,118 @@
+//! The service on a socket.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use idp_http::IdpClient;
+use service_kit::server::{BindError, Server};
+use service_kit::shutdown::Shutdown;
+use token_cache::{ClientCredentials, StartupPolicy, TokenCache};
+use tracing::info;
+
+use crate::api::{AppState, app};
+use crate::config::Config;
+use crate::downstream::{Downstream, DownstreamSetupError};
+
+/// public-data with its listener open and its token cache built; nothing runs yet.
+#[derive(Debug)]
+pub struct Service {
+    server: Server,
+    tokens: TokenCache,
+    downstream: Arc<Downstream>,
+}
+
+/// Why the service could not start. The text names the variable to change.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The listener could not be opened.
+    #[error(transparent)]
+    Bind(BindError),
+    /// `IDP_CA_FILE` holds no usable certificate, or TLS cannot be set up.
+    #[error("IDP_CA_FILE")]
+    Provider(#[source] idp_http::BuildError),
+    /// The token client cannot be built from the settings.
+    #[error("the token client cannot be set up")]
+    Tokens(#[source] token_cache::ConfigError),
+    /// The client of protected-data cannot be built.
+    #[error(transparent)]
+    Downstream(DownstreamSetupError),
+}
+
+impl Service {
+    /// Opens the listener and builds the parts. Asks nobody for anything.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the address cannot be listened on, and when a setting that needs the TLS library or
+    /// the system's root certificates to be checked cannot work.
+    pub async fn bind(config: &Config) -> Result<Self, StartError> {
+        let tokens = token_cache(config)?;
+        let downstream = Downstream::new(
+            &config.protected_data,
+            config.provider.allow_insecure_http,
+            tokens.clone(),
+        )
+        .map_err(StartError::Downstream)?;
+        let server = Server::builder()
+            .bind(config.address)
+            .await
+            .map_err(|error| StartError::Bind(error.for_variable("PUBLIC_DATA_ADDR")))?;
+        Ok(Self {
+            server,
+            tokens,
+            downstream: Arc::new(downstream),
+        })
+    }
+
+    /// Returns the listener's address, with the real port if the configured one was 0.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Returns the token cache.
+    #[must_use]
+    pub fn tokens(&self) -> &TokenCache {
+        &self.tokens
+    }
+
+    /// Serves until the drain is over, then ends the token cache's tasks.
+    pub async fn run(self, shutdown: Shutdown) {
+        // With `Background` there is nothing to fail.
+        let _ = self.tokens.start(StartupPolicy::Background).await;
+        let state = AppState {
+            tokens: self.tokens.clone(),
+            downstream: self.downstream,
+            shutdown: shutdown.clone(),
+        };
+        self.server.serve(app(state), shutdown).await;
+        // After the drain: the last requests may still need a token.
+        self.tokens.shutdown().await;
+        info!("stopped");
+    }
+}
+
+fn token_cache(config: &Config) -> Result<TokenCache, StartError> {
+    let provider = &config.provider;
+    let mut http = IdpClient::builder().dangerous_allow_http(provider.allow_insecure_http);
+    if let Some(pem) = &provider.ca_pem {
+        http = http.extra_roots_pem(pem);
+    }
+    let http = http.build().map_err(StartError::Provider)?;
+    // Absent only where the configuration had problems; then the provider will say so.
+    let secret = config
+        .secret()
+        .unwrap_or_else(|| secrecy::SecretString::default().into());
+    let source = ClientCredentials::builder(&config.client_id, secret)
+        .http_client(http)
+        .auth(config.client_auth);
+    let source = match &provider.token_endpoint {
+        Some(url) => source.token_endpoint(url.as_str()),
+        None => source.issuer(&provider.issuer),
+    };
+    TokenCache::builder(source.build().map_err(StartError::Tokens)?)
+        .request(config.request.clone())
+        .build()
+        .map_err(StartError::Tokens)
+}

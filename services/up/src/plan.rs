@@ -1,0 +1,144 @@
+//! What to start, decided from the variables before anything is started.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use dev_idp::{DEFAULT_AUDIENCE, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPE};
+use secrecy::ExposeSecret as _;
+use service_kit::config::{
+    ConfigError, Environment, Problem, Reader, Runtime, SecretSetting, Strings, VARIABLES,
+};
+
+/// Everything that will be started.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) process: Runtime,
+    pub(crate) protected_data: protected_data::Config,
+    pub(crate) public_data: public_data::Config,
+    /// Whether public-data calls whatever address protected-data gets.
+    pub(crate) follow_protected_data: bool,
+    pub(crate) provider: Option<Provider>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The embedded identity provider.
+#[derive(Debug)]
+pub(crate) struct Provider {
+    pub(crate) address: SocketAddr,
+    pub(crate) control: Option<SocketAddr>,
+    pub(crate) audience: String,
+    pub(crate) scopes: Vec<String>,
+}
+
+impl Plan {
+    pub(crate) fn read() -> Result<Self, ConfigError> {
+        Self::from_environment(Environment::load())
+    }
+
+    fn from_environment(environment: Environment) -> Result<Self, ConfigError> {
+        let unknown = environment.unknown(&VARIABLES);
+        let mut settings = Settings {
+            environment,
+            defaults: BTreeMap::new(),
+        };
+        // The services' own lines are news to nobody here; the answer is.
+        settings.defaults.insert("RUST_LOG", "warn".to_owned());
+        let embedded = !settings.has("ISSUER") && !settings.has("APPLICATION_VANITY_DOMAIN");
+        if embedded {
+            settings.add_provider_defaults();
+        }
+        let mut reader = Reader::new(&settings);
+        let plan = Self {
+            protected_data: protected_data::Config::read(&mut reader),
+            public_data: public_data::Config::read(&mut reader),
+            process: Runtime::read(&mut reader),
+            follow_protected_data: !settings.has("PROTECTED_DATA_URL"),
+            provider: embedded.then(|| Provider::read(&mut reader)),
+            warnings: reader.warnings().iter().map(ToString::to_string).collect(),
+        };
+        reader.finish()?;
+        Ok(Self {
+            warnings: plan
+                .warnings
+                .into_iter()
+                .chain(unknown.iter().map(ToString::to_string))
+                .collect(),
+            ..plan
+        })
+    }
+}
+
+impl Provider {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let mut scopes = reader.list("TOKEN_SCOPE");
+        scopes.extend(reader.list("REQUIRED_SCOPES"));
+        scopes.push(DEFAULT_SCOPE.to_owned());
+        Self {
+            address: reader.socket_addr("DEV_IDP_ADDR", ([127, 0, 0, 1], 6003).into()),
+            control: reader.optional_socket_addr("DEV_IDP_CONTROL_ADDR"),
+            audience: reader
+                .optional("API_AUDIENCE")
+                .unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned()),
+            scopes,
+        }
+    }
+}
+
+/// Returns the client secret that the embedded provider has to know.
+pub(crate) fn client_secret(config: &public_data::Config) -> Result<String, std::io::Error> {
+    Ok(match &config.client_secret {
+        Some(SecretSetting::Value(secret)) => secret.expose_secret().to_owned(),
+        Some(SecretSetting::File(path)) => {
+            let text = std::fs::read_to_string(path)?;
+            let line = text.strip_suffix('\n').unwrap_or(&text);
+            line.strip_suffix('\r').unwrap_or(line).to_owned()
+        }
+        None => String::new(),
+    })
+}
+
+/// The environment and `.env`, with defaults behind them.
+#[derive(Debug)]
+struct Settings {
+    environment: Environment,
+    defaults: BTreeMap<&'static str, String>,
+}
+
+impl Settings {
+    fn has(&self, name: &str) -> bool {
+        self.environment
+            .get(name)
+            .is_some_and(|value| !value.is_empty())
+    }
+
+    fn add_provider_defaults(&mut self) {
+        // Stands in until the provider has its address.
+        self.defaults
+            .insert("ISSUER", "http://127.0.0.1:6003".to_owned());
+        self.defaults
+            .insert("CLIENT_ID", DEFAULT_CLIENT_ID.to_owned());
+        if !self.has("CLIENT_SECRET_FILE") {
+            self.defaults
+                .insert("CLIENT_SECRET", DEFAULT_CLIENT_SECRET.to_owned());
+        }
+        if !self.has("DANGEROUS_SKIP_AUDIENCE") {
+            self.defaults
+                .insert("API_AUDIENCE", DEFAULT_AUDIENCE.to_owned());
+        }
+    }
+}
+
+impl Strings for Settings {
+    fn get(&self, name: &str) -> Option<String> {
+        let value = self.environment.get(name).filter(|value| !value.is_empty());
+        value.or_else(|| self.defaults.get(name).cloned())
+    }
+
+    fn problems(&self) -> &[Problem] {
+        self.environment.problems()
+    }
+
+    fn is_malformed(&self, name: &str) -> bool {
+        self.environment.is_malformed(name)
+    }
+}

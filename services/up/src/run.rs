@@ -1,0 +1,254 @@
+//! Starts what the plan says, makes the request, and stops it all.
+
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use dev_idp::{DevClient, DevIdp, StartErrorKind};
+use protected_data::Service as ProtectedData;
+use public_data::Service as PublicData;
+use service_kit::shutdown::{Shutdown, ShutdownKind};
+use service_kit::telemetry;
+use tokio::time::{Instant, timeout_at};
+
+use crate::plan::{Plan, Provider, client_secret};
+use crate::report::{advice_on_keys, advice_on_token};
+use crate::say;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// How long `--check` waits for a token and keys. A provider in the same container starts within it.
+const READY_LIMIT: Duration = Duration::from_secs(15);
+
+pub(crate) fn run(plan: Plan, check: bool) -> Result<ExitCode, Failure> {
+    let _guard = telemetry::init(plan.process.log_format, &plan.process.log_filter)?;
+    for warning in &plan.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let shutdown = Shutdown::on_signals(plan.process.shutdown_grace)?;
+        start(plan, check, shutdown).await
+    })
+}
+
+async fn start(mut plan: Plan, check: bool, shutdown: Shutdown) -> Result<ExitCode, Failure> {
+    let provider = match &plan.provider {
+        Some(provider) => Some(start_provider(provider, &plan.public_data).await?),
+        None => None,
+    };
+    if let Some(provider) = &provider {
+        plan.protected_data.provider.issuer = provider.issuer().to_owned();
+        plan.public_data.provider.issuer = provider.issuer().to_owned();
+    }
+    let protected = ProtectedData::bind(&plan.protected_data)
+        .await
+        .map_err(with_sources)?;
+    if plan.follow_protected_data {
+        plan.public_data.protected_data =
+            format!("http://{}", reachable(protected.local_addr())).parse()?;
+    }
+    let public = PublicData::bind(&plan.public_data)
+        .await
+        .map_err(with_sources)?;
+
+    let mut lines = Vec::new();
+    match &provider {
+        Some(idp) => lines.push(format!(
+            "dev-idp         {}  (embedded, for development only)",
+            idp.issuer()
+        )),
+        None => lines.push(format!(
+            "provider        {}",
+            plan.public_data.provider.issuer
+        )),
+    }
+    lines.push(format!(
+        "protected-data  http://{}",
+        reachable(protected.local_addr())
+    ));
+    lines.push(format!(
+        "public-data     http://{}",
+        reachable(public.local_addr())
+    ));
+    print(&lines)?;
+
+    let url = format!("http://{}/api/public/data", reachable(public.local_addr()));
+    let parts = Parts {
+        tokens: public.tokens().clone(),
+        validator: protected.validator().clone(),
+        provider: plan.public_data.provider.issuer.clone(),
+    };
+    let services = [
+        tokio::spawn(protected.run(shutdown.clone())),
+        tokio::spawn(public.run(shutdown.clone())),
+    ];
+    let answered = tokio::select! {
+        answered = parts.first_request(&url, check) => answered,
+        () = shutdown.draining() => Ok(()),
+    };
+    if let Err(problem) = &answered {
+        say(&format!("error: {problem}"));
+    }
+    if check {
+        shutdown.begin(ShutdownKind::Interrupt);
+    }
+    for service in services {
+        service.await?;
+    }
+    if let Some(provider) = provider {
+        provider.shutdown().await;
+    }
+    Ok(if check && answered.is_err() {
+        ExitCode::from(service_kit::EXIT_START)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+async fn start_provider(
+    provider: &Provider,
+    client: &public_data::Config,
+) -> Result<DevIdp, Failure> {
+    let secret = client_secret(client)?;
+    let mut builder = DevIdp::builder()
+        .addr(provider.address)
+        .default_audience(&provider.audience)
+        .client(DevClient::new(&client.client_id, &secret).scopes(&provider.scopes));
+    if let Some(control) = provider.control {
+        builder = builder.control_addr(control);
+    }
+    builder.start().await.map_err(|error| {
+        let variable = if error.is_control() {
+            "DEV_IDP_CONTROL_ADDR"
+        } else {
+            "DEV_IDP_ADDR"
+        };
+        match error.addr() {
+            Some(address) if error.kind() == StartErrorKind::AddressInUse => {
+                format!("{variable}: {address} is in use").into()
+            }
+            _ => format!("{variable}: {}", with_sources(error)).into(),
+        }
+    })
+}
+
+/// What has to be ready before the request.
+struct Parts {
+    tokens: token_cache::TokenCache,
+    validator: jwks_validator::JwtValidator,
+    provider: String,
+}
+
+impl Parts {
+    /// Waits until both services are ready, makes the request and prints it. Without `check` it waits
+    /// as long as it takes, and says once what is missing.
+    async fn first_request(&self, url: &str, check: bool) -> Result<(), String> {
+        let limit = Instant::now() + READY_LIMIT;
+        if let Err(problem) = self.ready(limit).await {
+            if check {
+                return Err(problem);
+            }
+            say(&format!("error: {problem}"));
+            say("waiting; the services recover by themselves");
+            self.ready_at_last().await;
+        }
+        let (status, body) = get(url).await?;
+        let lines = [
+            String::new(),
+            body.clone(),
+            String::new(),
+            format!("Repeat it:  curl {url}"),
+        ];
+        if status == 200 {
+            return print(&lines).map_err(|error| error.to_string());
+        }
+        Err(format!(
+            "{url} answered {status}: {body}; the log has the reason (RUST_LOG=info shows it)"
+        ))
+    }
+
+    async fn ready(&self, limit: Instant) -> Result<(), String> {
+        loop {
+            let error = match timeout_at(limit, self.tokens.token()).await {
+                Ok(Ok(_)) => break,
+                Ok(Err(error)) => error,
+                Err(_) => {
+                    return Err(format!(
+                        "no token from {} in time; check ISSUER",
+                        self.provider
+                    ));
+                }
+            };
+            let next = Instant::now() + error.retry_after();
+            if !error.is_transient() || next >= limit {
+                return Err(advice_on_token(&self.provider, &error));
+            }
+            tokio::time::sleep_until(next).await;
+        }
+        match timeout_at(limit, self.validator.wait_ready()).await {
+            Ok(true) => Ok(()),
+            _ => Err(advice_on_keys(&self.provider, &self.validator)),
+        }
+    }
+
+    async fn ready_at_last(&self) {
+        while let Err(error) = self.tokens.token().await {
+            tokio::time::sleep(error.retry_after()).await;
+        }
+        self.validator.wait_ready().await;
+    }
+}
+
+async fn get(url: &str) -> Result<(u16, String), String> {
+    let exchange = async {
+        // No proxy stands between a machine and its own loopback, and no certificate is looked at.
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([])
+            .build()?;
+        let response = client
+            .get(url)
+            .timeout(Duration::from_secs(10))
+            .send()
+            .await?;
+        Ok((response.status().as_u16(), response.text().await?))
+    };
+    exchange
+        .await
+        .map_err(|error: reqwest::Error| format!("{url}: {}", error.without_url()))
+}
+
+/// An address that a client on this machine can call: a listener on all interfaces is on loopback too.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => {
+            (std::net::Ipv6Addr::LOCALHOST, address.port()).into()
+        }
+        _ => address,
+    }
+}
+
+fn print(lines: &[String]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
+    out.flush()
+}
+
+/// One line with the causes, as the binaries of the services print it.
+fn with_sources(error: impl Error) -> Failure {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        line = format!("{line}: {error}");
+        source = error.source();
+    }
+    line.into()
+}
