@@ -1,0 +1,14 @@
+//! The whole path over real sockets: identity provider, protected-data and public-data.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests panic where they break"
+)]
+
+mod documents;
+mod path;
+mod processes;
+mod program;
+mod time;
+mod world;

@@ -1,0 +1,173 @@
+//! The binaries, built once and run as a person or an orchestrator runs them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdout};
+use tokio::time::timeout;
+
+use crate::world::LIMIT;
+
+/// A running binary. It is killed when dropped.
+pub(crate) struct Program {
+    child: Child,
+    stdout: Option<ChildStdout>,
+    lines: Lines<BufReader<ChildStderr>>,
+    seen: Vec<String>,
+    _directory: tempfile::TempDir,
+}
+
+/// What a binary left behind.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Program {
+    /// Starts a binary with these variables and no others, in an empty folder.
+    pub(crate) fn start(
+        name: &str,
+        arguments: &[&str],
+        variables: &BTreeMap<String, String>,
+    ) -> Self {
+        Self::start_with_file(name, arguments, variables, None)
+    }
+
+    /// As [`start`](Self::start), with a `.env` in the folder.
+    pub(crate) fn start_with_file(
+        name: &str,
+        arguments: &[&str],
+        variables: &BTreeMap<String, String>,
+        file: Option<&str>,
+    ) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        if let Some(file) = file {
+            std::fs::write(directory.path().join(".env"), file).unwrap();
+        }
+        let mut child = tokio::process::Command::new(binary(name))
+            .args(arguments)
+            .env_clear()
+            .envs(variables)
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self {
+            child,
+            stdout,
+            lines,
+            seen: Vec::new(),
+            _directory: directory,
+        }
+    }
+
+    /// Reads standard error up to the first line for which `found` gives something.
+    pub(crate) async fn line<T>(&mut self, found: impl Fn(&str) -> Option<T>) -> T {
+        let search = async {
+            while let Some(line) = self.lines.next_line().await.unwrap() {
+                self.seen.push(line.clone());
+                if let Some(found) = found(&line) {
+                    return Some(found);
+                }
+            }
+            None
+        };
+        match timeout(LIMIT, search).await {
+            Ok(Some(found)) => found,
+            _ => panic!("the line did not come; there were: {:#?}", self.seen),
+        }
+    }
+
+    /// The address that a service logs when it listens, with `LOG_FORMAT=json`.
+    pub(crate) async fn address(&mut self) -> String {
+        self.line(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            (line.get("message")? == "listening").then_some(())?;
+            Some(line.get("server.address")?.as_str()?.to_owned())
+        })
+        .await
+    }
+
+    /// The first line of standard output that begins with `start`.
+    pub(crate) async fn answer(&mut self, start: &str) -> String {
+        let mut lines = BufReader::new(self.stdout.take().unwrap()).lines();
+        let search = async {
+            loop {
+                let line = lines.next_line().await.unwrap().unwrap();
+                if line.starts_with(start) {
+                    return line;
+                }
+            }
+        };
+        timeout(LIMIT, search).await.unwrap()
+    }
+
+    /// Sends a signal: `TERM` or `INT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().unwrap();
+        let status = Command::new("sh")
+            .args(["-c", &format!("kill -{name} {id}")])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for the end and returns all output.
+    pub(crate) async fn ended(mut self) -> Ended {
+        let rest = async {
+            let mut stdout = String::new();
+            let read_stdout = async {
+                if let Some(mut pipe) = self.stdout.take() {
+                    pipe.read_to_string(&mut stdout).await.unwrap();
+                }
+            };
+            let read_stderr = async {
+                while let Some(line) = self.lines.next_line().await.unwrap() {
+                    self.seen.push(line);
+                }
+            };
+            tokio::join!(read_stdout, read_stderr);
+            let status = self.child.wait().await.unwrap();
+            Ended {
+                status,
+                stdout,
+                stderr: self.seen.join("\n"),
+            }
+        };
+        timeout(LIMIT, rest).await.unwrap()
+    }
+}
+
+/// The path of a binary of this workspace, built with the profile of this test.
+fn binary(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER
+        .get_or_init(|| {
+            // A test has no claim on another package's binaries, so it asks cargo for them. The lock on
+            // the build folder is free while tests run.
+            let mut build = Command::new(env!("CARGO"));
+            build.args(["build", "--quiet", "--bins"]);
+            for package in ["public-data", "protected-data", "dev-idp", "up"] {
+                build.args(["--package", package]);
+            }
+            if !cfg!(debug_assertions) {
+                build.arg("--release");
+            }
+            let folder = std::env::current_exe().unwrap();
+            let folder = folder.parent().and_then(Path::parent).unwrap();
+            build.arg("--target-dir").arg(folder.parent().unwrap());
+            build.current_dir(env!("CARGO_MANIFEST_DIR"));
+            assert!(build.status().unwrap().success());
+            folder.to_owned()
+        })
+        .join(name)
+}
