@@ -142,6 +142,29 @@ async fn the_pair_starts_without_the_provider_and_heals_when_it_comes() {
     }
 }
 
+/// H2
+#[tokio::test]
+async fn a_provider_that_hangs_at_start_leaves_nobody_hanging() {
+    let idp = DevIdp::builder().start().await.unwrap();
+    idp.fault(Fault::on(Endpoint::Any).hang());
+    let pair = Arc::new(Pair::start(&variables(&idp)).await);
+    let token = idp.mint(TokenSpec::new());
+    let mut callers = JoinSet::new();
+    for _ in 0..50 {
+        let (one, other, token) = (Arc::clone(&pair), Arc::clone(&pair), token.clone());
+        callers.spawn(async move { one.public_data().await.status() });
+        callers.spawn(async move { other.protected_data(&token).await.status() });
+    }
+    assert_eq!(pair.get_public("/livez").await.status(), 200);
+    assert_eq!(pair.get_protected("/livez").await.status(), 200);
+    while let Some(status) = callers.join_next().await {
+        assert_eq!(status.unwrap(), 503);
+    }
+    idp.clear_faults();
+    pair.wait_ready().await;
+    assert_eq!(pair.public_data().await.status(), 200);
+}
+
 /// D2, B6
 #[tokio::test]
 async fn a_provider_that_goes_away_later_costs_nothing_while_token_and_keys_last() {

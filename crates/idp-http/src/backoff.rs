@@ -7,9 +7,10 @@ use std::time::Duration;
 pub enum Answer {
     /// Nobody answered: no connection, a timeout, a torn or unusable body.
     None,
-    /// The provider answered that it cannot serve now: 408, 425, 429 or 5xx.
-    Overloaded,
-    /// The provider answered and refused: rejected credentials, a wrong address, a wrong issuer.
+    /// Somebody answered, but not with what was asked for: 429 or 5xx, a certificate that is not
+    /// trusted, a wrong address, a redirect, the metadata of another issuer.
+    Unusable,
+    /// The provider refused the request as such: wrong credentials, a scope that it does not grant.
     Refused,
 }
 
@@ -20,7 +21,7 @@ impl Answer {
             // The cap keeps the promise that a returning provider is noticed within 2 s: 1.75 s of
             // waiting leaves a quarter of a second for the exchanges themselves.
             Self::None => (Duration::from_millis(500), Duration::from_millis(1750)),
-            Self::Overloaded => (Duration::from_secs(1), Duration::from_secs(30)),
+            Self::Unusable => (Duration::from_secs(1), Duration::from_secs(30)),
             // A refusal needs a person, and repeating a wrong secret quickly gets clients locked out.
             Self::Refused => (Duration::from_secs(5), Duration::from_secs(120)),
         }
@@ -29,8 +30,8 @@ impl Answer {
 
 /// Exponential waits with equal jitter (half fixed, half random) between failed attempts.
 ///
-/// Nominal waits double from 0.5 s to 1.75 s where nobody answered, from 1 s to 30 s after 429 and
-/// 5xx, and from 5 s to 2 min after a refusal; the real wait lies between half of that and all of
+/// Nominal waits double from 0.5 s to 1.75 s where nobody answered, from 1 s to 30 s after
+/// an unusable answer, and from 5 s to 2 min after a refusal; the real wait lies between half of that and all of
 /// it. A `Retry-After` replaces the wait. A change of [`Answer`] starts over at the new minimum, and
 /// nothing is ever given up for good.
 #[derive(Clone, Debug, Default)]
@@ -88,7 +89,7 @@ mod tests {
     fn nominal_waits_double_up_to_their_cap() {
         assert_eq!(waits(Answer::None, 4), [500, 1_000, 1_750, 1_750]);
         assert_eq!(
-            waits(Answer::Overloaded, 7),
+            waits(Answer::Unusable, 7),
             [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]
         );
         assert_eq!(
@@ -113,7 +114,7 @@ mod tests {
         }
         assert!(backoff.after(Answer::None, None) <= Duration::from_millis(500));
         let asked = Duration::from_secs(77);
-        assert_eq!(backoff.after(Answer::Overloaded, Some(asked)), asked);
+        assert_eq!(backoff.after(Answer::Unusable, Some(asked)), asked);
         backoff.reset();
         assert!(backoff.after(Answer::None, None) <= Duration::from_millis(500));
     }

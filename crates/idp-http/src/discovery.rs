@@ -116,9 +116,10 @@ impl Discovery {
             if reply.status == StatusCode::OK {
                 return self.read(&reply.body);
             }
-            if reply.answer() == Answer::Overloaded {
+            if reply.is_overloaded() {
                 return Err(DiscoveryError {
                     problem: Problem::Status(reply.status),
+                    overloaded: true,
                     retry_after: reply.retry_after(wall_time()),
                 });
             }
@@ -180,6 +181,7 @@ impl Discovery {
 #[derive(Clone, Debug)]
 pub struct DiscoveryError {
     problem: Problem,
+    overloaded: bool,
     retry_after: Option<Duration>,
 }
 
@@ -200,6 +202,7 @@ impl DiscoveryError {
     fn new(problem: Problem) -> Self {
         Self {
             problem,
+            overloaded: false,
             retry_after: None,
         }
     }
@@ -208,13 +211,15 @@ impl DiscoveryError {
     #[must_use]
     pub fn answer(&self) -> Answer {
         match &self.problem {
-            Problem::Fetch(_) => Answer::None,
-            Problem::Status(status) if status.is_server_error() => Answer::Overloaded,
-            Problem::Status(status) if matches!(status.as_u16(), 408 | 425 | 429) => {
-                Answer::Overloaded
-            }
-            _ => Answer::Refused,
+            Problem::Fetch(error) => error.answer(),
+            _ => Answer::Unusable,
         }
+    }
+
+    /// Tells whether the provider says that it cannot serve now: 408, 425, 429 or 5xx.
+    #[must_use]
+    pub fn is_overloaded(&self) -> bool {
+        self.overloaded
     }
 
     /// Returns the wait that the provider asked for.
@@ -346,7 +351,7 @@ mod tests {
             )
             .unwrap_err();
             assert!(error.is_issuer_mismatch(), "{published}");
-            assert_eq!(error.answer(), Answer::Refused);
+            assert_eq!(error.answer(), Answer::Unusable);
         }
         assert!(read("https://idp.example", r#"{"issuer":"https://idp.example"}"#).is_ok());
     }

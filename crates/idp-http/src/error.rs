@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
+use crate::backoff::Answer;
 use crate::url_rules::UrlProblem;
 
 /// What broke an exchange. A complete answer is never an error, whatever its status.
@@ -55,6 +56,17 @@ impl FetchError {
     #[must_use]
     pub fn kind(&self) -> FetchErrorKind {
         self.kind
+    }
+
+    /// Returns what the attempt got, for [`Backoff`](crate::Backoff).
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        match self.kind {
+            FetchErrorKind::Tls | FetchErrorKind::TooLarge | FetchErrorKind::Url => {
+                Answer::Unusable
+            }
+            _ => Answer::None,
+        }
     }
 
     pub(crate) fn new(kind: FetchErrorKind) -> Self {

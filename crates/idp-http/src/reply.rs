@@ -63,16 +63,21 @@ impl Reply {
 
     /// Returns what this answer means for the next attempt, when it was not the one asked for.
     ///
-    /// 408, 425, 429 and 5xx are [`Answer::Overloaded`]. A 1xx, 2xx or 304 that could not be used is
-    /// [`Answer::None`], because what answered is likely not the provider; the rest is
-    /// [`Answer::Refused`].
+    /// A 1xx, 2xx or 304 that could not be used is [`Answer::None`], because what answered is likely
+    /// not the provider; everything else is [`Answer::Unusable`]. Whether it is
+    /// [`Answer::Refused`] only the body can say.
     #[must_use]
     pub fn answer(&self) -> Answer {
         match self.status.as_u16() {
-            408 | 425 | 429 | 500..=599 => Answer::Overloaded,
             100..=299 | 304 => Answer::None,
-            _ => Answer::Refused,
+            _ => Answer::Unusable,
         }
+    }
+
+    /// Tells whether the provider says that it cannot serve now: 408, 425, 429 or 5xx.
+    #[must_use]
+    pub fn is_overloaded(&self) -> bool {
+        matches!(self.status.as_u16(), 408 | 425 | 429 | 500..=599)
     }
 }
 

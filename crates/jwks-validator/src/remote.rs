@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use clock::{Clock as _, SystemClock};
 use http::header::{ACCEPT, CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use idp_http::{Answer, Discovery, DiscoveryError, FetchError, FetchErrorKind, IdpClient, Reply};
+use idp_http::{Answer, Discovery, DiscoveryError, FetchError, IdpClient, Reply};
 use url::Url;
 
 use crate::key_set::KeySet;
@@ -69,7 +69,7 @@ impl RemoteJwks {
         })?;
         metadata.jwks_uri.clone().ok_or_else(|| {
             discovery.forget();
-            SourceError::new(SourceErrorKind::NoJwksUri, Answer::Refused)
+            SourceError::new(SourceErrorKind::NoJwksUri, Answer::Unusable)
         })
     }
 }
@@ -149,11 +149,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
 }
 
 fn unanswered(error: &FetchError) -> SourceError {
-    let answer = match error.kind() {
-        FetchErrorKind::TooLarge | FetchErrorKind::Url => Answer::Refused,
-        _ => Answer::None,
-    };
-    SourceError::new(SourceErrorKind::Fetch(error.kind()), answer)
+    SourceError::new(SourceErrorKind::Fetch(error.kind()), error.answer())
 }
 
 fn discovery_kind(error: &DiscoveryError) -> SourceErrorKind {

@@ -91,7 +91,7 @@ impl ClientCredentials {
         let metadata = discovery.metadata().await.map_err(|error| {
             let found = match error.fetch_error() {
                 Some(fetch) => TokenError::from_fetch(fetch),
-                None if error.answer() == idp_http::Answer::Overloaded => {
+                None if error.is_overloaded() => {
                     TokenError::new(TokenErrorKind::Transient(crate::error::Transient::Status))
                 }
                 None => TokenError::new(TokenErrorKind::Permanent(Permanent::Discovery)),

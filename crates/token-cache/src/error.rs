@@ -163,7 +163,10 @@ impl TokenError {
     /// What the attempt got, for the failure window.
     pub(crate) fn answer(&self) -> Answer {
         match self.kind() {
-            TokenErrorKind::Transient(Transient::Status) => Answer::Overloaded,
+            TokenErrorKind::Transient(Transient::Status)
+            | TokenErrorKind::Permanent(
+                Permanent::Tls | Permanent::Redirect | Permanent::Discovery,
+            ) => Answer::Unusable,
             TokenErrorKind::Transient(_) | TokenErrorKind::Invalid(_) => Answer::None,
             _ => Answer::Refused,
         }

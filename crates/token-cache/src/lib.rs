@@ -44,8 +44,8 @@
 //! A token that is still valid is never displaced by a failed refresh. An attempt makes up to three
 //! requests; when it fails, callers without a token fail at once with
 //! [`TokenError::retry_after`], and the cache asks again by itself: after 0.5 to 1.75 s where nobody
-//! answered, 1 to 30 s after 429 and 5xx (or what `Retry-After` says, 1 s to 5 min), 5 s to 2 min after a
-//! refusal. A replaced secret file ends that wait within a second.
+//! answered, 1 to 30 s after an unusable answer such as 5xx (or what `Retry-After` says, 1 s to 5 min),
+//! 5 s to 2 min after a refusal. A replaced secret file ends that wait within a second.
 
 mod cache;
 mod challenge;

@@ -65,21 +65,22 @@ impl Reading<'_> {
 
     fn refusal(&self, reply: &Reply) -> TokenError {
         let status = format!("status {}", reply.status.as_u16());
-        match reply.answer() {
-            Answer::Overloaded => {
-                TokenError::new(TokenErrorKind::Transient(Transient::Status)).with_detail(&status)
+        if reply.is_overloaded() {
+            return TokenError::new(TokenErrorKind::Transient(Transient::Status))
+                .with_detail(&status);
+        }
+        if reply.answer() == Answer::None {
+            return invalid(Invalid::Status).with_detail(&status);
+        }
+        if reply.status.is_redirection() {
+            return TokenError::new(TokenErrorKind::Permanent(Permanent::Redirect))
+                .with_detail(&status);
+        }
+        match json::from_slice(&reply.body) {
+            Ok(Value::Object(members)) if members.contains_key("error") => {
+                self.oauth_error(&members)
             }
-            Answer::None => invalid(Invalid::Status).with_detail(&status),
-            Answer::Refused if reply.status.is_redirection() => {
-                TokenError::new(TokenErrorKind::Permanent(Permanent::Redirect)).with_detail(&status)
-            }
-            Answer::Refused => match json::from_slice(&reply.body) {
-                Ok(Value::Object(members)) if members.contains_key("error") => {
-                    self.oauth_error(&members)
-                }
-                _ => TokenError::new(TokenErrorKind::Permanent(Permanent::Status))
-                    .with_detail(&status),
-            },
+            _ => TokenError::new(TokenErrorKind::Permanent(Permanent::Status)).with_detail(&status),
         }
     }
 

@@ -105,7 +105,7 @@ async fn failed_fetches_leave_the_keys_in_use_until_they_are_too_old() {
     let signer = Signer::es256("k");
     for failure in [
         Script::Fail(Answer::None),
-        Script::Fail(Answer::Overloaded),
+        Script::Fail(Answer::Unusable),
         Script::Fail(Answer::Refused),
         Script::Keys(jwks(&[])),
         Script::Keys(jwks(&[json!({"kty": "oct", "k": "AA"})])),

@@ -163,7 +163,7 @@ async fn answers_that_are_no_key_set_are_told_apart() {
             html,
             good.clone(),
             SourceErrorKind::Status(500),
-            Answer::Overloaded,
+            Answer::Unusable,
         ),
         (
             "429",
@@ -171,7 +171,7 @@ async fn answers_that_are_no_key_set_are_told_apart() {
             ("retry-after", "7"),
             good.clone(),
             SourceErrorKind::Status(429),
-            Answer::Overloaded,
+            Answer::Unusable,
         ),
         (
             "404",
@@ -179,7 +179,7 @@ async fn answers_that_are_no_key_set_are_told_apart() {
             html,
             good.clone(),
             SourceErrorKind::Status(404),
-            Answer::Refused,
+            Answer::Unusable,
         ),
         (
             "302",
@@ -187,7 +187,7 @@ async fn answers_that_are_no_key_set_are_told_apart() {
             ("location", "/other"),
             good.clone(),
             SourceErrorKind::Status(302),
-            Answer::Refused,
+            Answer::Unusable,
         ),
         (
             "307",
@@ -195,7 +195,7 @@ async fn answers_that_are_no_key_set_are_told_apart() {
             ("location", "/other"),
             good.clone(),
             SourceErrorKind::Status(307),
-            Answer::Refused,
+            Answer::Unusable,
         ),
         (
             "204",
@@ -243,7 +243,7 @@ async fn answers_that_are_no_key_set_are_told_apart() {
             ("x", "y"),
             large,
             too_large,
-            Answer::Refused,
+            Answer::Unusable,
         ),
     ];
     for (name, status, header, body, kind, answer) in cases {
