@@ -124,14 +124,14 @@ fn classify(error: &reqwest::Error) -> FetchErrorKind {
     }
     let mut source = error.source();
     while let Some(inner) = source {
-        if let Some(io) = inner.downcast_ref::<io::Error>() {
-            // tokio-rustls reports every failed handshake as invalid data around a rustls error.
-            if io.kind() == io::ErrorKind::InvalidData {
-                return FetchErrorKind::Tls;
-            }
-            if io.kind() == io::ErrorKind::TimedOut {
-                return FetchErrorKind::Timeout;
-            }
+        if is_tls(inner) {
+            return FetchErrorKind::Tls;
+        }
+        if inner
+            .downcast_ref::<io::Error>()
+            .is_some_and(|io| io.kind() == io::ErrorKind::TimedOut)
+        {
+            return FetchErrorKind::Timeout;
         }
         // hyper-util does not export the type that says so.
         if inner.to_string() == "dns error" {
@@ -140,6 +140,17 @@ fn classify(error: &reqwest::Error) -> FetchErrorKind {
         source = inner.source();
     }
     FetchErrorKind::Connect
+}
+
+fn is_tls(error: &(dyn StdError + 'static)) -> bool {
+    if error.is::<rustls::Error>() {
+        return true;
+    }
+    // An I/O error gives the source of what it was made of, and not that itself.
+    let made_of = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    made_of.is_some_and(|made_of| is_tls(made_of))
 }
 
 fn innermost(error: &reqwest::Error) -> Option<&(dyn StdError + 'static)> {

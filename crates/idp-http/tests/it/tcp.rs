@@ -1,0 +1,134 @@
+//! Connections that are not made, and connections that went stale.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::HeaderMap;
+use idp_http::{FetchErrorKind, IdpClient};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use url::Url;
+
+fn url(address: SocketAddr) -> Url {
+    format!("http://{address}/").parse().unwrap()
+}
+
+/// Reads up to the end of a request's header block.
+async fn read_request(stream: &mut TcpStream) {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).await.unwrap();
+        bytes.push(byte[0]);
+    }
+}
+
+/// A2
+#[tokio::test]
+async fn a_host_that_answers_no_handshake_costs_the_connect_timeout() {
+    // A listener whose backlog is full drops what else comes, as a black hole does.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut held = JoinSet::new();
+    loop {
+        let connect = tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address));
+        match connect.await {
+            Ok(stream) => {
+                held.spawn(async move {
+                    let _open = stream.unwrap();
+                    std::future::pending::<()>().await;
+                });
+            }
+            Err(_) => break,
+        }
+    }
+    let client = IdpClient::builder()
+        .connect_timeout(Duration::from_millis(100))
+        .timeout(Duration::from_secs(3_600))
+        .build()
+        .unwrap();
+    let error = client
+        .get(&url(address), HeaderMap::new(), 1_000)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), FetchErrorKind::Timeout);
+}
+
+/// A31
+#[tokio::test]
+async fn a_proxy_is_used_when_asked_for() {
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = proxy.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = proxy.accept().await.unwrap();
+        read_request(&mut stream).await;
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nproxied")
+            .await
+            .unwrap();
+    });
+    let client = IdpClient::builder()
+        .proxy(reqwest::Proxy::all(format!("http://{address}")).unwrap())
+        .dangerous_allow_http(true)
+        .build()
+        .unwrap();
+    let elsewhere = "http://idp.invalid/".parse().unwrap();
+    let reply = client
+        .get(&elsewhere, HeaderMap::new(), 1_000)
+        .await
+        .unwrap();
+    assert_eq!(&reply.body[..], b"proxied");
+    server.await.unwrap();
+}
+
+/// A36
+#[tokio::test]
+async fn a_kept_connection_that_the_server_closed_is_replaced_without_an_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        for _ in 0..3 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_request(&mut stream).await;
+            // Keep-alive by HTTP's rules, and closed all the same.
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                .await
+                .unwrap();
+            stream.shutdown().await.unwrap();
+        }
+    });
+    let client = IdpClient::builder().build().unwrap();
+    for _ in 0..3 {
+        let reply = client
+            .get(&url(address), HeaderMap::new(), 1_000)
+            .await
+            .unwrap();
+        assert_eq!(reply.status, 200);
+    }
+    server.await.unwrap();
+}
+
+/// A37
+#[tokio::test]
+async fn interim_answers_are_skipped() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_request(&mut stream).await;
+        let answer =
+            b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+    });
+    let client = IdpClient::builder().build().unwrap();
+    let reply = client
+        .get(&url(address), HeaderMap::new(), 1_000)
+        .await
+        .unwrap();
+    assert_eq!(reply.status, 200);
+    server.await.unwrap();
+}

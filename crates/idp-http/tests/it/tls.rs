@@ -1,0 +1,166 @@
+//! Certificates that must be refused, and the one that must not.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use idp_http::{FetchErrorKind, IdpClient, UrlProblem};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::{ServerConfig, crypto::aws_lc_rs};
+use url::Url;
+
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn pem(&self) -> String {
+        self.0.pem()
+    }
+}
+
+/// A TLS server for `name` with a certificate of this authority.
+async fn server(authority: &Authority, name: &str, expired: bool) -> Url {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    if expired {
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2020, 2, 1);
+    }
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &authority.0).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    return;
+                };
+                let mut request = [0; 4_096];
+                let _ = stream.read(&mut request).await;
+                let _ = stream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                    .await;
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    format!("https://localhost:{port}/").parse().unwrap()
+}
+
+async fn kind(client: &IdpClient, url: &Url) -> Option<FetchErrorKind> {
+    client
+        .get(url, HeaderMap::new(), 1_000)
+        .await
+        .err()
+        .map(|error| error.kind())
+}
+
+/// A4
+#[tokio::test]
+async fn only_a_valid_certificate_of_a_trusted_authority_for_this_host_is_accepted() {
+    let authority = Authority::new();
+    let stranger = Authority::new();
+    let client = IdpClient::builder()
+        .extra_roots_pem(authority.pem().as_bytes())
+        .build()
+        .unwrap();
+    let refused = Some(FetchErrorKind::Tls);
+    for (name, url, expected) in [
+        (
+            "trusted",
+            server(&authority, "localhost", false).await,
+            None,
+        ),
+        (
+            "another host",
+            server(&authority, "idp.example", false).await,
+            refused,
+        ),
+        (
+            "expired",
+            server(&authority, "localhost", true).await,
+            refused,
+        ),
+        (
+            "an unknown authority",
+            server(&stranger, "localhost", false).await,
+            refused,
+        ),
+    ] {
+        assert_eq!(kind(&client, &url).await, expected, "{name}");
+    }
+}
+
+/// A4
+#[tokio::test]
+async fn a_server_that_speaks_no_tls_is_not_spoken_to_in_the_clear() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut first = [0; 1];
+        stream.read_exact(&mut first).await.unwrap();
+        let _ = stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            .await;
+        first[0]
+    });
+    let authority = Authority::new();
+    let client = IdpClient::builder()
+        .extra_roots_pem(authority.pem().as_bytes())
+        .build()
+        .unwrap();
+    assert_eq!(kind(&client, &url).await, Some(FetchErrorKind::Tls));
+    // A TLS handshake record, not the `G` of a GET.
+    assert_eq!(server.await.unwrap(), 22);
+}
+
+#[test]
+fn extra_roots_must_be_certificates() {
+    for pem in [
+        "",
+        "junk",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    ] {
+        assert!(
+            IdpClient::builder()
+                .extra_roots_pem(pem.as_bytes())
+                .build()
+                .is_err(),
+            "{pem:?}"
+        );
+    }
+}
+
+#[test]
+fn plain_http_needs_loopback_or_the_dangerous_switch() {
+    let url: Url = "http://idp.example/".parse().unwrap();
+    let client = IdpClient::builder().build().unwrap();
+    assert_eq!(client.check_url(&url), Err(UrlProblem::Scheme));
+    let client = IdpClient::builder()
+        .dangerous_allow_http(true)
+        .build()
+        .unwrap();
+    assert_eq!(client.check_url(&url), Ok(()));
+}
