@@ -1,5 +1,6 @@
 //! The hardened client.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -25,14 +26,15 @@ pub struct IdpClient {
     has_roots: bool,
 }
 
-/// Settings of an [`IdpClient`].
-#[derive(Clone, Debug)]
+/// Settings of an [`IdpClient`]. `Debug` shows no private key.
+#[derive(Clone)]
 pub struct IdpClientBuilder {
     connect_timeout: Duration,
     timeout: Duration,
     extra_roots: Option<Vec<u8>>,
     allow_http: bool,
     proxy: Option<reqwest::Proxy>,
+    identity: Option<reqwest::Identity>,
 }
 
 impl IdpClient {
@@ -45,6 +47,7 @@ impl IdpClient {
             extra_roots: None,
             allow_http: false,
             proxy: None,
+            identity: None,
         }
     }
 
@@ -169,6 +172,18 @@ impl IdpClientBuilder {
         self
     }
 
+    /// Presents this certificate to servers that ask for one (RFC 8705): PEM with the certificate, what
+    /// else its chain needs, and the private key.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the text does not hold a certificate and its private key.
+    pub fn client_certificate_pem(mut self, pem: &[u8]) -> Result<Self, BuildError> {
+        let identity = reqwest::Identity::from_pem(pem).map_err(|_| BuildError::Identity)?;
+        self.identity = Some(identity);
+        Ok(self)
+    }
+
     /// Accepts http to any host. Secrets and tokens then cross the network in the clear, and anyone
     /// on the way can replace the keys.
     #[must_use]
@@ -227,6 +242,20 @@ impl IdpClientBuilder {
         if let Some(proxy) = &self.proxy {
             builder = builder.proxy(proxy.clone());
         }
+        if let Some(identity) = &self.identity {
+            builder = builder.identity(identity.clone());
+        }
         roots(builder).build()
+    }
+}
+
+impl fmt::Debug for IdpClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdpClientBuilder")
+            .field("connect_timeout", &self.connect_timeout)
+            .field("timeout", &self.timeout)
+            .field("allow_http", &self.allow_http)
+            .field("has_client_certificate", &self.identity.is_some())
+            .finish_non_exhaustive()
     }
 }

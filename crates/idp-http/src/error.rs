@@ -168,6 +168,9 @@ pub enum BuildError {
     /// The extra root certificates hold no certificate, or one that cannot be read.
     #[error("extra root certificates are not PEM certificates")]
     Roots,
+    /// The client certificate cannot be read, or its private key is missing.
+    #[error("client certificate is not PEM with a certificate and its private key")]
+    Identity,
     /// The TLS library refused to start.
     #[error("could not set up the HTTP client")]
     Setup(#[source] reqwest::Error),

@@ -20,32 +20,58 @@ pub enum ClientAuth {
     SecretBasicRaw,
     /// `client_secret_post`: id and secret in the form.
     SecretPost,
+    /// `private_key_jwt` (RFC 7523 section 2.2): an assertion signed for every request, for the issuer
+    /// alone, that lives for 60 s. The secret source holds the private key as PKCS#8 PEM.
+    #[cfg(feature = "private-key-jwt")]
+    PrivateKeyJwt(crate::assertion::AssertionAlgorithm),
+    /// An assertion that somebody else makes (RFC 7523 section 2.2), as Kubernetes projects one into a
+    /// file. The secret source holds the assertion.
+    ClientAssertion,
+    /// `tls_client_auth` or `self_signed_tls_client_auth` (RFC 8705 section 2). The secret source holds
+    /// the certificate, its chain and its private key as PEM.
+    TlsClientCertificate,
 }
 
+/// RFC 7523 section 2.2.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
 impl ClientAuth {
-    /// Adds the credentials to a request.
+    /// Adds the credentials to a request. `credential` is the secret, or the assertion; a certificate
+    /// travels in the TLS handshake and not here.
     pub(crate) fn apply(
         self,
         id: &str,
-        secret: &str,
+        credential: &str,
         headers: &mut HeaderMap,
         form: &mut form_urlencoded::Serializer<'_, String>,
     ) {
         match self {
             Self::SecretBasic => {
-                let pair = Zeroizing::new(format!("{}:{}", encode(id), encode(secret)));
+                let pair = Zeroizing::new(format!("{}:{}", encode(id), encode(credential)));
                 basic(&pair, headers);
             }
             Self::SecretBasicRaw => {
-                let pair = Zeroizing::new(format!("{id}:{secret}"));
+                let pair = Zeroizing::new(format!("{id}:{credential}"));
                 basic(&pair, headers);
             }
             Self::SecretPost => {
                 form.append_pair("client_id", id)
-                    .append_pair("client_secret", secret);
+                    .append_pair("client_secret", credential);
             }
+            Self::TlsClientCertificate => {
+                form.append_pair("client_id", id);
+            }
+            Self::ClientAssertion => assertion(id, credential, form),
+            #[cfg(feature = "private-key-jwt")]
+            Self::PrivateKeyJwt(_) => assertion(id, credential, form),
         }
     }
+}
+
+fn assertion(id: &str, assertion: &str, form: &mut form_urlencoded::Serializer<'_, String>) {
+    form.append_pair("client_id", id)
+        .append_pair("client_assertion_type", JWT_BEARER)
+        .append_pair("client_assertion", assertion);
 }
 
 fn basic(pair: &str, headers: &mut HeaderMap) {

@@ -1,13 +1,13 @@
 //! The token source that speaks to a token endpoint (RFC 6749 section 4.4).
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use clock::{Clock, SystemClock};
 use http::{HeaderMap, HeaderValue, header};
-use idp_http::{Discovery, IdpClient};
-use secrecy::ExposeSecret as _;
+use idp_http::{Discovery, IdpClient, IdpClientBuilder};
+use secrecy::{ExposeSecret as _, SecretString};
 use url::{Url, form_urlencoded};
 
 use crate::client_auth::ClientAuth;
@@ -28,8 +28,43 @@ pub struct ClientCredentials {
     client_id: String,
     secret: SecretSource,
     auth: ClientAuth,
+    #[cfg(feature = "private-key-jwt")]
+    assertion: Assertion,
+    certificate: Option<Certificate>,
     all_scopes: bool,
     clock: Arc<dyn Clock>,
+}
+
+/// What an assertion of our own says beside the client's id.
+#[derive(Clone, Debug, Default)]
+#[cfg(feature = "private-key-jwt")]
+struct Assertion {
+    audience: Option<String>,
+    key_id: Option<String>,
+}
+
+#[cfg(feature = "private-key-jwt")]
+impl Assertion {
+    /// Fills in the issuer that is known from elsewhere.
+    fn or_for(mut self, endpoint: &Endpoint, auth: ClientAuth) -> Result<Self, ConfigError> {
+        if let (Endpoint::Discovered(discovery), None) = (endpoint, &self.audience) {
+            self.audience = Some(discovery.issuer().to_owned());
+        }
+        if matches!(auth, ClientAuth::PrivateKeyJwt(_)) && self.audience.is_none() {
+            return Err(ConfigError::new(
+                "assertion_audience",
+                "set it or the issuer",
+            ));
+        }
+        Ok(self)
+    }
+}
+
+/// The client that presents the certificate, made again when the certificate changes.
+#[derive(Debug)]
+struct Certificate {
+    settings: IdpClientBuilder,
+    current: Mutex<Option<(u64, IdpClient)>>,
 }
 
 /// Settings of [`ClientCredentials`].
@@ -38,8 +73,10 @@ pub struct ClientCredentialsBuilder {
     client_id: String,
     secret: SecretSource,
     endpoint: Option<Place>,
-    http: Option<IdpClient>,
+    http: IdpClientBuilder,
     auth: ClientAuth,
+    #[cfg(feature = "private-key-jwt")]
+    assertion: Assertion,
     all_scopes: bool,
     clock: Arc<dyn Clock>,
 }
@@ -57,18 +94,66 @@ enum Endpoint {
 }
 
 impl ClientCredentials {
-    /// Returns the settings for a client with this id and secret.
+    /// Returns the settings for a client with this id and secret, or what else
+    /// [`ClientAuth`] takes from the secret's source.
     #[must_use]
     pub fn builder(client_id: &str, secret: impl Into<SecretSource>) -> ClientCredentialsBuilder {
         ClientCredentialsBuilder {
             client_id: client_id.to_owned(),
             secret: secret.into(),
             endpoint: None,
-            http: None,
+            http: IdpClient::builder(),
             auth: ClientAuth::default(),
+            #[cfg(feature = "private-key-jwt")]
+            assertion: Assertion::default(),
             all_scopes: true,
             clock: Arc::new(SystemClock),
         }
+    }
+
+    /// Returns what proves who the client is: the secret, or an assertion.
+    fn credential(&self, secret: &SecretString) -> Result<SecretString, TokenError> {
+        match self.auth {
+            #[cfg(feature = "private-key-jwt")]
+            ClientAuth::PrivateKeyJwt(algorithm) => crate::assertion::sign(
+                algorithm,
+                self.assertion.key_id.as_deref(),
+                secret.expose_secret(),
+                &self.client_id,
+                self.assertion.audience.as_deref().unwrap_or_default(),
+                self.clock.now(),
+            )
+            .map(SecretString::from),
+            _ => Ok(secret.clone()),
+        }
+    }
+
+    /// Returns the client to ask with.
+    fn http(&self, secret: &SecretString) -> Result<IdpClient, TokenError> {
+        let Some(certificate) = &self.certificate else {
+            return Ok(self.http.clone());
+        };
+        let version = SecretSource::fingerprint(secret);
+        // Nothing that could panic runs while the lock is held but the allocator.
+        let mut current = certificate
+            .current
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, http)) = &*current
+            && *known == version
+        {
+            return Ok(http.clone());
+        }
+        let http = certificate
+            .settings
+            .clone()
+            .client_certificate_pem(secret.expose_secret().as_bytes())
+            .and_then(IdpClientBuilder::build)
+            .map_err(|error| {
+                TokenError::new(TokenErrorKind::Config).with_detail(&error.to_string())
+            })?;
+        *current = Some((version, http.clone()));
+        Ok(http)
     }
 
     /// Returns the headers and the form of one token request.
@@ -112,9 +197,10 @@ impl TokenSource for ClientCredentials {
     async fn fetch(&self, request: &TokenRequest) -> Result<IssuedToken, TokenError> {
         let url = self.endpoint().await?;
         let secret = self.secret.read().await?;
-        let (headers, form) = self.exchange(request, secret.expose_secret());
+        let credential = self.credential(&secret)?;
+        let (headers, form) = self.exchange(request, credential.expose_secret());
         let reply = self
-            .http
+            .http(&secret)?
             .post_form(&url, headers, form, MAX_BODY)
             .await
             .map_err(|error| TokenError::from_fetch(&error));
@@ -122,7 +208,7 @@ impl TokenSource for ClientCredentials {
             let reading = Reading {
                 request,
                 all_scopes: self.all_scopes,
-                secret: secret.expose_secret(),
+                secret: credential.expose_secret(),
             };
             reading.token(&reply).map_err(|error| {
                 let wait = reply.retry_after(self.clock.now());
@@ -183,10 +269,28 @@ impl ClientCredentialsBuilder {
         self
     }
 
-    /// Sets the HTTP client. Default: [`IdpClient::builder`] as it is.
+    /// Sets how the identity provider is asked: timeouts, root certificates, a proxy. Default:
+    /// [`IdpClient::builder`] as it is.
     #[must_use]
-    pub fn http_client(mut self, http: IdpClient) -> Self {
-        self.http = Some(http);
+    pub fn http(mut self, settings: IdpClientBuilder) -> Self {
+        self.http = settings;
+        self
+    }
+
+    /// Sets whom an assertion of [`ClientAuth::PrivateKeyJwt`] is for. Default: the issuer, if it is
+    /// set.
+    #[cfg(feature = "private-key-jwt")]
+    #[must_use]
+    pub fn assertion_audience(mut self, audience: &str) -> Self {
+        self.assertion.audience = Some(audience.to_owned());
+        self
+    }
+
+    /// Sets the `kid` in the header of an assertion of [`ClientAuth::PrivateKeyJwt`]. Default: none.
+    #[cfg(feature = "private-key-jwt")]
+    #[must_use]
+    pub fn assertion_key_id(mut self, key_id: &str) -> Self {
+        self.assertion.key_id = Some(key_id.to_owned());
         self
     }
 
@@ -210,17 +314,16 @@ impl ClientCredentialsBuilder {
     /// # Errors
     ///
     /// Fails when neither endpoint nor issuer is set, when the URL is not https (or http on
-    /// loopback), and when the client id is empty.
+    /// loopback), when the client id is empty, and when an assertion has nobody to be for.
     pub fn build(self) -> Result<ClientCredentials, ConfigError> {
         if self.client_id.is_empty() {
             return Err(ConfigError::new("client_id", "must not be empty"));
         }
-        let http = match self.http {
-            Some(http) => http,
-            None => IdpClient::builder()
-                .build()
-                .map_err(|error| ConfigError::new("http_client", error))?,
-        };
+        let http = self
+            .http
+            .clone()
+            .build()
+            .map_err(|error| ConfigError::new("http", error))?;
         let endpoint = match self.endpoint {
             Some(Place::Url(text)) => {
                 let url = Url::parse(&text)
@@ -235,8 +338,17 @@ impl ClientCredentialsBuilder {
             ),
             None => return Err(ConfigError::new("token_endpoint", "set it or the issuer")),
         };
+        #[cfg(feature = "private-key-jwt")]
+        let assertion = self.assertion.clone().or_for(&endpoint, self.auth)?;
+        let certificate = (self.auth == ClientAuth::TlsClientCertificate).then(|| Certificate {
+            settings: self.http,
+            current: Mutex::new(None),
+        });
         Ok(ClientCredentials {
             http,
+            certificate,
+            #[cfg(feature = "private-key-jwt")]
+            assertion,
             endpoint,
             client_id: self.client_id,
             secret: self.secret,

@@ -47,6 +47,8 @@
 //! answered, 1 to 30 s after an unusable answer such as 5xx (or what `Retry-After` says, 1 s to 5 min),
 //! 5 s to 2 min after a refusal. A replaced secret file ends that wait within a second.
 
+#[cfg(feature = "private-key-jwt")]
+mod assertion;
 mod cache;
 mod challenge;
 mod client_auth;
@@ -65,6 +67,8 @@ mod slot;
 mod source;
 mod token;
 
+#[cfg(feature = "private-key-jwt")]
+pub use assertion::AssertionAlgorithm;
 pub use cache::{TokenCache, TokenCacheBuilder};
 pub use client_auth::ClientAuth;
 pub use client_credentials::{ClientCredentials, ClientCredentialsBuilder};

@@ -44,14 +44,18 @@ impl SecretSource {
     /// Returns a number that changes with the secret, and says nothing about it: the hash is keyed
     /// per process.
     pub(crate) async fn version(&self) -> u64 {
-        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         match self {
             Self::Value(_) => 0,
             Self::File(_) => match self.read().await {
-                Ok(secret) => KEY.hash_one(secret.expose_secret()),
+                Ok(secret) => Self::fingerprint(&secret),
                 Err(_) => 0,
             },
         }
+    }
+
+    pub(crate) fn fingerprint(secret: &SecretString) -> u64 {
+        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        KEY.hash_one(secret.expose_secret())
     }
 }
 

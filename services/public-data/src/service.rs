@@ -99,13 +99,14 @@ fn token_cache(config: &Config) -> Result<TokenCache, StartError> {
     if let Some(pem) = &provider.ca_pem {
         http = http.extra_roots_pem(pem);
     }
-    let http = http.build().map_err(StartError::Provider)?;
+    // Tried here, so that a bad certificate file is named as such.
+    http.clone().build().map_err(StartError::Provider)?;
     // Absent only where the configuration had problems; then the provider will say so.
     let secret = config
         .secret()
         .unwrap_or_else(|| secrecy::SecretString::default().into());
     let source = ClientCredentials::builder(&config.client_id, secret)
-        .http_client(http)
+        .http(http)
         .auth(config.client_auth);
     let source = match &provider.token_endpoint {
         Some(url) => source.token_endpoint(url.as_str()),

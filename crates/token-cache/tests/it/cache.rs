@@ -259,6 +259,21 @@ async fn rejected_credentials_are_tried_again_without_a_change_on_our_side() {
     assert!(cache.token().await.is_ok());
 }
 
+/// A12, B20
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_was_replaced_during_the_request_is_used_at_once_and_once() {
+    let script = Script::new([Step::Outdated]);
+    let cache = cache(&script);
+    let before = Instant::now();
+    assert_eq!(cache.token().await.unwrap().secret(), "token-2");
+    assert_eq!(Instant::now(), before);
+
+    let script = Script::new([Step::Outdated]).then_always(WRONG_SECRET);
+    let cache = crate::script::cache(&script);
+    assert!(cache.token().await.is_err());
+    assert_eq!(script.calls(), 2);
+}
+
 /// A22, B22
 #[tokio::test(start_paused = true)]
 async fn a_lifetime_of_zero_serves_the_callers_at_hand_and_is_fetched_once_a_second_at_most() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use idp_http::IdpClient;
+use idp_http::{IdpClient, IdpClientBuilder};
 use secrecy::SecretString;
 use token_cache::{
     ClientAuth, ClientCredentials, ConfigError, Invalid, Permanent, SecretSource, TokenError,
@@ -105,17 +105,14 @@ async fn read_request(stream: &mut TcpStream) -> String {
     }
 }
 
-fn http() -> IdpClient {
-    IdpClient::builder()
-        .timeout(Duration::from_millis(300))
-        .build()
-        .unwrap()
+fn http() -> IdpClientBuilder {
+    IdpClient::builder().timeout(Duration::from_millis(300))
 }
 
 fn source(url: &str) -> ClientCredentials {
     ClientCredentials::builder("client", SecretString::from("canary-secret"))
         .token_endpoint(url)
-        .http_client(http())
+        .http(http())
         .build()
         .unwrap()
 }
@@ -309,11 +306,8 @@ async fn plain_http_is_refused_when_the_source_is_built() {
     assert_eq!(build("not a url").unwrap_err().setting(), "token_endpoint");
     assert!(build("https://idp.example/token").is_ok());
     assert!(build("http://127.0.0.1:1/token").is_ok());
-    let http = IdpClient::builder()
-        .dangerous_allow_http(true)
-        .build()
-        .unwrap();
-    let builder = ClientCredentials::builder("client", SecretString::from("x")).http_client(http);
+    let http = IdpClient::builder().dangerous_allow_http(true);
+    let builder = ClientCredentials::builder("client", SecretString::from("x")).http(http);
     assert!(
         builder
             .token_endpoint("http://idp.example/token")

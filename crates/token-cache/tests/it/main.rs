@@ -8,6 +8,7 @@
 )]
 
 mod cache;
+mod client_keys;
 mod endpoint;
 mod middleware;
 mod script;

@@ -21,6 +21,8 @@ pub(crate) enum Step {
     /// 503 with a `Retry-After`.
     Overloaded(Duration),
     Panic,
+    /// Rejected credentials, which were replaced while the request was under way.
+    Outdated,
 }
 
 pub(crate) const DOWN: Step = Step::Fail(TokenErrorKind::Transient(Transient::Connect));
@@ -118,6 +120,10 @@ impl TokenSource for Script {
                 Err(TokenError::new(kind).with_retry_after(Some(wait)))
             }
             Some(Step::Panic) => panic!("scripted"),
+            Some(Step::Outdated) => {
+                self.replace_credentials();
+                Err(TokenError::new(TokenErrorKind::Permanent(Permanent::InvalidClient)))
+            }
             None => {
                 let token = format!("token-{}", self.calls());
                 IssuedToken::new(token, Some(Duration::from_secs(3_600)))
