@@ -7,6 +7,7 @@
 )]
 
 mod documents;
+mod downstream;
 mod path;
 mod processes;
 mod program;

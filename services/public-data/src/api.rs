@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -15,6 +15,7 @@ use token_cache::TokenCache;
 use tracing::{debug, warn};
 
 use crate::downstream::{Downstream, DownstreamError};
+use crate::forwarded::forwarded;
 
 /// What the routes need.
 #[derive(Clone, Debug)]
@@ -45,8 +46,8 @@ struct PublicData {
     protected_data: String,
 }
 
-async fn public_data(State(state): State<AppState>) -> Response {
-    match state.downstream.protected_data().await {
+async fn public_data(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    match state.downstream.protected_data(forwarded(&headers)).await {
         Ok(protected_data) => {
             let body = PublicData {
                 public_data: "hello world",

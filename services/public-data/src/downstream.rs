@@ -11,7 +11,10 @@ use serde::Deserialize;
 use token_cache::{
     BearerTokenMiddleware, ConfigError, TokenCache, TokenError, TokenErrorKind, Transient,
 };
+use tracing::debug;
 use url::Url;
+
+use crate::budget::{RETRY_DELAY, RetryBudget};
 
 /// Time for one exchange with protected-data.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -30,6 +33,7 @@ pub struct Downstream {
     http: ClientWithMiddleware,
     url: Url,
     tokens: TokenCache,
+    retries: RetryBudget,
 }
 
 /// Why there is no answer from protected-data.
@@ -92,20 +96,23 @@ impl Downstream {
                 .build(),
             url,
             tokens,
+            retries: RetryBudget::new(),
         })
     }
 
-    /// Returns what protected-data says.
+    /// Returns what protected-data says. Sends it these headers and no others of the caller's.
     ///
-    /// Takes at most 5 s, the token and one repetition included. Cancelling it ends the call and no
-    /// token fetch.
+    /// Takes at most 5 s, the token and the repetitions included: one after a rejected token, and one
+    /// after a connection that failed or a 5xx other than 503, as long as a tenth of the calls of the
+    /// last ten seconds allows. Cancelling it ends the call and no token fetch.
     ///
     /// # Errors
     ///
     /// Fails when there is no token, and when protected-data gives no answer or another one than
     /// agreed on.
-    pub async fn protected_data(&self) -> Result<String, DownstreamError> {
-        match tokio::time::timeout(TOTAL_TIMEOUT, self.call()).await {
+    pub async fn protected_data(&self, headers: HeaderMap) -> Result<String, DownstreamError> {
+        self.retries.call();
+        match tokio::time::timeout(TOTAL_TIMEOUT, self.call_and_repeat(headers)).await {
             Ok(result) => result,
             Err(_) if self.tokens.health().is_ready() => Err(DownstreamError::Timeout),
             Err(_) => Err(DownstreamError::Token(TokenError::new(
@@ -114,10 +121,22 @@ impl Downstream {
         }
     }
 
-    async fn call(&self) -> Result<String, DownstreamError> {
+    async fn call_and_repeat(&self, headers: HeaderMap) -> Result<String, DownstreamError> {
+        match self.call(headers.clone()).await {
+            Err(error) if error.may_be_repeated() && self.retries.take() => {
+                debug!("calling protected-data once more: {error}");
+                tokio::time::sleep(RETRY_DELAY).await;
+                self.call(headers).await
+            }
+            result => result,
+        }
+    }
+
+    async fn call(&self, headers: HeaderMap) -> Result<String, DownstreamError> {
         let request = self
             .http
             .get(self.url.clone())
+            .headers(headers)
             .header(header::ACCEPT, "application/json");
         let mut response = request.send().await.map_err(from_client)?;
         let status = response.status();
@@ -166,8 +185,11 @@ fn from_reqwest(error: &reqwest::Error) -> DownstreamError {
         }
     } else if error.is_connect() {
         DownstreamError::Connect
-    } else {
+    } else if error.is_body() || error.is_decode() {
         DownstreamError::Answer
+    } else {
+        // Hung up before the answer began; a GET can be sent again.
+        DownstreamError::Connect
     }
 }
 
@@ -187,6 +209,15 @@ fn from_status(status: StatusCode, headers: &HeaderMap) -> DownstreamError {
 }
 
 impl DownstreamError {
+    /// Tells whether the same GET may succeed a moment later.
+    fn may_be_repeated(&self) -> bool {
+        match self {
+            Self::Connect => true,
+            Self::Status(status) => status.is_server_error(),
+            _ => false,
+        }
+    }
+
     /// Returns the status that the caller gets.
     #[must_use]
     pub fn status(&self) -> StatusCode {

@@ -5,8 +5,10 @@
 //! variables.
 
 mod api;
+mod budget;
 mod config;
 mod downstream;
+mod forwarded;
 mod service;
 
 pub use api::{AppState, app};
