@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use dev_idp::{DevIdp, Endpoint, Fault};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -186,7 +186,7 @@ async fn retry_after_is_passed_on_and_nothing_repeated_before() {
 async fn of_an_inbound_request_two_identifiers_go_on_and_nothing_else() {
     let idp = DevIdp::builder().start().await.unwrap();
     let stand = Stand::start(|headers| {
-        let mut names: Vec<&str> = headers.keys().map(|name| name.as_str()).collect();
+        let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         let bearer = headers["authorization"]
             .to_str()

@@ -8,6 +8,7 @@
 
 mod documents;
 mod downstream;
+mod interop;
 mod path;
 mod processes;
 mod program;

@@ -1,0 +1,53 @@
+# Every recipe is one plain line: without `just`, type that line.
+
+[private]
+default:
+    @just --list --unsorted
+
+# Start the pair, with an embedded identity provider if none is configured; `just up --check` ends after one request
+up *args:
+    cargo up {{args}}
+
+# Start the embedded identity provider alone
+idp *args:
+    cargo run --quiet --package dev-idp -- {{args}}
+
+# Start public-data alone
+public:
+    cargo run --quiet --package public-data
+
+# Start protected-data alone
+protected:
+    cargo run --quiet --package protected-data
+
+# Print a token reply of the running embedded provider
+token:
+    curl -sS -u "${CLIENT_ID:-dev-client}:${CLIENT_SECRET:-dev-secret}" -d grant_type=client_credentials http://127.0.0.1:6003/api/v1/oauth2/token
+
+# Run the tests
+test:
+    cargo test --workspace
+
+# Run clippy; warnings are errors
+lint:
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+# Format the code
+fmt:
+    cargo fmt --all
+
+# Build the documentation and open it
+doc:
+    cargo doc --workspace --no-deps --all-features --open
+
+# Check licences, bans and sources (needs cargo-deny)
+deny:
+    cargo deny --offline check bans licenses sources
+
+# Measure
+bench:
+    cargo bench --workspace
+
+# Run everything that CI runs
+ci:
+    bash .ci/run
