@@ -128,15 +128,13 @@ async fn a_client_certificate_is_presented_and_followed_when_its_file_changes() 
 /// A token endpoint without TLS that reports the forms it gets.
 async fn plain_endpoint() -> (String, mpsc::UnboundedReceiver<(Option<String>, String)>) {
     let (sender, seen) = mpsc::unbounded_channel();
-    let app = axum::Router::new().fallback(
-        move |headers: HeaderMap, body: String| async move {
-            let authorization = headers
-                .get("authorization")
-                .map(|v| v.to_str().unwrap().to_owned());
-            sender.send((authorization, body)).unwrap();
-            r#"{"access_token":"abc","token_type":"Bearer"}"#
-        },
-    );
+    let app = axum::Router::new().fallback(move |headers: HeaderMap, body: String| async move {
+        let authorization = headers
+            .get("authorization")
+            .map(|v| v.to_str().unwrap().to_owned());
+        sender.send((authorization, body)).unwrap();
+        r#"{"access_token":"abc","token_type":"Bearer"}"#
+    });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/token", listener.local_addr().unwrap());
     tokio::spawn(async { axum::serve(listener, app).await.unwrap() });

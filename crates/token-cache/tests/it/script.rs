@@ -122,7 +122,9 @@ impl TokenSource for Script {
             Some(Step::Panic) => panic!("scripted"),
             Some(Step::Outdated) => {
                 self.replace_credentials();
-                Err(TokenError::new(TokenErrorKind::Permanent(Permanent::InvalidClient)))
+                Err(TokenError::new(TokenErrorKind::Permanent(
+                    Permanent::InvalidClient,
+                )))
             }
             None => {
                 let token = format!("token-{}", self.calls());
