@@ -454,3 +454,65 @@ async fn an_idle_service_needs_little_of_its_grace() {
         .unwrap();
     assert_eq!(ended.status.code(), Some(0));
 }
+
+/// A31
+#[tokio::test]
+async fn proxies_of_the_environment_get_neither_secret_nor_token() {
+    let idp = DevIdp::builder().start().await.unwrap();
+    let trap = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = format!("http://{}", trap.local_addr().unwrap());
+    let mut variables = variables(&idp);
+    for name in [
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+    ] {
+        variables.insert(name.to_owned(), proxy.clone());
+    }
+    tokio::select! {
+        ended = Program::start("up", &["--check"], &variables).ended() => {
+            assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+            assert!(ended.stdout.contains(PUBLIC_BODY));
+        }
+        _ = trap.accept() => panic!("the proxy was asked"),
+    }
+}
+
+/// H21
+#[tokio::test]
+async fn a_system_without_root_certificates_is_named_at_the_start() {
+    let empty = tempfile::tempdir().unwrap();
+    let empty = empty.path().to_str().unwrap();
+    for (binary, variable) in [("public-data", "ISSUER"), ("protected-data", "ISSUER")] {
+        let roots = [
+            ("SSL_CERT_DIR", empty),
+            ("SSL_CERT_FILE", "/nonexistent.pem"),
+        ];
+        let variables = with(variables_for("https://idp.example"), &roots);
+        let ended = Program::start(binary, &[], &variables).ended().await;
+        assert_eq!(ended.status.code(), Some(1), "{binary}: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains("root certificates"),
+            "{binary}: {}",
+            ended.stderr
+        );
+        assert!(
+            ended.stderr.to_uppercase().contains(variable),
+            "{binary}: {}",
+            ended.stderr
+        );
+    }
+    // On loopback they are not needed.
+    let idp = DevIdp::builder().start().await.unwrap();
+    let roots = [
+        ("SSL_CERT_DIR", empty),
+        ("SSL_CERT_FILE", "/nonexistent.pem"),
+    ];
+    let ended = Program::start("up", &["--check"], &with(variables(&idp), &roots))
+        .ended()
+        .await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+}
