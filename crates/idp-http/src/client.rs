@@ -1,6 +1,7 @@
 //! The hardened client.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -8,6 +9,7 @@ use http::{HeaderMap, HeaderValue, header};
 use url::Url;
 
 use crate::error::{BuildError, FetchError, FetchErrorKind};
+use crate::public_dns::PublicOnly;
 use crate::reply::Reply;
 use crate::url_rules::{self, UrlProblem};
 
@@ -23,6 +25,7 @@ use crate::url_rules::{self, UrlProblem};
 pub struct IdpClient {
     http: reqwest::Client,
     allow_http: bool,
+    deny_private: bool,
     has_roots: bool,
 }
 
@@ -33,6 +36,8 @@ pub struct IdpClientBuilder {
     timeout: Duration,
     extra_roots: Option<Vec<u8>>,
     allow_http: bool,
+    deny_private: bool,
+    resolver: PublicOnly,
     proxy: Option<reqwest::Proxy>,
     identity: Option<reqwest::Identity>,
 }
@@ -46,6 +51,8 @@ impl IdpClient {
             timeout: Duration::from_secs(3),
             extra_roots: None,
             allow_http: false,
+            deny_private: false,
+            resolver: PublicOnly::new(),
             proxy: None,
             identity: None,
         }
@@ -56,9 +63,13 @@ impl IdpClient {
     /// # Errors
     ///
     /// Fails on a scheme other than https (or http to a loopback address), on credentials or a
-    /// fragment in the URL, and on https when the system has no root certificates.
+    /// fragment in the URL, on a private address if these are denied, and on https when the system
+    /// has no root certificates.
     pub fn check_url(&self, url: &Url) -> Result<(), UrlProblem> {
         url_rules::check(url, self.allow_http)?;
+        if self.deny_private && url_rules::is_private(url) {
+            return Err(UrlProblem::PrivateAddress);
+        }
         if url.scheme() == "https" && !self.has_roots {
             return Err(UrlProblem::NoTrustRoots);
         }
@@ -192,6 +203,17 @@ impl IdpClientBuilder {
         self
     }
 
+    /// Asks no private address, whether the URL has it or a name resolves to it: for addresses that
+    /// strangers have a say in. Default: private addresses are asked like others.
+    ///
+    /// A connection goes to the very addresses that were looked at, so a name that resolves
+    /// differently the next moment gains nothing.
+    #[must_use]
+    pub fn deny_private_addresses(mut self, deny: bool) -> Self {
+        self.deny_private = deny;
+        self
+    }
+
     /// Builds the client.
     ///
     /// A system without root certificates is not an error here, so that a provider on loopback works
@@ -199,8 +221,12 @@ impl IdpClientBuilder {
     ///
     /// # Errors
     ///
-    /// Fails when the extra roots are not PEM certificates, or the TLS library cannot be set up.
+    /// Fails when the extra roots are not PEM certificates, when private addresses are denied and a
+    /// proxy would resolve the names, or when the TLS library cannot be set up.
     pub fn build(self) -> Result<IdpClient, BuildError> {
+        if self.deny_private && self.proxy.is_some() {
+            return Err(BuildError::PrivateBehindProxy);
+        }
         let roots = match &self.extra_roots {
             Some(pem) => match reqwest::Certificate::from_pem_bundle(pem) {
                 Ok(roots) if !roots.is_empty() => roots,
@@ -222,6 +248,7 @@ impl IdpClientBuilder {
         Ok(IdpClient {
             http,
             allow_http: self.allow_http,
+            deny_private: self.deny_private,
             has_roots,
         })
     }
@@ -242,6 +269,9 @@ impl IdpClientBuilder {
         if let Some(proxy) = &self.proxy {
             builder = builder.proxy(proxy.clone());
         }
+        if self.deny_private {
+            builder = builder.dns_resolver(Arc::new(self.resolver.clone()));
+        }
         if let Some(identity) = &self.identity {
             builder = builder.identity(identity.clone());
         }
@@ -255,7 +285,85 @@ impl fmt::Debug for IdpClientBuilder {
             .field("connect_timeout", &self.connect_timeout)
             .field("timeout", &self.timeout)
             .field("allow_http", &self.allow_http)
+            .field("deny_private", &self.deny_private)
             .field("has_client_certificate", &self.identity.is_some())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    fn resolving_to(addresses: &'static [&'static str]) -> IdpClient {
+        let mut builder = IdpClient::builder()
+            .dangerous_allow_http(true)
+            .deny_private_addresses(true);
+        builder.resolver = PublicOnly::with(move |_| {
+            let addresses = addresses.iter().map(|address| address.parse().unwrap());
+            Ok(addresses
+                .map(|address| SocketAddr::new(address, 0))
+                .collect())
+        });
+        builder.build().unwrap()
+    }
+
+    async fn failure(client: &IdpClient, url: &str) -> FetchErrorKind {
+        let url = url.parse().unwrap();
+        let result = client.get(&url, HeaderMap::new(), 1).await;
+        result.unwrap_err().kind()
+    }
+
+    /// D25
+    #[tokio::test]
+    async fn a_name_that_leads_to_private_addresses_is_not_asked() {
+        let client = resolving_to(&["127.0.0.1", "169.254.169.254", "::1", "fd00::1"]);
+        for url in ["http://idp.example/jwks", "https://idp.example/jwks"] {
+            assert_eq!(
+                failure(&client, url).await,
+                FetchErrorKind::PrivateAddress,
+                "{url}"
+            );
+        }
+        for url in [
+            "http://127.0.0.1:1/",
+            "https://169.254.169.254/latest",
+            "http://localhost:1/",
+            "https://[::ffff:10.0.0.1]/",
+        ] {
+            assert_eq!(
+                client.check_url(&url.parse().unwrap()),
+                Err(UrlProblem::PrivateAddress),
+                "{url}"
+            );
+            assert_eq!(failure(&client, url).await, FetchErrorKind::Url, "{url}");
+        }
+    }
+
+    /// D25
+    #[tokio::test]
+    async fn a_name_is_resolved_by_the_system_and_looked_at() {
+        let client = IdpClient::builder()
+            .dangerous_allow_http(true)
+            .deny_private_addresses(true)
+            .build()
+            .unwrap();
+        // Below `localhost`, every name is loopback (RFC 6761 section 6.3), if it resolves at all.
+        let kind = failure(&client, "http://idp.localhost:1/").await;
+        assert!(
+            matches!(kind, FetchErrorKind::PrivateAddress | FetchErrorKind::Dns),
+            "{kind:?}"
+        );
+    }
+
+    #[test]
+    fn private_addresses_cannot_be_denied_behind_a_proxy() {
+        let proxy = reqwest::Proxy::all("http://proxy.example:3128").unwrap();
+        let builder = IdpClient::builder().proxy(proxy);
+        assert!(builder.clone().build().is_ok());
+        let error = builder.deny_private_addresses(true).build().unwrap_err();
+        assert!(matches!(error, BuildError::PrivateBehindProxy));
     }
 }

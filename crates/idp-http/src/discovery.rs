@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::Value;
-use url::Url;
+use url::{Origin, Url};
 
 use crate::backoff::Answer;
 use crate::client::IdpClient;
@@ -39,13 +39,16 @@ pub struct Metadata {
 /// The published `issuer` must equal the configured one byte for byte (RFC 8414 section 3.3).
 /// Endpoints may be on other hosts, since the operator named the issuer and large providers do so,
 /// but they must be https (or http on loopback), and a private address is accepted only when the
-/// issuer's own address is private.
+/// issuer's own address is private. For an issuer that nobody named beforehand there is
+/// [`restrict_to_origins`](Self::restrict_to_origins).
 #[derive(Debug)]
 pub struct Discovery {
     client: IdpClient,
     issuer: String,
     candidates: Vec<Url>,
     issuer_is_private: bool,
+    /// Where endpoints may be; anywhere if `None`.
+    origins: Option<Vec<Origin>>,
     known: Mutex<Option<Arc<Metadata>>>,
 }
 
@@ -65,10 +68,25 @@ impl Discovery {
         Ok(Self {
             candidates: candidates(&url),
             issuer_is_private: url_rules::is_private(&url),
+            origins: None,
             issuer: issuer.to_owned(),
             client,
             known: Mutex::new(None),
         })
+    }
+
+    /// Accepts endpoints on the issuer's own origin and those of `others` only. Keys elsewhere make
+    /// the metadata unusable, a token endpoint elsewhere is left out of it.
+    ///
+    /// For an issuer whose name came from outside: else its metadata could send requests anywhere.
+    /// Names that resolve to private addresses are another matter, see
+    /// [`IdpClientBuilder::deny_private_addresses`](crate::IdpClientBuilder::deny_private_addresses).
+    #[must_use]
+    pub fn restrict_to_origins<'u>(mut self, others: impl IntoIterator<Item = &'u Url>) -> Self {
+        let own = self.candidates.first().map(Url::origin);
+        let others = others.into_iter().map(Url::origin);
+        self.origins = Some(own.into_iter().chain(others).collect());
+        self
     }
 
     /// Returns the issuer as configured.
@@ -162,7 +180,10 @@ impl Discovery {
         };
         Ok(Metadata {
             issuer: published.clone(),
-            token_endpoint: endpoint("token_endpoint")?,
+            token_endpoint: match endpoint("token_endpoint") {
+                Err(error) if matches!(error.problem, Problem::ForeignEndpoint(_)) => None,
+                endpoint => endpoint?,
+            },
             jwks_uri: endpoint("jwks_uri")?,
         })
     }
@@ -172,6 +193,11 @@ impl Discovery {
             .map_err(|problem| DiscoveryError::new(Problem::Endpoint(name, problem)))?;
         if url_rules::is_private(&url) && !self.issuer_is_private {
             return Err(DiscoveryError::new(Problem::PrivateEndpoint(name)));
+        }
+        if let Some(origins) = &self.origins
+            && !origins.contains(&url.origin())
+        {
+            return Err(DiscoveryError::new(Problem::ForeignEndpoint(name)));
         }
         Ok(url)
     }
@@ -196,6 +222,7 @@ enum Problem {
     },
     Endpoint(&'static str, UrlProblem),
     PrivateEndpoint(&'static str),
+    ForeignEndpoint(&'static str),
 }
 
 impl DiscoveryError {
@@ -260,6 +287,12 @@ impl fmt::Display for DiscoveryError {
                  they must be equal byte for byte"
             ),
             Problem::Endpoint(name, problem) => write!(f, "unusable metadata: `{name}` {problem}"),
+            Problem::ForeignEndpoint(name) => {
+                write!(
+                    f,
+                    "unusable metadata: `{name}` is on another origin than the issuer"
+                )
+            }
             Problem::PrivateEndpoint(name) => {
                 write!(
                     f,
@@ -294,6 +327,9 @@ fn candidates(issuer: &Url) -> Vec<Url> {
     }
     found
 }
+
+#[cfg(test)]
+mod provider_shapes;
 
 #[cfg(test)]
 mod tests {
@@ -374,6 +410,32 @@ mod tests {
         }
         let local = r#"{"issuer":"http://127.0.0.1:1","jwks_uri":"http://127.0.0.1:1/jwks"}"#;
         assert!(read("http://127.0.0.1:1", local).is_ok());
+    }
+
+    /// D25
+    #[test]
+    fn endpoints_of_an_issuer_from_outside_stay_on_allowed_origins() {
+        let keys: Url = "https://keys.example/".parse().unwrap();
+        for (uri, ok) in [
+            ("https://idp.example/jwks", true),
+            ("https://idp.example:443/other", true),
+            ("https://keys.example/jwks", true),
+            ("https://idp.example:8443/jwks", false),
+            ("http://idp.example/jwks", false),
+            ("https://evil.example/jwks", false),
+            ("https://idp.example.evil.example/jwks", false),
+            ("https://sub.idp.example/jwks", false),
+            ("https://keys.example:1/jwks", false),
+            ("https://169.254.169.254/latest", false),
+            ("https://idp.example@evil.example/jwks", false),
+        ] {
+            let document = format!(r#"{{"issuer":"https://idp.example","jwks_uri":"{uri}"}}"#);
+            let client = IdpClient::builder().build().unwrap();
+            let discovery = Discovery::new(client, "https://idp.example")
+                .unwrap()
+                .restrict_to_origins([&keys]);
+            assert_eq!(discovery.read(document.as_bytes()).is_ok(), ok, "{uri}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use crate::backoff::Answer;
+use crate::public_dns::OnlyPrivate;
 use crate::url_rules::UrlProblem;
 
 /// What broke an exchange. A complete answer is never an error, whatever its status.
@@ -15,6 +16,8 @@ pub enum FetchErrorKind {
     Connect,
     /// The host name did not resolve.
     Dns,
+    /// The host name resolved to private addresses only, and the client was told to ask none.
+    PrivateAddress,
     /// The TLS handshake failed: unknown authority, wrong host name, expired certificate.
     Tls,
     /// Connecting took longer than the connect timeout, or everything longer than the total one.
@@ -34,6 +37,7 @@ impl FetchErrorKind {
         match self {
             Self::Connect => "connect",
             Self::Dns => "dns",
+            Self::PrivateAddress => "private_address",
             Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::Truncated => "truncated",
@@ -62,9 +66,10 @@ impl FetchError {
     #[must_use]
     pub fn answer(&self) -> Answer {
         match self.kind {
-            FetchErrorKind::Tls | FetchErrorKind::TooLarge | FetchErrorKind::Url => {
-                Answer::Unusable
-            }
+            FetchErrorKind::Tls
+            | FetchErrorKind::TooLarge
+            | FetchErrorKind::PrivateAddress
+            | FetchErrorKind::Url => Answer::Unusable,
             _ => Answer::None,
         }
     }
@@ -99,6 +104,7 @@ impl fmt::Display for FetchError {
         f.write_str(match self.kind {
             FetchErrorKind::Connect => "could not connect",
             FetchErrorKind::Dns => "host name did not resolve",
+            FetchErrorKind::PrivateAddress => "host name resolved to private addresses only",
             FetchErrorKind::Tls => "TLS handshake failed",
             FetchErrorKind::Timeout => "timed out",
             FetchErrorKind::Truncated => "connection ended inside the answer",
@@ -122,6 +128,7 @@ fn classify(error: &reqwest::Error) -> FetchErrorKind {
         // Everything after the connection stood: hung up, reset, not HTTP, broken framing.
         return FetchErrorKind::Truncated;
     }
+    let mut kind = FetchErrorKind::Connect;
     let mut source = error.source();
     while let Some(inner) = source {
         if is_tls(inner) {
@@ -133,13 +140,16 @@ fn classify(error: &reqwest::Error) -> FetchErrorKind {
         {
             return FetchErrorKind::Timeout;
         }
+        if inner.is::<OnlyPrivate>() {
+            return FetchErrorKind::PrivateAddress;
+        }
         // hyper-util does not export the type that says so.
         if inner.to_string() == "dns error" {
-            return FetchErrorKind::Dns;
+            kind = FetchErrorKind::Dns;
         }
         source = inner.source();
     }
-    FetchErrorKind::Connect
+    kind
 }
 
 fn is_tls(error: &(dyn StdError + 'static)) -> bool {
@@ -171,6 +181,9 @@ pub enum BuildError {
     /// The client certificate cannot be read, or its private key is missing.
     #[error("client certificate is not PEM with a certificate and its private key")]
     Identity,
+    /// Private addresses are to be denied, and a proxy resolves the names.
+    #[error("private addresses cannot be denied behind a proxy")]
+    PrivateBehindProxy,
     /// The TLS library refused to start.
     #[error("could not set up the HTTP client")]
     Setup(#[source] reqwest::Error),

@@ -31,6 +31,7 @@ mod client;
 mod discovery;
 mod error;
 pub mod json;
+mod public_dns;
 mod reply;
 mod text;
 mod url_rules;

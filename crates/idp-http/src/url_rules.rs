@@ -1,6 +1,6 @@
 //! Which URLs may be asked.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
@@ -23,6 +23,9 @@ pub enum UrlProblem {
     /// The URL has a query where none may be, as in an issuer (RFC 8414 section 2).
     #[error("must not contain a query")]
     Query,
+    /// A private address, and the client was told to ask none.
+    #[error("must not be a private address")]
+    PrivateAddress,
     /// An https URL, but no root certificate was found on this system and none was given.
     #[error("needs trusted root certificates, and this system has none")]
     NoTrustRoots,
@@ -58,21 +61,57 @@ pub(crate) fn check(url: &Url, allow_http: bool) -> Result<(), UrlProblem> {
 pub(crate) fn is_private(url: &Url) -> bool {
     let address = match url.host() {
         Some(Host::Ipv4(address)) => IpAddr::V4(address),
-        Some(Host::Ipv6(address)) => address
-            .to_ipv4_mapped()
-            .map_or(IpAddr::V6(address), IpAddr::V4),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address),
         _ => return is_loopback(url),
     };
+    is_private_address(address)
+}
+
+/// Tells whether an address is not one of the public internet: private, loopback, link-local (cloud
+/// metadata services among them), shared, multicast, reserved, or an IPv6 form of such an IPv4 one.
+pub(crate) fn is_private_address(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(v4) => {
-            v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified()
-        }
+        IpAddr::V4(v4) => is_private_v4(v4),
         IpAddr::V6(v6) => {
             v6.is_loopback()
+                || v6.is_unspecified()
                 || v6.is_unique_local()
                 || v6.is_unicast_link_local()
-                || v6.is_unspecified()
+                || v6.is_multicast()
+                || embedded_v4(v6).is_some_and(is_private_v4)
         }
+    }
+}
+
+fn is_private_v4(v4: Ipv4Addr) -> bool {
+    let [a, b, c, _] = v4.octets();
+    v4.is_loopback()
+        || v4.is_private()
+        || v4.is_link_local()
+        || v4.is_broadcast()
+        || v4.is_documentation()
+        || v4.is_multicast()
+        // "This network" (RFC 791), shared with carriers (RFC 6598), protocol assignments
+        // (RFC 6890), benchmarking (RFC 2544), reserved (RFC 1112).
+        || a == 0
+        || (a == 100 && b & 0xc0 == 64)
+        || (a == 192 && b == 0 && c == 0)
+        || (a == 198 && b & 0xfe == 18)
+        || a >= 240
+}
+
+/// The IPv4 address that an IPv6 address leads to: mapped, compatible, 6to4 (RFC 3056) or NAT64
+/// (RFC 6052).
+fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    let from = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        Ipv4Addr::new(a, b, c, d)
+    };
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => Some(from(high, low)),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(from(high, low)),
+        [0x2002, high, low, ..] => Some(from(high, low)),
+        _ => None,
     }
 }
 
@@ -116,6 +155,16 @@ mod tests {
             ("https://[fd00::1]/", true),
             ("https://[fe80::1]/", true),
             ("https://0.0.0.0/", true),
+            ("https://100.64.0.1/", true),
+            ("https://198.19.0.1/", true),
+            ("https://255.255.255.255/", true),
+            ("https://[::127.0.0.1]/", true),
+            ("https://[64:ff9b::a9fe:a9fe]/", true),
+            ("https://[2002:7f00:1::]/", true),
+            ("https://[ff02::1]/", true),
+            ("https://[2606:4700::1]/", false),
+            ("https://[::ffff:93.184.216.34]/", false),
+            ("https://100.128.0.1/", false),
             ("https://localhost/", true),
             ("https://idp.example/", false),
             ("https://93.184.216.34/", false),

@@ -11,9 +11,10 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::error::{ConfigError, TokenError, TokenErrorKind};
+use crate::error::{ConfigError, TokenError, TokenErrorKind, Transient};
 use crate::freshness::Freshness;
 use crate::health::Health;
+use crate::metrics::{CacheMetrics, Read};
 use crate::policy::{RefreshPolicy, StartupPolicy};
 use crate::refresher::{Refresher, Shared};
 use crate::request::TokenRequest;
@@ -63,6 +64,7 @@ pub struct TokenCacheBuilder {
     request: TokenRequest,
     policy: RefreshPolicy,
     clock: Arc<dyn Clock>,
+    name: String,
 }
 
 impl TokenCache {
@@ -75,6 +77,7 @@ impl TokenCache {
             request: TokenRequest::new(),
             policy: RefreshPolicy::default(),
             clock: Arc::new(SystemClock),
+            name: "default".to_owned(),
         }
     }
 
@@ -96,22 +99,24 @@ impl TokenCache {
                 Ok(())
             }
             StartupPolicy::Require(limit) => {
-                let deadline = Instant::now() + limit;
+                let began = Instant::now();
                 loop {
-                    let error = match tokio::time::timeout_at(deadline, self.token()).await {
+                    let left = limit.saturating_sub(began.elapsed());
+                    let error = match tokio::time::timeout(left, self.token()).await {
                         Ok(Ok(_)) => return Ok(()),
                         Ok(Err(error)) => error,
                         Err(_) => {
                             return Err(TokenError::new(TokenErrorKind::Transient(
-                                crate::error::Transient::Timeout,
+                                Transient::Timeout,
                             )));
                         }
                     };
-                    let next = Instant::now() + error.retry_after();
-                    if next >= deadline {
+                    let wait = error.retry_after();
+                    let over = began.elapsed().saturating_add(wait) >= limit;
+                    if over || error.kind() == TokenErrorKind::Cancelled {
                         return Err(error);
                     }
-                    tokio::time::sleep_until(next).await;
+                    tokio::time::sleep(wait).await;
                 }
             }
         }
@@ -130,7 +135,10 @@ impl TokenCache {
     /// for, or at once with the last failure until the cache has got a token again.
     pub async fn token(&self) -> Result<AccessToken, TokenError> {
         let inner = &self.inner;
-        inner.token(&inner.own, || inner.attend_own()).await
+        match inner.ready(&inner.own) {
+            Some(token) => Ok(token),
+            None => inner.wait(&inner.own, || inner.attend_own()).await,
+        }
     }
 
     /// Returns a token for another request, kept and refreshed like the cache's own.
@@ -148,10 +156,37 @@ impl TokenCache {
         if request == inner.own.request() {
             return self.token().await;
         }
-        let kept = inner.kept(request)?;
-        inner
-            .token(&kept.slot, || inner.attend(&kept.slot, false, &kept.cancel))
-            .await
+        loop {
+            let kept = inner.kept(request)?;
+            if let Some(token) = inner.ready(&kept.slot) {
+                return Ok(token);
+            }
+            let attend = || inner.attend(&kept.slot, false, &kept.cancel);
+            match inner.wait(&kept.slot, attend).await {
+                // Another request took its place between the look and the wait.
+                Err(error)
+                    if error.kind() == TokenErrorKind::Cancelled
+                        && !inner.cancel.is_cancelled() => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Returns the token for a request, or the cache's own, if nobody has to wait for it.
+    #[cfg(feature = "tower")]
+    pub(crate) fn ready_token(&self, request: Option<&TokenRequest>) -> Option<AccessToken> {
+        let inner = &self.inner;
+        let Some(request) = request.filter(|request| *request != inner.own.request()) else {
+            return inner.ready(&inner.own);
+        };
+        let others = inner.others.load();
+        let kept = others.get(request)?;
+        inner.touch(kept);
+        inner.ready(&kept.slot)
+    }
+
+    pub(crate) fn metrics(&self) -> &CacheMetrics {
+        &self.inner.shared.metrics
     }
 
     /// Drops a token that a resource server rejected, if it is still the current one, and fetches
@@ -206,36 +241,56 @@ impl TokenCache {
 }
 
 impl Inner {
-    async fn token(
+    /// The way of nearly every call: the token, unless its caller has to wait.
+    fn ready(&self, slot: &Slot) -> Option<AccessToken> {
+        match slot.peek(self.shared.now()) {
+            Some((token, Freshness::Fresh)) => {
+                self.shared.metrics.read(Read::Fresh);
+                Some(token)
+            }
+            Some((token, Freshness::Stale)) => {
+                slot.nudge();
+                self.shared.metrics.read(Read::Stale);
+                Some(token)
+            }
+            _ => None,
+        }
+    }
+
+    async fn wait(
         &self,
-        slot: &Arc<Slot>,
+        slot: &Slot,
         attend: impl Fn() -> bool,
     ) -> Result<AccessToken, TokenError> {
         let now = || self.shared.now();
-        match slot.peek(now()) {
-            Some((token, Freshness::Fresh)) => Ok(token),
-            Some((token, Freshness::Stale)) => {
-                slot.nudge();
-                Ok(token)
-            }
-            Some((token, _)) => {
-                let wait = self.shared.policy.critical_wait;
-                match tokio::time::timeout(wait, slot.join(now, attend)).await {
-                    Ok(Ok(newer)) => Ok(newer),
-                    // Waiting took time: the old token may have expired meanwhile.
-                    Ok(Err(error)) => slot.peek(now()).map(|(token, _)| token).ok_or(error),
-                    Err(_) => match slot.peek(now()) {
-                        Some((token, _)) => Ok(token),
-                        None => {
-                            drop(token);
-                            Err(TokenError::new(TokenErrorKind::Transient(
-                                crate::error::Transient::Timeout,
-                            )))
-                        }
-                    },
-                }
-            }
-            None => slot.join(now, attend).await,
+        let (result, read) = match slot.peek(now()) {
+            Some(_) => (self.wait_briefly(slot, attend).await, Read::Critical),
+            None => (slot.join(now, attend).await, Read::Wait),
+        };
+        // Waiting took time: the old token may have expired meanwhile, or a wall clock was stepped back
+        // to where it has not.
+        let result = result.or_else(|error| match slot.peek(now()) {
+            Some((token, _)) => Ok(token),
+            None => Err(error),
+        });
+        let read = if result.is_ok() { read } else { Read::Failed };
+        self.shared.metrics.read(read);
+        result
+    }
+
+    /// Waits for a newer token while there is one to settle for.
+    async fn wait_briefly(
+        &self,
+        slot: &Slot,
+        attend: impl Fn() -> bool,
+    ) -> Result<AccessToken, TokenError> {
+        let now = || self.shared.now();
+        let wait = self.shared.policy.critical_wait;
+        match tokio::time::timeout(wait, slot.join(now, attend)).await {
+            Ok(result) => result,
+            Err(_) => Err(TokenError::new(TokenErrorKind::Transient(
+                Transient::Timeout,
+            ))),
         }
     }
 
@@ -272,16 +327,14 @@ impl Inner {
             return Ok(Arc::clone(kept));
         }
         let mut others = HashMap::clone(&others);
+        let mut evicted = Vec::new();
         // One place is the cache's own.
         while others.len() + 1 >= self.shared.policy.max_keys.max(2) {
             let Some(oldest) = least_recently_used(&others) else {
                 // Every slot has callers waiting: over the bound for now rather than failing them.
                 break;
             };
-            if let Some(evicted) = others.remove(&oldest) {
-                evicted.slot.close();
-                evicted.cancel.cancel();
-            }
+            evicted.extend(others.remove(&oldest));
         }
         let kept = Arc::new(Kept {
             slot: Arc::new(Slot::new(request.clone())),
@@ -291,6 +344,11 @@ impl Inner {
         self.touch(&kept);
         others.insert(request.clone(), Arc::clone(&kept));
         self.others.store(Arc::new(others));
+        // After the change is seen: who is turned away looks for a new place.
+        for kept in evicted {
+            kept.slot.close();
+            kept.cancel.cancel();
+        }
         Ok(kept)
     }
 
@@ -331,6 +389,17 @@ impl TokenCacheBuilder {
         self
     }
 
+    /// Sets the name under which this cache appears in logs and metrics, to tell several apart.
+    /// Default: `default`.
+    ///
+    /// It becomes a label of every metric, so it should come from a short list that never grows: the
+    /// provider or the client id, say.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = name.to_owned();
+        self
+    }
+
     /// Builds the cache. It asks for nothing before [`TokenCache::start`] or the first caller.
     ///
     /// # Errors
@@ -352,6 +421,8 @@ impl TokenCacheBuilder {
                     source: self.source,
                     clock: self.clock,
                     policy: self.policy,
+                    metrics: CacheMetrics::new(&self.name),
+                    name: self.name,
                 }),
                 own: Arc::new(Slot::new(self.request)),
                 others: ArcSwap::default(),

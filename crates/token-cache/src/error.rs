@@ -8,6 +8,11 @@ use std::time::Duration;
 use idp_http::{Answer, FetchError, FetchErrorKind};
 use tokio::time::Instant;
 
+/// Less would be load on a provider that asked for the contrary.
+const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// A provider's slip of a few digits must not keep us away for hours.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
 /// Why a token could not be had, or could not be attached.
 ///
 /// Cheap to clone: every caller that waited for one attempt gets the same error. Holds no token, no
@@ -119,9 +124,10 @@ impl TokenError {
         Self::build(self.kind(), detail, self.shared.retry_after)
     }
 
-    /// Adds the wait that the provider asked for.
+    /// Adds the wait that the provider asked for, at least 1 s and at most 5 min of it.
     #[must_use]
     pub fn with_retry_after(self, wait: Option<Duration>) -> Self {
+        let wait = wait.map(|wait| wait.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER));
         Self::build(self.kind(), self.shared.detail.clone(), wait)
     }
 

@@ -46,16 +46,32 @@
 //! [`TokenError::retry_after`], and the cache asks again by itself: after 0.5 to 1.75 s where nobody
 //! answered, 1 to 30 s after an unusable answer such as 5xx (or what `Retry-After` says, 1 s to 5 min),
 //! 5 s to 2 min after a refusal. A replaced secret file ends that wait within a second.
+//!
+//! [`guide::choosing_settings`] states every default with its reason, and what to change for many
+//! replicas or for tokens that live shortly.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `metrics` | counters, a histogram and a gauge: [`guide::metrics`] |
+//! | `private-key-jwt` | `ClientAuth::PrivateKeyJwt` |
+//! | `tower` | `BearerTokenLayer` for hyper, hyper-util and tonic clients |
 
 #[cfg(feature = "private-key-jwt")]
 mod assertion;
+mod bearer;
 mod cache;
 mod challenge;
 mod client_auth;
 mod client_credentials;
 mod error;
 mod freshness;
+pub mod guide;
 mod health;
+mod metrics;
 mod middleware;
 mod origin;
 mod policy;
@@ -65,7 +81,10 @@ mod request;
 mod secret;
 mod slot;
 mod source;
+mod sync;
 mod token;
+#[cfg(feature = "tower")]
+mod tower;
 
 #[cfg(feature = "private-key-jwt")]
 pub use assertion::AssertionAlgorithm;
@@ -82,3 +101,8 @@ pub use secrecy::SecretString;
 pub use secret::SecretSource;
 pub use source::TokenSource;
 pub use token::{AccessToken, IssuedToken};
+#[cfg(feature = "tower")]
+pub use tower::{
+    BearerTokenError, BearerTokenFuture, BearerTokenLayer, BearerTokenLayerBuilder,
+    BearerTokenService, ReplayBody, ReplayEmpty,
+};

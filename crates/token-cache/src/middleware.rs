@@ -1,17 +1,16 @@
 //! Puts the token on outgoing calls.
 
 use async_trait::async_trait;
-use http::{Extensions, StatusCode, header};
+use http::Extensions;
 use reqwest::{Request, Response};
 use reqwest_middleware::{Error, Middleware, Next};
 use tracing::debug;
 
+use crate::bearer::{Bearer, BearerBuilder, authorize};
 use crate::cache::TokenCache;
-use crate::challenge::rejects_token;
-use crate::error::{ConfigError, TokenError, TokenErrorKind};
-use crate::origin::Origin;
+use crate::error::ConfigError;
+use crate::metrics::Replay;
 use crate::request::TokenRequest;
-use crate::token::AccessToken;
 
 /// Attaches the cache's token to requests for the allowed origins.
 ///
@@ -22,24 +21,54 @@ use crate::token::AccessToken;
 ///   the token is invalidated by compare-and-swap and the request is sent once more with a new one,
 ///   if its body can be cloned and the new token differs. 403 is never repeated.
 ///
-/// Without a token the request fails with a [`TokenError`], which
+/// Without a token the request fails with a [`TokenError`](crate::TokenError), which
 /// [`reqwest_middleware::Error::Middleware`] carries. Cancelling a request cancels no fetch.
 ///
-/// Put it below retrying and tracing middleware, next to the client: every retry then asks for the
-/// token anew. Redirects are followed underneath it, so turn them off
-/// ([`reqwest::redirect::Policy::none`]) or keep in mind that reqwest drops the header when the host
-/// changes.
+/// Redirects are followed underneath it, so turn them off ([`reqwest::redirect::Policy::none`]) or
+/// keep in mind that reqwest drops the header when the host changes.
+///
+/// # Its place in a stack
+///
+/// Add it last, so that it is next to the client, below retrying and tracing middleware:
+///
+/// ```
+/// use reqwest_middleware::ClientBuilder;
+/// use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
+/// use reqwest_tracing::TracingMiddleware;
+///
+/// # fn example(bearer: token_cache::BearerTokenMiddleware) {
+/// let backoff = ExponentialBackoff::builder().build_with_max_retries(2);
+/// let client = ClientBuilder::new(reqwest::Client::new())
+///     .with(TracingMiddleware::default())
+///     .with(RetryTransientMiddleware::new_with_policy(backoff))
+///     .with(bearer)
+///     .build();
+/// # let _ = client;
+/// # }
+/// ```
+///
+/// | | retrying above it | retrying below it |
+/// |---|---|---|
+/// | token of a retry | asked for anew | that of the first sending, even if it was replaced since |
+/// | 401 and replay | happen inside one try and are no retry | the replay begins the retries anew: up to 2 × (1 + retries) requests |
+/// | no token to be had | not retried: to reqwest-retry's default strategy any middleware error is final | fails before it gets there |
+///
+/// So a caller waits for the provider once, in the cache, and not once per retry. reqwest-retry wraps
+/// the error: the `TokenError` is inside `RetryError::Error`'s (or
+/// `RetryError::WithRetries`') [`reqwest_middleware::Error::Middleware`]. It also refuses requests
+/// whose body is a stream before they reach this middleware.
+///
+/// Tracing above it sees one request with its final answer, and tracing below it each sending. The
+/// header is marked sensitive, so `Debug` does not show it in either place.
 #[derive(Clone, Debug)]
 pub struct BearerTokenMiddleware {
-    cache: TokenCache,
-    origins: Vec<Origin>,
+    bearer: Bearer,
 }
 
 /// Settings of a [`BearerTokenMiddleware`].
 #[derive(Clone, Debug)]
 pub struct BearerTokenMiddlewareBuilder {
-    cache: TokenCache,
-    origins: Vec<(String, bool)>,
+    bearer: BearerBuilder,
 }
 
 impl BearerTokenMiddleware {
@@ -47,15 +76,7 @@ impl BearerTokenMiddleware {
     #[must_use]
     pub fn builder(cache: TokenCache) -> BearerTokenMiddlewareBuilder {
         BearerTokenMiddlewareBuilder {
-            cache,
-            origins: Vec::new(),
-        }
-    }
-
-    async fn token(&self, extensions: &Extensions) -> Result<AccessToken, TokenError> {
-        match extensions.get::<TokenRequest>() {
-            Some(request) => self.cache.token_for(request).await,
-            None => self.cache.token().await,
+            bearer: Bearer::builder(cache),
         }
     }
 }
@@ -65,7 +86,7 @@ impl BearerTokenMiddlewareBuilder {
     /// loopback.
     #[must_use]
     pub fn allow_origin(mut self, origin: &str) -> Self {
-        self.origins.push((origin.to_owned(), false));
+        self.bearer.allow(origin, false);
         self
     }
 
@@ -73,7 +94,7 @@ impl BearerTokenMiddlewareBuilder {
     /// clear.
     #[must_use]
     pub fn dangerous_allow_http_origin(mut self, origin: &str) -> Self {
-        self.origins.push((origin.to_owned(), true));
+        self.bearer.allow(origin, true);
         self
     }
 
@@ -84,20 +105,8 @@ impl BearerTokenMiddlewareBuilder {
     /// Fails when no origin is allowed, or when one is not scheme, host and port of an https URL (or
     /// http on loopback).
     pub fn build(self) -> Result<BearerTokenMiddleware, ConfigError> {
-        if self.origins.is_empty() {
-            return Err(ConfigError::new(
-                "allow_origin",
-                "at least one origin must be allowed",
-            ));
-        }
-        let origins = self
-            .origins
-            .iter()
-            .map(|(text, allow_http)| Origin::parse(text, *allow_http))
-            .collect::<Result<_, _>>()?;
         Ok(BearerTokenMiddleware {
-            cache: self.cache,
-            origins,
+            bearer: self.bearer.build()?,
         })
     }
 }
@@ -110,42 +119,36 @@ impl Middleware for BearerTokenMiddleware {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
-        if request.headers().contains_key(header::AUTHORIZATION) {
+        let bearer = &self.bearer;
+        let attaches = bearer.attaches(request.headers(), |it| it.covers(request.url()));
+        if !attaches.map_err(Error::middleware)? {
             return next.run(request, extensions).await;
         }
-        if !self
-            .origins
-            .iter()
-            .any(|origin| origin.covers(request.url()))
-        {
-            return Err(Error::middleware(TokenError::new(
-                TokenErrorKind::OriginNotAllowed,
-            )));
-        }
-        let token = self.token(extensions).await.map_err(Error::middleware)?;
+        let token = bearer
+            .token(extensions.get::<TokenRequest>())
+            .await
+            .map_err(Error::middleware)?;
         // Cloned before the token is on it. A streamed body cannot be, and is sent once.
         let again = request.try_clone();
-        request
-            .headers_mut()
-            .insert(header::AUTHORIZATION, token.authorization().clone());
+        authorize(request.headers_mut(), &token);
         let response = next.clone().run(request, extensions).await?;
-        if response.status() != StatusCode::UNAUTHORIZED || !rejects_token(response.headers()) {
+        if !bearer.rejected(response.status(), response.headers(), &token) {
             return Ok(response);
         }
-        self.cache.invalidate(&token);
         let Some(mut again) = again else {
+            bearer.count(Replay::Body);
             return Ok(response);
         };
-        match self.token(extensions).await {
-            Ok(newer) if !newer.is_same(&token) => {
-                debug!("the token was rejected, sending the request once more with a new one");
-                again
-                    .headers_mut()
-                    .insert(header::AUTHORIZATION, newer.authorization().clone());
-                next.run(again, extensions).await
-            }
-            // The answer at hand says more than the failure to get another token.
-            _ => Ok(response),
-        }
+        let newer = bearer.another_token(extensions.get::<TokenRequest>(), &token);
+        let Some(newer) = newer.await else {
+            return Ok(response);
+        };
+        debug!("the token was rejected, sending the request once more with a new one");
+        authorize(again.headers_mut(), &newer);
+        // Unread, it would hold its connection for as long as the replay takes.
+        drop(response);
+        let replayed = next.run(again, extensions).await;
+        bearer.count_answer(replayed.as_ref().ok().map(Response::status));
+        replayed
     }
 }

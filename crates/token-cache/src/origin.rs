@@ -51,6 +51,29 @@ impl Origin {
             && Some(self.host.as_str()) == url.host_str()
             && Some(self.port) == url.port_or_known_default()
     }
+
+    /// The same for a URI, without the allocation that parsing it as a URL takes. Spellings of a host
+    /// that only URL parsing makes equal, such as `127.1`, are not covered.
+    #[cfg(feature = "tower")]
+    pub(crate) fn covers_uri(&self, uri: &http::Uri) -> bool {
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return false;
+        };
+        // `Uri::port` takes a port that is out of range for none at all.
+        let place = authority.as_str();
+        let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+        let port = match place.strip_prefix(authority.host()) {
+            Some("" | ":") => match self.scheme.as_str() {
+                "https" => Some(443),
+                _ => Some(80),
+            },
+            Some(port) => port.strip_prefix(':').and_then(|port| port.parse().ok()),
+            None => None,
+        };
+        self.scheme.eq_ignore_ascii_case(scheme)
+            && self.host.eq_ignore_ascii_case(authority.host())
+            && port == Some(self.port)
+    }
 }
 
 #[cfg(test)]

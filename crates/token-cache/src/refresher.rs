@@ -12,8 +12,9 @@ use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use crate::error::{Permanent, TokenError, TokenErrorKind, Transient};
 use crate::freshness::{Lifetime, Moment};
+use crate::metrics::{CacheMetrics, OpenWindow};
 use crate::policy::RefreshPolicy;
-use crate::slot::{Due, Entry, Slot};
+use crate::slot::{Due, Entry, Slot, Trigger};
 use crate::source::TokenSource;
 use crate::token::IssuedToken;
 
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) source: Arc<dyn TokenSource>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) policy: RefreshPolicy,
+    pub(crate) name: String,
+    pub(crate) metrics: CacheMetrics,
 }
 
 impl Shared {
@@ -49,6 +52,10 @@ pub(crate) struct Refresher {
     /// The credentials that the provider rejected.
     rejected_credentials: Option<u64>,
     last_used: Instant,
+    /// Held from a failure to the next success.
+    failing: Option<OpenWindow>,
+    /// Part of this from the start: a runtime that goes away may drop the task before its first poll.
+    _place: Place,
 }
 
 /// Gives the slot's place back even if the task is dropped with its runtime or panics.
@@ -61,20 +68,22 @@ impl Drop for Place {
 }
 
 impl Refresher {
+    /// The slot's place must have been claimed with [`Slot::attend`].
     pub(crate) fn new(shared: Arc<Shared>, slot: Arc<Slot>, always: bool) -> Self {
         Self {
+            _place: Place(Arc::clone(&slot)),
             shared,
             slot,
             always,
             backoff: Backoff::new(),
             rejected_credentials: None,
             last_used: Instant::now(),
+            failing: None,
         }
     }
 
-    /// Runs until `cancel`. The slot's place must have been claimed with [`Slot::attend`].
+    /// Runs until `cancel`.
     pub(crate) async fn run(mut self, cancel: CancellationToken) {
-        let _place = Place(Arc::clone(&self.slot));
         tokio::select! {
             biased;
             () = cancel.cancelled() => self.slot.close(),
@@ -85,7 +94,7 @@ impl Refresher {
     async fn refresh_for_ever(&mut self) {
         loop {
             let keep = self.is_used();
-            match self.slot.due(self.shared.now(), keep) {
+            match self.slot.due(|| self.shared.now(), keep) {
                 Due::Now => self.attempt().await,
                 Due::At(at) => self.sleep_until(at).await,
                 Due::WhenAsked => self.slot.woken().await,
@@ -113,29 +122,45 @@ impl Refresher {
             () = self.slot.woken() => {}
         }
         if let Some(rejected) = self.rejected_credentials
-            && self.shared.source.credentials_version().await != rejected
+            && self
+                .credentials_version()
+                .await
+                .is_some_and(|latest| latest != rejected)
         {
             debug!("the credentials changed, asking again");
             self.rejected_credentials = None;
             self.backoff.reset();
+            self.failing = None;
             self.slot.reopen();
         }
     }
 
     async fn attempt(&mut self) {
-        let begun = self.slot.begin();
-        let span = info_span!("token_exchange", oauth.scope = %Scopes(&self.slot));
+        let trigger = self.slot.begin();
+        self.shared.metrics.refresh(trigger);
+        let span = info_span!(
+            "token_exchange",
+            token.cache = self.shared.name,
+            token.trigger = trigger.as_str(),
+            oauth.scope = %Scopes(&self.slot),
+        );
         let (sent, result) = self.exchange().instrument(span.clone()).await;
         let entry = result.and_then(|issued| self.entry(sent, issued));
         let now = self.shared.now();
         let _entered = span.entered();
+        let left = self.slot.health(now).expires_in.unwrap_or_default();
+        // The other attempts replace nothing.
+        if matches!(trigger, Trigger::Ahead | Trigger::Retry) {
+            self.shared.metrics.remaining(left);
+        }
         match entry {
             Ok(entry) => {
                 self.backoff.reset();
                 self.rejected_credentials = None;
+                self.failing = None;
                 let lifetime_s = entry.lifetime.total().as_secs();
                 let refresh_in_s = entry.lifetime.until_stale(now).as_secs();
-                if self.slot.succeed(begun, entry) {
+                if self.slot.succeed(entry) {
                     info!(
                         token.lifetime_s = lifetime_s,
                         token.refresh_in_s = refresh_in_s,
@@ -149,12 +174,7 @@ impl Refresher {
                 let wait = self.backoff.after(error.answer(), error.asked_wait());
                 let kind = error.kind().as_str();
                 let retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-                let left = self
-                    .slot
-                    .health(now)
-                    .expires_in
-                    .unwrap_or_default()
-                    .as_secs();
+                let left = left.as_secs();
                 let consequence = if left > 0 {
                     "the current token is still served"
                 } else {
@@ -166,6 +186,8 @@ impl Refresher {
                     token.expires_in_s = left,
                     "no new token: {error}; {consequence}"
                 );
+                let metrics = &self.shared.metrics;
+                self.failing.get_or_insert_with(|| metrics.open_window());
                 self.slot.fail(error, now.monotonic + wait);
             }
         }
@@ -174,8 +196,10 @@ impl Refresher {
     /// One attempt: the first request and at most `retries` more.
     async fn exchange(&mut self) -> (Moment, Result<IssuedToken, TokenError>) {
         let policy = self.shared.policy;
-        let give_up = Instant::now() + policy.retry_window;
-        let mut credentials = self.shared.source.credentials_version().await;
+        let began = Instant::now();
+        let mut credentials = self.credentials_version().await;
+        // Whatever was rejected before, these are tried now.
+        self.rejected_credentials = None;
         let mut reread = false;
         let mut retry = 0;
         loop {
@@ -186,20 +210,20 @@ impl Refresher {
             };
             if error.kind() == TokenErrorKind::Permanent(Permanent::InvalidClient) {
                 // The secret may have been replaced between its last reading and now.
-                let latest = self.shared.source.credentials_version().await;
+                let latest = self.credentials_version().await;
                 if latest != credentials && !reread {
                     reread = true;
                     credentials = latest;
                     continue;
                 }
-                self.rejected_credentials = Some(credentials);
+                self.rejected_credentials = credentials;
                 return (sent, Err(error));
             }
             let wait = error
                 .asked_wait()
                 .unwrap_or_else(|| full_jitter(retry, fastrand::f64()));
-            if !error.is_transient() || retry >= policy.retries || Instant::now() + wait >= give_up
-            {
+            let over = began.elapsed().saturating_add(wait) >= policy.retry_window;
+            if !error.is_transient() || retry >= policy.retries || over {
                 return (sent, Err(error));
             }
             debug!(error.kind = error.kind().as_str(), "retrying: {error}");
@@ -213,20 +237,37 @@ impl Refresher {
         let source = Arc::clone(&self.shared.source);
         let slot = Arc::clone(&self.slot);
         let fetch = async move { source.fetch(slot.request()).await };
-        match AbortOnDropHandle::new(tokio::spawn(fetch.in_current_span())).await {
-            Ok(result) => result,
-            Err(_) => Err(TokenError::new(TokenErrorKind::Transient(Transient::Panic))),
-        }
+        let result = AbortOnDropHandle::new(tokio::spawn(fetch.in_current_span()))
+            .await
+            .unwrap_or_else(|_| Err(TokenError::new(TokenErrorKind::Transient(Transient::Panic))));
+        let outcome = result
+            .as_ref()
+            .map_or_else(|error| error.kind().as_str(), |_| "ok");
+        self.shared.metrics.request(outcome);
+        result
+    }
+
+    /// In a task of its own for the same reason. `None` if it panicked: then nothing is known to have
+    /// changed.
+    async fn credentials_version(&self) -> Option<u64> {
+        let source = Arc::clone(&self.shared.source);
+        let version = async move { source.credentials_version().await };
+        AbortOnDropHandle::new(tokio::spawn(version.in_current_span()))
+            .await
+            .ok()
     }
 
     fn entry(&self, sent: Moment, issued: IssuedToken) -> Result<Entry, TokenError> {
         let policy = &self.shared.policy;
         let lifetime = issued.lifetime().unwrap_or(policy.default_lifetime);
         let lifetime = Lifetime::new(sent, lifetime, policy, fastrand::f64());
-        Ok(Entry {
-            token: issued.into_token(lifetime.expires_at())?,
-            lifetime,
-        })
+        let token = issued.into_token(lifetime.expires_at())?;
+        let entry = Entry::new(&token, lifetime);
+        if !entry.serves_waiters(self.shared.now()) {
+            let error = TokenError::new(TokenErrorKind::Transient(Transient::Timeout));
+            return Err(error.with_detail("the token expired before it arrived"));
+        }
+        Ok(entry)
     }
 }
 

@@ -3,19 +3,18 @@
 //! Readers take one atomic load. Everything else (waiting, failures, invalidation) goes through a
 //! mutex that is never held across an await and never taken while a fresh token is served.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
-use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::error::{TokenError, TokenErrorKind};
 use crate::freshness::{Freshness, Lifetime, Moment};
 use crate::health::Health;
 use crate::request::TokenRequest;
-use crate::token::AccessToken;
+use crate::sync::{
+    Arc, ArcSwapOption, AtomicBool, Mutex, MutexGuard, Notify, Ordering, PoisonError, watch,
+};
+use crate::token::{AccessToken, HeldToken};
 
 /// However short its lifetime, a token is not fetched again sooner than this after a success.
 pub(crate) const FETCH_FLOOR: Duration = Duration::from_secs(1);
@@ -27,7 +26,7 @@ const MAX_COOL_DOWN: Duration = Duration::from_secs(30);
 /// A token and its times.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) token: AccessToken,
+    token: HeldToken,
     pub(crate) lifetime: Lifetime,
 }
 
@@ -38,11 +37,11 @@ pub(crate) struct Slot {
     state: Mutex<State>,
     /// Wakes the refresher: somebody asks, or something changed.
     wake: Notify,
-    /// The number of finished attempts; waiters watch it.
-    finished: watch::Sender<u64>,
+    /// Sends whenever waiters have to look again.
+    news: watch::Sender<()>,
     /// Set by readers, cleared by the refresher: whether anybody uses this token.
     used: AtomicBool,
-    /// Set by the first reader of a stale token, cleared when an attempt starts.
+    /// Set by the first reader of a stale token, cleared when the refresher has seen to it.
     nudged: AtomicBool,
 }
 
@@ -53,15 +52,18 @@ struct State {
     /// The cache was shut down, or this slot was evicted.
     closed: bool,
     running: bool,
-    asked: bool,
-    outcome: Option<Result<AccessToken, TokenError>>,
+    /// Why somebody wants an attempt.
+    asked: Option<Trigger>,
+    /// The number of finished attempts.
+    finished: u64,
+    /// What the last of them brought.
+    outcome: Option<Result<Arc<Entry>, TokenError>>,
     /// Set by a failed attempt until the next success: when the next attempt may come.
     window: Option<Instant>,
     failures: u32,
     not_before: Option<Instant>,
-    /// The token that was last rejected, and how many were.
-    rejected: Option<AccessToken>,
-    rejections: u64,
+    /// What was rejected since the running attempt began; it must not bring any of it back.
+    rejected: Vec<AccessToken>,
     cool_down: Duration,
     cool_until: Option<Instant>,
 }
@@ -83,10 +85,31 @@ pub(crate) enum Due {
     WhenAsked,
 }
 
-/// The state before an attempt, needed to judge its result.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Begun {
-    rejections: u64,
+/// What an attempt is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trigger {
+    /// The cache was started.
+    Start,
+    /// The token is inside its refresh margin.
+    Ahead,
+    /// A caller waits.
+    Caller,
+    /// The token was rejected.
+    Invalidated,
+    /// The last attempt failed.
+    Retry,
+}
+
+impl Trigger {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Ahead => "ahead",
+            Self::Caller => "caller",
+            Self::Invalidated => "invalidated",
+            Self::Retry => "retry",
+        }
+    }
 }
 
 impl Slot {
@@ -96,7 +119,7 @@ impl Slot {
             current: ArcSwapOption::empty(),
             state: Mutex::default(),
             wake: Notify::new(),
-            finished: watch::Sender::new(0),
+            news: watch::Sender::new(()),
             used: AtomicBool::new(false),
             nudged: AtomicBool::new(false),
         }
@@ -112,11 +135,11 @@ impl Slot {
         let entry = guard.as_deref()?;
         let freshness = entry.lifetime.freshness(now);
         set(&self.used);
-        (freshness < Freshness::Expired).then(|| (entry.token.clone(), freshness))
+        (freshness < Freshness::Expired).then(|| (entry.token().clone(), freshness))
     }
 
-    /// Tells the refresher to look at the clocks again, once per attempt. Its own timer follows the
-    /// monotonic clock only, so after a suspend or a step it would be late.
+    /// Tells the refresher to look at the clocks again, unless it was told and has yet to. Its own
+    /// timer follows the monotonic clock only, so after a suspend or a step it would be late.
     pub(crate) fn nudge(&self) {
         if set(&self.nudged) {
             self.wake.notify_one();
@@ -136,7 +159,7 @@ impl Slot {
         now: impl Fn() -> Moment,
         attend: impl Fn() -> bool,
     ) -> Result<AccessToken, TokenError> {
-        let mut finished = self.finished.subscribe();
+        let mut news = self.news.subscribe();
         let mut target = None;
         loop {
             match self.step(&mut target, now()) {
@@ -144,7 +167,7 @@ impl Slot {
                 Join::Failed(error) => return Err(error),
                 Join::Wait => {
                     // The sender lives in `self`, so this cannot fail.
-                    let _ = finished.changed().await;
+                    let _ = news.changed().await;
                 }
                 Join::Unattended => {
                     if !attend() {
@@ -157,14 +180,17 @@ impl Slot {
 
     fn step(&self, target: &mut Option<u64>, now: Moment) -> Join {
         let mut state = self.lock();
-        if let Some(target) = *target
-            && *self.finished.borrow() >= target
+        if target.is_some_and(|target| state.finished >= target)
             && let Some(outcome) = &state.outcome
         {
-            return match outcome {
-                Ok(token) => Join::Ready(token.clone()),
-                Err(error) => Join::Failed(state.dated(error)),
-            };
+            match outcome {
+                Ok(entry) if entry.serves_waiters(now) => {
+                    return Join::Ready(entry.token().clone());
+                }
+                Err(error) => return Join::Failed(state.dated(error)),
+                // A clock stepped since: as if the caller came now.
+                Ok(_) => *target = None,
+            }
         }
         if state.closed {
             return Join::Failed(TokenError::new(TokenErrorKind::Cancelled));
@@ -186,9 +212,9 @@ impl Slot {
             {
                 return Join::Failed(state.dated(error));
             }
-            *target = Some(*self.finished.borrow() + 1);
+            *target = Some(state.finished + 1);
             if !state.running {
-                state.asked = true;
+                state.asked.get_or_insert(Trigger::Caller);
                 self.wake.notify_one();
             }
         }
@@ -199,7 +225,7 @@ impl Slot {
     pub(crate) fn ask(&self, now: Moment) {
         let mut state = self.lock();
         if !state.running && self.peek(now).is_none() {
-            state.asked = true;
+            state.asked.get_or_insert(Trigger::Start);
             self.wake.notify_one();
         }
     }
@@ -208,18 +234,10 @@ impl Slot {
     pub(crate) fn invalidate(&self, rejected: &AccessToken, now: Moment) -> bool {
         let mut state = self.lock();
         let current = self.current.load_full();
-        let Some(entry) = current.filter(|entry| entry.token.is_same(rejected)) else {
+        let Some(entry) = current.filter(|entry| entry.token().is_same(rejected)) else {
             // A late answer to an older token must not drop the newer one; but a fetch that is under
             // way must not bring the rejected one back.
-            if state.running
-                && !state
-                    .rejected
-                    .as_ref()
-                    .is_some_and(|last| last.is_same(rejected))
-            {
-                state.rejected = Some(rejected.clone());
-                state.rejections += 1;
-            }
+            state.reject(rejected);
             return false;
         };
         if state.cool_until.is_some_and(|until| now.monotonic < until) {
@@ -231,9 +249,8 @@ impl Slot {
             FETCH_FLOOR
         };
         state.cool_until = Some(now.monotonic + state.cool_down);
-        state.rejected = Some(rejected.clone());
-        state.rejections += 1;
-        state.asked = true;
+        state.reject(rejected);
+        state.asked = Some(Trigger::Invalidated);
         // Publishing happens under the same lock, so nothing newer can be lost here.
         self.current.store(None);
         self.wake.notify_one();
@@ -277,22 +294,22 @@ impl Slot {
         state.attended = false;
         if state.running {
             state.running = false;
-            state.asked = true;
+            state.asked = Some(Trigger::Retry);
         }
         drop(state);
-        self.finished.send_modify(|_| {});
+        self.news.send_modify(|()| {});
     }
 
     /// Ends the slot: waiters and later callers get [`TokenErrorKind::Cancelled`].
     pub(crate) fn close(&self) {
         self.lock().closed = true;
-        self.finished.send_modify(|_| {});
+        self.news.send_modify(|()| {});
         self.wake.notify_one();
     }
 
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.lock();
-        !state.running && !state.asked
+        !state.running && state.asked.is_none()
     }
 
     /// Returns and clears whether anybody read the token since the last call.
@@ -301,65 +318,81 @@ impl Slot {
     }
 
     /// Decides when the next attempt is due. `keep` is false for a token that nobody uses any more.
-    pub(crate) fn due(&self, now: Moment, keep: bool) -> Due {
+    pub(crate) fn due(&self, now: impl FnOnce() -> Moment, keep: bool) -> Due {
         let state = self.lock();
-        let wanted = if state.asked || (keep && state.window.is_some()) {
+        // Cleared before the clocks are read: whoever sees a later time than this wakes us again.
+        self.nudged.store(false, Ordering::Relaxed);
+        let now = now();
+        // What serves its callers only is not fetched ahead of them.
+        let for_callers_only =
+            matches!(&state.outcome, Some(Ok(entry)) if entry.lifetime.total().is_zero());
+        let wanted = if state.asked.is_some() || (keep && state.window.is_some()) {
             Some(now.monotonic)
-        } else if keep {
+        } else if for_callers_only {
+            None
+        } else {
             let current = self.current.load();
             current
                 .as_deref()
-                .map(|entry| now.monotonic + entry.lifetime.until_stale(now))
-        } else {
-            None
+                .map(|entry| entry.lifetime.until_stale(now))
+                // Whether anybody uses the token is decided when it is stale, not before.
+                .filter(|left| keep || !left.is_zero())
+                .map(|left| now.monotonic + left)
         };
         let Some(wanted) = wanted else {
+            self.nudged.store(for_callers_only, Ordering::Relaxed);
             return Due::WhenAsked;
         };
         let earliest = state.window.max(state.not_before);
         let at = earliest.map_or(wanted, |earliest| wanted.max(earliest));
         if at <= now.monotonic {
-            Due::Now
-        } else {
-            Due::At(at)
+            return Due::Now;
         }
+        if at > wanted {
+            // Held back. Readers of a stale token would wake the refresher all the time for nothing.
+            self.nudged.store(true, Ordering::Relaxed);
+        }
+        Due::At(at)
     }
 
-    pub(crate) fn begin(&self) -> Begun {
+    /// Begins an attempt and returns what it is for.
+    pub(crate) fn begin(&self) -> Trigger {
         let mut state = self.lock();
         self.nudged.store(false, Ordering::Relaxed);
         state.running = true;
-        state.asked = false;
-        Begun {
-            rejections: state.rejections,
+        state.rejected.clear();
+        match state.asked.take() {
+            Some(Trigger::Invalidated) => Trigger::Invalidated,
+            _ if state.window.is_some() => Trigger::Retry,
+            Some(trigger) => trigger,
+            None => Trigger::Ahead,
         }
     }
 
     /// Publishes a token and tells the waiters, unless it is the one that was rejected while this
     /// attempt ran. Returns whether it was published.
-    pub(crate) fn succeed(&self, begun: Begun, entry: Entry) -> bool {
+    pub(crate) fn succeed(&self, entry: Entry) -> bool {
         let mut state = self.lock();
         state.running = false;
         state.not_before = Some(entry.lifetime.sent().monotonic + FETCH_FLOOR);
         state.window = None;
         state.failures = 0;
-        let rejected_meanwhile = begun.rejections != state.rejections
-            && state
-                .rejected
-                .as_ref()
-                .is_some_and(|rejected| rejected.is_same(&entry.token));
-        if rejected_meanwhile {
+        if state.rejected.iter().any(|it| it.is_same(entry.token())) {
             // The waiters stay for the next attempt, which starts after the rejection.
-            state.asked = true;
+            state.asked = Some(Trigger::Invalidated);
             return false;
         }
-        state.outcome = Some(Ok(entry.token.clone()));
+        // What was asked for while this attempt ran, it has brought.
+        state.asked = None;
+        state.finished += 1;
+        let entry = Arc::new(entry);
+        state.outcome = Some(Ok(Arc::clone(&entry)));
         // A token for the waiting callers only is not kept.
         if !entry.lifetime.total().is_zero() {
-            self.current.store(Some(Arc::new(entry)));
+            self.current.store(Some(entry));
         }
         drop(state);
-        self.finished.send_modify(|finished| *finished += 1);
+        self.news.send_modify(|()| {});
         true
     }
 
@@ -369,16 +402,17 @@ impl Slot {
         state.running = false;
         state.failures = state.failures.saturating_add(1);
         state.window = Some(next_attempt);
+        state.finished += 1;
         state.outcome = Some(Err(error));
         drop(state);
-        self.finished.send_modify(|finished| *finished += 1);
+        self.news.send_modify(|()| {});
     }
 
     /// Ends the failure window: what was refused has changed.
     pub(crate) fn reopen(&self) {
         let mut state = self.lock();
         state.window = None;
-        state.asked = true;
+        state.asked = Some(Trigger::Retry);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -387,7 +421,32 @@ impl Slot {
     }
 }
 
+impl Entry {
+    pub(crate) fn new(token: &AccessToken, lifetime: Lifetime) -> Self {
+        Self {
+            token: HeldToken::new(token),
+            lifetime,
+        }
+    }
+
+    fn token(&self) -> &AccessToken {
+        self.token.get()
+    }
+
+    /// Whether the callers of its own attempt may have the token: without a lifetime, only they do.
+    pub(crate) fn serves_waiters(&self, now: Moment) -> bool {
+        self.lifetime.total().is_zero() || self.lifetime.freshness(now) < Freshness::Expired
+    }
+}
+
 impl State {
+    /// Notes a rejection for the attempt that runs, if one does.
+    fn reject(&mut self, token: &AccessToken) {
+        if self.running && !self.rejected.iter().any(|it| it.is_same(token)) {
+            self.rejected.push(token.clone());
+        }
+    }
+
     fn dated(&self, error: &TokenError) -> TokenError {
         match self.window {
             Some(until) => error.clone().with_retry_at(until),

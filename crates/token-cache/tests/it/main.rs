@@ -9,6 +9,16 @@
 
 mod cache;
 mod client_keys;
+#[cfg(feature = "metrics")]
+mod counters;
 mod endpoint;
+mod examples;
+mod extremes;
+mod logs;
 mod middleware;
 mod script;
+mod simulation;
+mod stack;
+mod telemetry;
+#[cfg(feature = "tower")]
+mod tower;

@@ -10,23 +10,24 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::any;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error};
 use token_cache::{BearerTokenMiddleware, TokenCache, TokenError, TokenErrorKind, TokenRequest};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use crate::script::{DOWN, Script, Step, cache};
 
-const INVALID: &str = r#"Bearer realm="api", error="invalid_token""#;
+pub(crate) const INVALID: &str = r#"Bearer realm="api", error="invalid_token""#;
 
 type Answer = dyn Fn(&str) -> Response + Send + Sync;
 
 /// A resource server that counts, and answers by the token it sees.
-struct Api {
-    origin: String,
+pub(crate) struct Api {
+    pub(crate) origin: String,
     requests: Arc<AtomicUsize>,
 }
 
 impl Api {
-    async fn start(answer: impl Fn(&str) -> Response + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(answer: impl Fn(&str) -> Response + Send + Sync + 'static) -> Self {
         let requests = Arc::new(AtomicUsize::new(0));
         let answer: Arc<Answer> = Arc::new(answer);
         let state = (answer, Arc::clone(&requests));
@@ -37,16 +38,26 @@ impl Api {
         Self { origin, requests }
     }
 
-    fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
 
     fn client(&self, cache: &TokenCache) -> ClientWithMiddleware {
-        let bearer = BearerTokenMiddleware::builder(cache.clone()).allow_origin(&self.origin);
-        ClientBuilder::new(reqwest::Client::builder().no_proxy().build().unwrap())
-            .with(bearer.build().unwrap())
-            .build()
+        plain_client().with(self.bearer(cache)).build()
     }
+
+    pub(crate) fn bearer(&self, cache: &TokenCache) -> BearerTokenMiddleware {
+        bearer(&self.origin, cache)
+    }
+}
+
+fn bearer(origin: &str, cache: &TokenCache) -> BearerTokenMiddleware {
+    let builder = BearerTokenMiddleware::builder(cache.clone());
+    builder.allow_origin(origin).build().unwrap()
+}
+
+pub(crate) fn plain_client() -> ClientBuilder {
+    ClientBuilder::new(reqwest::Client::builder().no_proxy().build().unwrap())
 }
 
 async fn serve(
@@ -60,7 +71,7 @@ async fn serve(
     answer(authorization)
 }
 
-fn unauthorized(challenge: &'static str) -> Response {
+pub(crate) fn unauthorized(challenge: &'static str) -> Response {
     (
         StatusCode::UNAUTHORIZED,
         [(header::WWW_AUTHENTICATE, challenge)],
@@ -233,6 +244,81 @@ async fn the_request_fails_with_the_reason_when_there_is_no_token() {
         .unwrap_err();
     assert!(matches!(kind_of(&error), TokenErrorKind::Transient(_)));
     assert_eq!(api.requests(), 0);
+}
+
+/// C5
+#[tokio::test]
+async fn a_stream_is_sent_once_its_rejection_kept_and_the_next_call_uses_a_new_token() {
+    let api = Api::start(|authorization| match authorization {
+        "Bearer token-1" => unauthorized(INVALID),
+        _ => "fine".into_response(),
+    })
+    .await;
+    let script = Script::new([]);
+    let client = api.client(&cache(&script));
+    let post = async || {
+        let stream = reqwest::Body::wrap(http_body_util::Full::new(bytes::Bytes::from("once")));
+        client.post(&api.origin).body(stream).send().await.unwrap()
+    };
+    let rejected = post().await;
+    assert_eq!(rejected.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(rejected.headers()[header::WWW_AUTHENTICATE], INVALID);
+    assert_eq!(api.requests(), 1);
+    assert_eq!(post().await.status(), StatusCode::OK);
+    assert_eq!((api.requests(), script.calls()), (2, 2));
+}
+
+/// C6
+#[tokio::test]
+async fn a_post_that_fails_midway_is_not_sent_again() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let posts = Arc::new(AtomicUsize::new(0));
+    tokio::spawn({
+        let posts = Arc::clone(&posts);
+        async move {
+            loop {
+                let (connection, _) = listener.accept().await.unwrap();
+                tokio::spawn(answer_gets_and_hang_up_on_posts(
+                    connection,
+                    Arc::clone(&posts),
+                ));
+            }
+        }
+    });
+    let script = Script::new([]);
+    let client = plain_client()
+        .with(bearer(&origin, &cache(&script)))
+        .build();
+    for keep_alive in [false, true] {
+        if keep_alive {
+            let response = client.get(&origin).send().await.unwrap();
+            assert_eq!(response.text().await.unwrap(), "");
+        }
+        let before = posts.load(Ordering::SeqCst);
+        let error = client.post(&origin).body("order").send().await.unwrap_err();
+        assert!(matches!(error, Error::Reqwest(_)), "{error}");
+        assert_eq!(posts.load(Ordering::SeqCst) - before, 1, "{keep_alive}");
+    }
+    // Nobody said that the token is bad.
+    assert_eq!(script.calls(), 1);
+}
+
+async fn answer_gets_and_hang_up_on_posts(
+    mut connection: tokio::net::TcpStream,
+    posts: Arc<AtomicUsize>,
+) {
+    let mut read = Vec::new();
+    while connection.read_buf(&mut read).await.unwrap() > 0 {
+        if read.starts_with(b"GET") && read.ends_with(b"\r\n\r\n") {
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            connection.write_all(answer).await.unwrap();
+            read.clear();
+        } else if read.ends_with(b"order") {
+            posts.fetch_add(1, Ordering::SeqCst);
+            return;
+        }
+    }
 }
 
 /// B17

@@ -1,0 +1,624 @@
+//! What the cache may do and must do, judged from what is seen of it alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use token_cache::{Permanent, TokenErrorKind, Transient};
+
+use super::numbers::{
+    self, CRITICAL_WAIT, Class, FLOOR, RECOVERY, RETRY_WINDOW, SECRET_POLL, SLACK, SURELY_USED,
+};
+use super::trace::{Event, Fetched, Key, Moment};
+
+const TIMEOUT: TokenErrorKind = TokenErrorKind::Transient(Transient::Timeout);
+
+type Verdict = Result<(), String>;
+
+#[derive(Debug)]
+pub(crate) struct Model {
+    retries: u32,
+    keys: [Slot; Key::ALL.len()],
+    calls: BTreeMap<u64, Call>,
+    secret: u64,
+    /// When the own token has to be there again.
+    recover_by: Option<Duration>,
+    shut_down: bool,
+    /// The last event's time.
+    last: Option<Moment>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    current: Option<Entry>,
+    /// The last token that came, and when.
+    came: Option<(Entry, Duration)>,
+    attempt: Option<Attempt>,
+    /// When the last attempt ended.
+    ended: Duration,
+    failure: Option<Failure>,
+    failures: u32,
+    /// The class of the last failures and their number: at least, at most.
+    run: Option<(Class, u32, u32)>,
+    not_before: Duration,
+    /// Somebody surely waits for an attempt since then.
+    asked: Option<Duration>,
+    /// Somebody may have asked.
+    perhaps_asked: bool,
+    /// A reader surely got a stale token then.
+    nudged: Option<Duration>,
+    rejected: BTreeSet<u64>,
+    cool_down: Duration,
+    cool_until: Duration,
+    last_used: Option<Duration>,
+    /// The secret that the last attempt failed with, and when it was seen to be replaced.
+    refused_secret: Option<u64>,
+    secret_replaced: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    number: u64,
+    sent: Moment,
+    lifetime: Duration,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    began: Duration,
+    sent: Moment,
+    fetching: bool,
+    retry: u32,
+    /// When the next fetch of this attempt begins, at the earliest and at the latest.
+    next: Option<(Duration, Duration)>,
+    secret: u64,
+    secret_reread: bool,
+    /// The secret was replaced: callers may wait for this attempt although the last one failed.
+    joinable: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Failure {
+    kind: TokenErrorKind,
+    opens_from: Duration,
+    opens_until: Duration,
+    /// Until when the request surely counts as used.
+    used_until: Duration,
+}
+
+#[derive(Debug)]
+struct Call {
+    key: Key,
+    began: Duration,
+    patience: Option<Duration>,
+    expected: Expected,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Expected {
+    /// An answer by then.
+    By(Duration),
+    /// An answer at the end of an attempt, and by then in any case.
+    Newer(Duration),
+    /// An answer at the end of an attempt.
+    AtTheEnd,
+    /// Either at once or at the end of an attempt; the model cannot tell.
+    Unknown,
+}
+
+impl Model {
+    pub(crate) fn new(retries: u32, started: bool) -> Self {
+        let mut keys: [Slot; Key::ALL.len()] = Default::default();
+        keys[Key::Own.index()].asked = started.then_some(Duration::ZERO);
+        Self {
+            retries,
+            keys,
+            calls: BTreeMap::new(),
+            secret: 1,
+            recover_by: None,
+            shut_down: false,
+            last: None,
+        }
+    }
+
+    /// # Errors
+    ///
+    /// Fails with the promise that the event breaks, or that was broken before it.
+    pub(crate) fn see(&mut self, now: Moment, event: Event) -> Verdict {
+        if self.last.is_some_and(|last| now.ahead() < last.ahead()) {
+            // What was stale by the wall clock may be fresh again.
+            for slot in &mut self.keys {
+                slot.nudged = None;
+            }
+        }
+        self.last = Some(now);
+        self.nothing_is_late(now.monotonic)?;
+        match event {
+            Event::FetchBegan(key) => self.fetch_began(key, now),
+            Event::FetchEnded(key, fetched) => self.fetch_ended(key, fetched, now),
+            Event::FetchDropped(_) => ensure(self.shut_down, || "a fetch was dropped".into()),
+            Event::Called(id, key, patience) => {
+                self.called(id, key, patience, now);
+                Ok(())
+            }
+            Event::Served(id, number, expires_at) => self.served(id, number, expires_at, now),
+            Event::Failed(id, kind, wait) => self.failed(id, kind, wait, now),
+            Event::GaveUp(id) => {
+                let call = self.calls.remove(&id).unwrap();
+                let limit = call.began + call.patience.unwrap() + SLACK;
+                ensure(now.monotonic <= limit, || "a caller left late".into())
+            }
+            Event::Rejected(key, number, accepted) => {
+                let expected = self.keys[key.index()].reject(number, now);
+                ensure(accepted == expected, || {
+                    format!("a rejection was taken: {accepted}, expected: {expected}")
+                })
+            }
+            Event::SecretReplaced => {
+                self.secret += 1;
+                for slot in &mut self.keys {
+                    slot.secret_replaced.get_or_insert(now.monotonic);
+                }
+                Ok(())
+            }
+            Event::WeatherIsGood => {
+                let own = &self.keys[Key::Own.index()];
+                let prompt = own.attempt.as_ref().is_none_or(|it| !it.fetching);
+                let nobody = |it: Failure| Class::of(it.kind) == Class::NobodyAnswered;
+                if prompt && own.failure.is_some_and(nobody) {
+                    self.recover_by = Some(now.monotonic + RECOVERY);
+                }
+                Ok(())
+            }
+            Event::WeatherIsNot => {
+                self.recover_by = None;
+                Ok(())
+            }
+            Event::Health(key, failures, expires_in, next_in) => {
+                self.keys[key.index()].health(failures, expires_in, next_in, now)
+            }
+            Event::Settled => self.settled(now.monotonic),
+            Event::ShutDown => {
+                self.shut_down = true;
+                self.recover_by = None;
+                for call in self.calls.values_mut() {
+                    call.expected = Expected::By(now.monotonic);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn nothing_is_late(&self, now: Duration) -> Verdict {
+        for (id, call) in &self.calls {
+            let limit = match call.expected {
+                Expected::By(limit) => limit,
+                Expected::Newer(limit) => limit + SLACK,
+                Expected::AtTheEnd | Expected::Unknown => continue,
+            };
+            ensure(now <= limit, || {
+                format!("call {id} should have ended at {limit:?}")
+            })?;
+        }
+        if let Some(limit) = self.recover_by {
+            ensure(now <= limit + SLACK, || format!("no recovery by {limit:?}"))?;
+        }
+        for key in Key::ALL {
+            let slot = &self.keys[key.index()];
+            if let Some((_, latest)) = slot.attempt.as_ref().and_then(|attempt| attempt.next) {
+                ensure(now <= latest + SLACK, || {
+                    format!("{key:?} should have been retried by {latest:?}")
+                })?;
+            }
+            if !self.shut_down
+                && let Some(due) = slot.due(key)
+            {
+                ensure(now <= due + SLACK, || {
+                    format!("{key:?} should have been fetched by {due:?}")
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fetch_began(&mut self, key: Key, now: Moment) -> Verdict {
+        ensure(!self.shut_down, || "a fetch after shutdown".into())?;
+        let secret = self.secret;
+        let slot = &mut self.keys[key.index()];
+        if let Some(attempt) = &mut slot.attempt {
+            ensure(!attempt.fetching, || "two fetches at once".into())?;
+            let (earliest, _) = attempt.next.take().unwrap();
+            attempt.fetching = true;
+            attempt.sent = now;
+            return ensure(now.monotonic >= earliest, || "an early retry".into());
+        }
+        slot.may_begin(now, secret)?;
+        let replaced = slot.is_secret_replaced(secret);
+        if replaced
+            && let Some(failure) = slot.failure
+            && let Some((_, least, _)) = &mut slot.run
+        {
+            // The back-off starts over, unless this attempt would have come anyway.
+            *least = 0;
+            if now.monotonic < failure.opens_from {
+                slot.run = None;
+            }
+        }
+        slot.attempt = Some(Attempt {
+            began: now.monotonic,
+            sent: now,
+            fetching: true,
+            retry: 0,
+            next: None,
+            secret,
+            secret_reread: false,
+            joinable: replaced,
+        });
+        slot.asked = None;
+        slot.perhaps_asked = false;
+        slot.nudged = None;
+        slot.rejected.clear();
+        slot.refused_secret = None;
+        slot.secret_replaced = None;
+        Ok(())
+    }
+
+    fn fetch_ended(&mut self, key: Key, fetched: Fetched, now: Moment) -> Verdict {
+        let secret = self.secret;
+        let slot = &mut self.keys[key.index()];
+        let attempt = slot.attempt.as_mut().unwrap();
+        attempt.fetching = false;
+        let (kind, asked) = match fetched {
+            Fetched::Token(number, told) => {
+                let entry = Entry {
+                    number,
+                    sent: attempt.sent,
+                    lifetime: numbers::lifetime(told),
+                };
+                if entry.lifetime.is_zero() || entry.lives(now) {
+                    if slot.succeed(entry, now) {
+                        self.attempt_ended(key, now.monotonic);
+                    }
+                } else {
+                    slot.fail(TIMEOUT, None, now.monotonic);
+                    self.attempt_ended(key, now.monotonic);
+                }
+                // Even if the machine slept until the token had expired: the provider was noticed.
+                if key == Key::Own {
+                    self.recover_by = None;
+                }
+                return Ok(());
+            }
+            Fetched::Failed(kind, asked) => (kind, asked.map(numbers::asked)),
+            Fetched::Panicked => (TokenErrorKind::Transient(Transient::Panic), None),
+        };
+        if kind == TokenErrorKind::Permanent(Permanent::InvalidClient) {
+            if attempt.secret != secret && !attempt.secret_reread {
+                attempt.secret = secret;
+                attempt.secret_reread = true;
+                attempt.next = Some((now.monotonic, now.monotonic));
+                return Ok(());
+            }
+            slot.refused_secret = Some(attempt.secret);
+            slot.secret_replaced = (attempt.secret != secret).then_some(now.monotonic);
+        } else if numbers::is_transient(kind) && attempt.retry < self.retries {
+            let (shortest, longest) = match asked {
+                Some(wait) => (wait, wait),
+                None => (Duration::ZERO, Duration::from_millis(200 << attempt.retry)),
+            };
+            let elapsed = now.monotonic - attempt.began;
+            if elapsed + longest < RETRY_WINDOW {
+                attempt.retry += 1;
+                attempt.next = Some((now.monotonic + shortest, now.monotonic + longest));
+                return Ok(());
+            }
+            ensure(elapsed + shortest >= RETRY_WINDOW, || {
+                "the script leaves open whether there is a retry".into()
+            })?;
+        }
+        slot.fail(kind, asked, now.monotonic);
+        self.attempt_ended(key, now.monotonic);
+        Ok(())
+    }
+
+    /// Whoever waits for this attempt gets its answer now.
+    fn attempt_ended(&mut self, key: Key, now: Duration) {
+        for call in self.calls.values_mut().filter(|call| call.key == key) {
+            call.expected = Expected::By(now);
+        }
+    }
+
+    fn called(&mut self, id: u64, key: Key, patience: Option<Duration>, now: Moment) {
+        let shut_down = self.shut_down;
+        let slot = &mut self.keys[key.index()];
+        slot.last_used = Some(now.monotonic);
+        let current = slot.current.filter(|entry| entry.lives(now));
+        let at_once = Expected::By(now.monotonic);
+        let expected = match current {
+            _ if shut_down => at_once,
+            Some(entry) if entry.age(now) < numbers::critical_from(entry.lifetime) => {
+                let (_, latest) = numbers::stale_from(entry.lifetime);
+                let ahead = slot.attempt.is_none() && !slot.is_for_callers_only();
+                if entry.age(now) >= latest && ahead {
+                    slot.nudged.get_or_insert(now.monotonic);
+                }
+                at_once
+            }
+            _ => match slot.is_window_open(now.monotonic) {
+                Some(true) => at_once,
+                Some(false) => {
+                    if slot.attempt.is_none() {
+                        slot.asked.get_or_insert(now.monotonic);
+                    }
+                    match current {
+                        Some(_) => Expected::Newer(now.monotonic + CRITICAL_WAIT),
+                        None => Expected::AtTheEnd,
+                    }
+                }
+                None => {
+                    slot.perhaps_asked = true;
+                    match current {
+                        Some(_) => Expected::Newer(now.monotonic + CRITICAL_WAIT),
+                        None => Expected::Unknown,
+                    }
+                }
+            },
+        };
+        let call = Call {
+            key,
+            began: now.monotonic,
+            patience,
+            expected,
+        };
+        self.calls.insert(id, call);
+    }
+
+    fn served(&mut self, id: u64, number: u64, expires_at: SystemTime, now: Moment) -> Verdict {
+        let call = self.calls.remove(&id).unwrap();
+        let slot = &self.keys[call.key.index()];
+        let is_it = |entry: &Entry| entry.number == number && entry.expires_at() == expires_at;
+        let kept = slot.current.filter(is_it).is_some_and(|it| it.lives(now));
+        let awaited = slot.came.is_some_and(|(entry, came)| {
+            let usable = entry.lifetime.is_zero() || entry.lives(now);
+            is_it(&entry) && usable && call.began <= came && came == now.monotonic
+        });
+        ensure(kept || awaited, || {
+            format!("call {id} was served a token that it must not get")
+        })
+    }
+
+    fn failed(&mut self, id: u64, kind: TokenErrorKind, wait: Duration, now: Moment) -> Verdict {
+        let call = self.calls.remove(&id).unwrap();
+        let slot = &self.keys[call.key.index()];
+        ensure(!slot.current.is_some_and(|entry| entry.lives(now)), || {
+            format!("call {id} failed although there is a token")
+        })?;
+        let second = Duration::from_secs(1);
+        if self.shut_down {
+            return ensure((kind, wait) == (TokenErrorKind::Cancelled, second), || {
+                format!("call {id} failed after shutdown with {kind:?}")
+            });
+        }
+        if let Some(failure) = slot.failure
+            && failure.kind == kind
+        {
+            let left = |until: Duration| numbers::rounded_up(until.saturating_sub(now.monotonic));
+            let (shortest, longest) = (left(failure.opens_from), left(failure.opens_until));
+            return ensure((shortest..=longest).contains(&wait), || {
+                format!("call {id} was told {wait:?}, not {shortest:?} to {longest:?}")
+            });
+        }
+        let in_vain = matches!(call.expected, Expected::Newer(limit) if now.monotonic >= limit);
+        ensure(in_vain && (kind, wait) == (TIMEOUT, second), || {
+            format!("call {id} failed with {kind:?}, not as the last attempt")
+        })
+    }
+
+    fn settled(&mut self, now: Duration) -> Verdict {
+        for (id, call) in &mut self.calls {
+            match call.expected {
+                Expected::By(_) => {
+                    return Err(format!("call {id} should have ended at once"));
+                }
+                Expected::Unknown => {
+                    let slot = &mut self.keys[call.key.index()];
+                    if slot.attempt.is_none() {
+                        slot.asked.get_or_insert(now);
+                    }
+                    call.expected = Expected::AtTheEnd;
+                }
+                Expected::Newer(_) | Expected::AtTheEnd => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Slot {
+    /// When the next attempt has begun at the latest.
+    fn due(&self, key: Key) -> Option<Duration> {
+        if self.attempt.is_some() {
+            return None;
+        }
+        let wanted = [self.asked, self.nudged].into_iter().flatten();
+        let window = self.failure.map(|failure| {
+            let polled = self.refused_secret.and(self.secret_replaced);
+            let polled = polled.map_or(Duration::MAX, |at| at + SECRET_POLL);
+            failure.opens_until.min(polled)
+        });
+        let by_itself = match self.failure {
+            Some(failure) => window.filter(|at| key == Key::Own || *at < failure.used_until),
+            None => self
+                .current
+                .filter(|_| !self.is_for_callers_only())
+                .map(|entry| entry.sent.monotonic + numbers::stale_from(entry.lifetime).1)
+                .filter(|at| key == Key::Own || self.surely_used(*at)),
+        };
+        let due = wanted.chain(by_itself).min()?;
+        let due = due.max(self.not_before).max(self.ended);
+        Some(due.max(window.unwrap_or_default()))
+    }
+
+    fn surely_used(&self, by: Duration) -> bool {
+        self.last_used
+            .is_some_and(|used| used <= by && by < used + SURELY_USED)
+    }
+
+    fn may_begin(&self, now: Moment, secret: u64) -> Verdict {
+        ensure(now.monotonic >= self.not_before, || {
+            "a second fetch within a second".into()
+        })?;
+        if let Some(failure) = self.failure {
+            return ensure(
+                now.monotonic >= failure.opens_from || self.is_secret_replaced(secret),
+                || "a fetch before the window opened".into(),
+            );
+        }
+        let is_stale = |entry: Entry| {
+            !self.is_for_callers_only() && entry.age(now) >= numbers::stale_from(entry.lifetime).0
+        };
+        let reason =
+            self.asked.is_some() || self.perhaps_asked || self.current.is_some_and(is_stale);
+        ensure(reason, || "a fetch for no reason".into())
+    }
+
+    /// Nobody fetches tokens without a lifetime ahead of callers.
+    fn is_for_callers_only(&self) -> bool {
+        self.came.is_some_and(|(entry, _)| entry.lifetime.is_zero())
+    }
+
+    fn is_secret_replaced(&self, secret: u64) -> bool {
+        self.refused_secret.is_some_and(|refused| refused != secret)
+    }
+
+    /// Whether callers without a token fail at once, if the model can tell.
+    fn is_window_open(&self, now: Duration) -> Option<bool> {
+        let Some(failure) = self.failure else {
+            return Some(false);
+        };
+        match &self.attempt {
+            Some(attempt) if attempt.joinable && attempt.began < failure.opens_from => Some(false),
+            Some(attempt) if attempt.joinable => None,
+            Some(_) => Some(true),
+            None if now < failure.opens_from => Some(true),
+            None if now < failure.opens_until + SLACK => None,
+            None => Some(false),
+        }
+    }
+
+    /// Returns whether the token was published.
+    fn succeed(&mut self, entry: Entry, now: Moment) -> bool {
+        self.attempt = None;
+        self.ended = now.monotonic;
+        self.failure = None;
+        self.failures = 0;
+        self.run = None;
+        self.not_before = entry.sent.monotonic + FLOOR;
+        if self.rejected.contains(&entry.number) {
+            self.asked = Some(now.monotonic);
+            return false;
+        }
+        self.asked = None;
+        self.perhaps_asked = false;
+        self.came = Some((entry, now.monotonic));
+        if !entry.lifetime.is_zero() {
+            self.current = Some(entry);
+        }
+        true
+    }
+
+    fn fail(&mut self, kind: TokenErrorKind, asked: Option<Duration>, now: Duration) {
+        self.attempt = None;
+        self.ended = now;
+        self.failures += 1;
+        let class = Class::of(kind);
+        let (least, most) = match self.run {
+            Some((last, least, most)) if last == class => (least, most),
+            _ => (0, 0),
+        };
+        self.run = Some((class, least + 1, most + 1));
+        let shortest = asked.unwrap_or(class.wait(least) / 2);
+        let longest = asked.unwrap_or(class.wait(most));
+        self.failure = Some(Failure {
+            kind,
+            opens_from: now + shortest,
+            opens_until: now + longest,
+            used_until: self.last_used.unwrap_or_default() + SURELY_USED,
+        });
+    }
+
+    /// Returns whether the cache has to drop the token.
+    fn reject(&mut self, number: u64, now: Moment) -> bool {
+        let Some(entry) = self.current.filter(|entry| entry.number == number) else {
+            if self.attempt.is_some() {
+                self.rejected.insert(number);
+            }
+            return false;
+        };
+        if now.monotonic < self.cool_until {
+            return false;
+        }
+        self.cool_down = if entry.age(now) < Duration::from_secs(60) {
+            (self.cool_down * 2).clamp(Duration::from_secs(1), Duration::from_secs(30))
+        } else {
+            Duration::from_secs(1)
+        };
+        self.cool_until = now.monotonic + self.cool_down;
+        self.current = None;
+        if self.attempt.is_some() {
+            self.rejected.insert(number);
+        } else {
+            self.asked.get_or_insert(now.monotonic);
+        }
+        // An attempt that fails does not end what was asked for while it ran.
+        self.perhaps_asked = true;
+        true
+    }
+
+    fn health(
+        &self,
+        failures: u32,
+        expires_in: Option<Duration>,
+        next_in: Option<Duration>,
+        now: Moment,
+    ) -> Verdict {
+        let expected = self
+            .current
+            .map(|entry| entry.lifetime.saturating_sub(entry.age(now)));
+        ensure(expires_in == expected, || {
+            format!("expires in {expires_in:?}, expected {expected:?}")
+        })?;
+        ensure(failures == self.failures, || {
+            format!("{failures} failures, expected {}", self.failures)
+        })?;
+        let plausible = match (self.failure, next_in) {
+            _ if self.attempt.is_some() => true,
+            (None, next_in) => next_in.is_none(),
+            (Some(_), None) => false,
+            (Some(failure), Some(next_in)) => {
+                let shortest = failure.opens_from.saturating_sub(now.monotonic);
+                let longest = failure.opens_until.saturating_sub(now.monotonic);
+                (shortest..=longest).contains(&next_in)
+            }
+        };
+        ensure(plausible, || format!("the next attempt in {next_in:?}"))
+    }
+}
+
+impl Entry {
+    fn age(&self, now: Moment) -> Duration {
+        let wall = now.wall.duration_since(self.sent.wall).unwrap_or_default();
+        wall.max(now.monotonic - self.sent.monotonic)
+    }
+
+    fn lives(&self, now: Moment) -> bool {
+        self.age(now) < self.lifetime
+    }
+
+    fn expires_at(&self) -> SystemTime {
+        self.sent.wall + self.lifetime
+    }
+}
+
+fn ensure(holds: bool, broken: impl FnOnce() -> String) -> Verdict {
+    if holds { Ok(()) } else { Err(broken()) }
+}
