@@ -382,11 +382,14 @@ async fn no_secret_and_no_token_is_in_the_logs_at_trace() {
                 .await
                 .unwrap();
         }
-        for program in [public, protected] {
+        for (program, explains) in [(public, false), (protected, true)] {
             program.signal("TERM");
             let ended = program.ended().await;
             assert_eq!(ended.status.code(), Some(0));
             assert!(ended.stderr.contains("TRACE"), "the log is not at trace");
+            let explained = ended.stderr.contains("refused, key failed")
+                && ended.stderr.contains("refused, expiry failed");
+            assert_eq!(explained, explains, "{format}");
             // Every JWT begins with these characters: `{"` in base64url.
             for canary in [SECRET, BASIC, "eyJ"] {
                 let line = ended.stderr.lines().find(|line| line.contains(canary));

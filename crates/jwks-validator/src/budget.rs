@@ -1,4 +1,4 @@
-//! What single tokens may cost an issuer: a few fetches, and a memory of what was not found.
+//! What single tokens may cause: a few fetches, and a memory of what was not found.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -10,54 +10,67 @@ use tokio::time::Instant;
 /// For so long after a fetch the set counts as the issuer's current one.
 pub(crate) const FRESH: Duration = Duration::from_secs(30);
 
-/// Fetches for the sake of single tokens: two at once, then one per half minute.
+/// What strangers can cause: some at once, then one per interval.
 #[derive(Debug)]
 pub(crate) struct Bucket {
-    fetches: u32,
+    capacity: u32,
+    interval: Duration,
+    left: u32,
     /// The time up to which refills are counted.
     since: Instant,
 }
 
-const CAPACITY: u32 = 2;
-const REFILL: Duration = Duration::from_secs(30);
-
 impl Bucket {
-    pub(crate) fn full(now: Instant) -> Self {
+    pub(crate) fn new(capacity: u32, interval: Duration, now: Instant) -> Self {
         Self {
-            fetches: CAPACITY,
+            capacity,
+            interval,
+            left: capacity,
             since: now,
         }
     }
 
-    pub(crate) fn is_full(&mut self, now: Instant) -> bool {
-        self.refill(now);
-        self.fetches == CAPACITY
+    /// Fetches for the sake of single tokens: two at once, then one per half minute.
+    pub(crate) fn for_fetches(now: Instant) -> Self {
+        Self::new(2, Duration::from_secs(30), now)
     }
 
-    /// Takes one fetch if there is one.
+    pub(crate) fn is_full(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        self.left == self.capacity
+    }
+
+    pub(crate) fn is_empty(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        self.left == 0
+    }
+
+    /// Takes one if there is one.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         self.refill(now);
-        let Some(rest) = self.fetches.checked_sub(1) else {
+        let Some(rest) = self.left.checked_sub(1) else {
             return false;
         };
-        self.fetches = rest;
+        self.left = rest;
         true
     }
 
     fn refill(&mut self, now: Instant) {
-        while self.fetches < CAPACITY && now - self.since >= REFILL {
-            self.fetches += 1;
-            self.since += REFILL;
+        while self.left < self.capacity && now - self.since >= self.interval {
+            self.left += 1;
+            self.since += self.interval;
         }
-        if self.fetches == CAPACITY {
+        if self.left == self.capacity {
             self.since = now;
         }
     }
 }
 
-/// Key ids that a fresh set lacked, each for as long as that set is fresh.
-#[derive(Debug, Default)]
-pub(crate) struct AbsentKeyIds {
+/// Names that were looked for in vain, each for a while: key ids that a fresh set lacked, for as long
+/// as that set is fresh.
+#[derive(Debug)]
+pub(crate) struct AbsentNames {
+    window: Duration,
     // Hashes under a random key: what strangers invent is not worth keeping in full.
     found: HashMap<u64, Instant>,
     hasher: RandomState,
@@ -67,19 +80,28 @@ pub(crate) struct AbsentKeyIds {
 /// from not being remembered.
 const MAX_ABSENT: usize = 1024;
 
-impl AbsentKeyIds {
-    pub(crate) fn contains(&self, kid: Option<&str>, now: Instant) -> bool {
-        self.found
-            .get(&self.hasher.hash_one(kid))
-            .is_some_and(|found| now - *found < FRESH)
+impl AbsentNames {
+    pub(crate) fn for_at_most(window: Duration) -> Self {
+        Self {
+            window,
+            found: HashMap::new(),
+            hasher: RandomState::new(),
+        }
     }
 
-    pub(crate) fn insert(&mut self, kid: Option<&str>, now: Instant) {
+    pub(crate) fn contains(&self, name: Option<&str>, now: Instant) -> bool {
+        self.found
+            .get(&self.hasher.hash_one(name))
+            .is_some_and(|found| now - *found < self.window)
+    }
+
+    pub(crate) fn insert(&mut self, name: Option<&str>, now: Instant) {
         if self.found.len() >= MAX_ABSENT {
-            self.found.retain(|_, found| now - *found < FRESH);
+            let window = self.window;
+            self.found.retain(|_, found| now - *found < window);
         }
         if self.found.len() < MAX_ABSENT {
-            self.found.insert(self.hasher.hash_one(kid), now);
+            self.found.insert(self.hasher.hash_one(name), now);
         }
     }
 
@@ -96,7 +118,7 @@ mod tests {
     async fn a_bucket_holds_two_and_gains_one_per_half_minute() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut bucket = Bucket::full(start);
+        let mut bucket = Bucket::for_fetches(start);
         let taken: Vec<bool> = [0, 0, 0, 29, 30, 30, 59, 60, 1_000, 1_000, 1_000]
             .into_iter()
             .map(|seconds| bucket.take(at(seconds)))
@@ -115,7 +137,7 @@ mod tests {
     async fn the_memory_of_absent_key_ids_is_bounded_in_number_and_time() {
         let now = Instant::now();
         let later = now + FRESH;
-        let mut absent = AbsentKeyIds::default();
+        let mut absent = AbsentNames::for_at_most(FRESH);
         for n in 0..10_000 {
             absent.insert(Some(&n.to_string()), now);
         }

@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use clock::{Clock, SystemClock};
 
+use crate::admitted::{AdmissionPolicy, AdmittedIssuers};
 use crate::algorithm::Algorithm;
 use crate::issuer::Issuer;
 use crate::policy::{DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, MAX_LEEWAY, Policy};
-use crate::source::KeySource;
-use crate::validator::JwtValidator;
+use crate::revocation::{Revocation, RevocationCheck};
+use crate::source::IssuerKeys;
+use crate::validator::{JwtValidator, Parts};
 use crate::verified::VerifiedTokens;
 
 /// Settings of a [`JwtValidator`]. Issuer and audience have no default.
 #[derive(Debug)]
 pub struct JwtValidatorBuilder {
-    issuers: Vec<(String, Arc<dyn KeySource>)>,
+    issuers: Vec<(String, IssuerKeys)>,
+    admission: Option<AdmissionPolicy>,
     audiences: Vec<String>,
     skip_audience: bool,
     algorithms: Vec<Algorithm>,
@@ -25,16 +28,21 @@ pub struct JwtValidatorBuilder {
     max_lifetime: Duration,
     max_stale: Duration,
     remembered_tokens: usize,
+    revocation: Option<Arc<dyn Revocation>>,
+    accept_when_revocation_fails: bool,
     clock: Arc<dyn Clock>,
 }
 
 /// Caps the memory that a mistyped number can take.
 const MAX_REMEMBERED: usize = 1 << 22;
+/// Each has a task and a connection, and the list of them is copied when one is added.
+const MAX_ADMITTED: usize = 10_000;
 
 impl JwtValidatorBuilder {
     pub(crate) fn new() -> Self {
         Self {
             issuers: Vec::new(),
+            admission: None,
             audiences: Vec::new(),
             skip_audience: false,
             algorithms: Algorithm::ALL.to_vec(),
@@ -43,14 +51,65 @@ impl JwtValidatorBuilder {
             max_lifetime: DEFAULT_MAX_LIFETIME,
             max_stale: Duration::from_secs(60 * 60),
             remembered_tokens: 0,
+            revocation: None,
+            accept_when_revocation_fails: false,
             clock: Arc::new(SystemClock),
         }
     }
 
-    /// Adds an issuer and where its keys come from. `iss` must equal the name byte for byte.
+    /// Adds an issuer and where its keys come from: a [`KeySource`](crate::KeySource), or
+    /// [`IssuerKeys`] with what its tokens must say besides. `iss` must equal the name byte for byte.
     #[must_use]
-    pub fn issuer(mut self, name: &str, source: impl KeySource) -> Self {
-        self.issuers.push((name.to_owned(), Arc::new(source)));
+    pub fn issuer(mut self, name: &str, keys: impl Into<IssuerKeys>) -> Self {
+        self.issuers.push((name.to_owned(), keys.into()));
+        self
+    }
+
+    /// Admits further issuers, `max` at the same time, as tokens name them: `policy` gives an issuer's
+    /// keys, or `None` for one that is not trusted.
+    ///
+    /// The name comes from a token that nothing vouches for yet, so whoever can send requests chooses
+    /// it. The function must compare all of it with what it knows, quickly and without I/O. Of a name
+    /// that it refuses it is not asked again for 60 s, for up to 1024 such names. An admitted one has
+    /// its keys fetched like a configured one; its name must equal `iss` byte for byte.
+    ///
+    /// At most 16 issuers are admitted at once and one more per second. At the limit an issuer that
+    /// has never had keys makes room; those that have had some do not, and further ones get 503. The
+    /// configured issuers are not affected by any of that.
+    ///
+    /// For keys found by discovery, let the metadata name no other host and resolve to no private
+    /// address:
+    ///
+    /// ```
+    /// use jwks_validator::{Discovery, IdpClient, IssuerKeys, JwtValidator, RemoteJwks};
+    ///
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = IdpClient::builder().deny_private_addresses(true).build()?;
+    /// let validator = JwtValidator::builder()
+    ///     .issuers_where(100, move |name| {
+    ///         let tenant = name.strip_prefix("https://idp.example/tenants/")?;
+    ///         if !["red", "blue"].contains(&tenant) {
+    ///             return None;
+    ///         }
+    ///         let discovery = Discovery::new(client.clone(), name).ok()?.restrict_to_origins([]);
+    ///         let keys = RemoteJwks::discover(client.clone(), discovery);
+    ///         Some(IssuerKeys::new(keys).require_claim("tenant", tenant))
+    ///     })
+    ///     .audience("https://api.example")
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn issuers_where(
+        mut self,
+        max: usize,
+        policy: impl Fn(&str) -> Option<IssuerKeys> + Send + Sync + 'static,
+    ) -> Self {
+        self.admission = Some(AdmissionPolicy {
+            max,
+            admit: Box::new(policy),
+        });
         self
     }
 
@@ -124,6 +183,25 @@ impl JwtValidatorBuilder {
         self
     }
 
+    /// Asks this about every token that passes all checks; [`DenyList`](crate::DenyList) is one.
+    /// Default: nobody is asked.
+    ///
+    /// Tokens without a `jti` are then refused, unless
+    /// [`Revocation::needs_token_id`] says otherwise. What cannot be found out within 1 s gets 503.
+    #[must_use]
+    pub fn revocation(mut self, revocation: impl Revocation) -> Self {
+        self.revocation = Some(Arc::new(revocation));
+        self
+    }
+
+    /// Accepts a token when it cannot be found out whether it is revoked. Whoever can keep the
+    /// [`revocation`](Self::revocation) from answering then makes revoked tokens good again.
+    #[must_use]
+    pub fn dangerous_accept_when_revocation_fails(mut self) -> Self {
+        self.accept_when_revocation_fails = true;
+        self
+    }
+
     /// Sets the wall clock. Default: the system's.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -148,25 +226,43 @@ impl JwtValidatorBuilder {
             .leeway(self.leeway)
             .max_lifetime(self.max_lifetime);
         policy.rfc9068 = self.rfc9068;
-        let issuers = self
+        let issuers: Vec<Arc<Issuer>> = self
             .issuers
             .into_iter()
-            .map(|(name, source)| Arc::new(Issuer::new(&name, source, self.max_stale)))
+            .map(|(name, keys)| Arc::new(Issuer::new(&name, &name, keys, self.max_stale)))
             .collect();
+        let admitted = self
+            .admission
+            .map(|policy| AdmittedIssuers::new(policy, issuers.len(), self.max_stale));
         let verified = match self.remembered_tokens {
             0 => None,
             entries => {
                 Some(VerifiedTokens::new(entries).map_err(|_| BuildError(BuildErrorKind::Random))?)
             }
         };
-        Ok(JwtValidator::new(issuers, policy, self.clock, verified))
+        let revocation = self.revocation.map(|asked| RevocationCheck {
+            asked,
+            accept_failures: self.accept_when_revocation_fails,
+        });
+        Ok(JwtValidator::new(Parts {
+            issuers,
+            admitted,
+            policy,
+            clock: self.clock,
+            verified,
+            revocation,
+        }))
     }
 
     fn check(&self) -> Result<(), BuildErrorKind> {
         let names = || self.issuers.iter().map(|(name, _)| name);
         let is_repeated = |name: &String| names().filter(|other| *other == name).count() > 1;
-        if self.issuers.is_empty() || names().any(String::is_empty) {
+        if (self.issuers.is_empty() && self.admission.is_none()) || names().any(String::is_empty) {
             return Err(BuildErrorKind::Issuer);
+        }
+        let admission = self.admission.as_ref();
+        if admission.is_some_and(|policy| !(1..=MAX_ADMITTED).contains(&policy.max)) {
+            return Err(BuildErrorKind::AdmittedIssuers);
         }
         if names().any(is_repeated) {
             return Err(BuildErrorKind::RepeatedIssuer);
@@ -208,6 +304,8 @@ pub enum BuildErrorKind {
     Issuer,
     /// Two issuers have the same name.
     RepeatedIssuer,
+    /// No issuer may be admitted, or more than 10,000.
+    AdmittedIssuers,
     /// There is no audience, an empty one, or one although the check is to be skipped.
     Audience,
     /// There is no algorithm.
@@ -224,6 +322,9 @@ pub enum BuildErrorKind {
     Realm,
     /// There is no scope, or one that is no scope token (RFC 6749 section 3.3).
     Scope,
+    /// The resource is not an https URL (or http on loopback) without credentials, query and
+    /// fragment.
+    Resource,
     /// The system gave no random bytes.
     Random,
 }
@@ -240,6 +341,7 @@ impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             BuildErrorKind::Issuer => "no issuer, or one with an empty name",
+            BuildErrorKind::AdmittedIssuers => "number of admitted issuers is not 1 to 10000",
             BuildErrorKind::RepeatedIssuer => "two issuers have the same name",
             BuildErrorKind::Audience => {
                 "no audience, an empty one, or one although the check is to be skipped"
@@ -253,6 +355,9 @@ impl fmt::Display for BuildError {
             }
             BuildErrorKind::Realm => "realm is not printable ASCII without quotes",
             BuildErrorKind::Scope => "no scope, or one that is no scope token",
+            BuildErrorKind::Resource => {
+                "resource is not an https URL without credentials, query and fragment"
+            }
             BuildErrorKind::Random => "no random bytes from the system",
         })
     }

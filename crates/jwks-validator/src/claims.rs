@@ -104,6 +104,15 @@ impl Claims {
         serde_json::from_slice(&self.payload).map_err(|_| Reason::ClaimsShape)
     }
 
+    /// Tells whether the payload has this member, and it is this string.
+    pub(crate) fn has_text(&self, name: &str, value: &str) -> bool {
+        let mut found = false;
+        let result = json::members(&self.payload, |member, item| {
+            found |= member == name && item.as_text() == Some(value);
+        });
+        result.is_ok() && found
+    }
+
     /// Checks the dates again, for a decision that is remembered.
     pub(crate) fn check_times(&self, now: i64, policy: &Policy) -> Result<(), Reason> {
         self.times.check(now, policy)

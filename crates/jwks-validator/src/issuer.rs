@@ -9,16 +9,21 @@ use idp_http::Backoff;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::budget::{AbsentKeyIds, Bucket, FRESH};
-use crate::key_set::KeySet;
+use crate::budget::{AbsentNames, Bucket, FRESH};
+use crate::claims::Claims;
+use crate::history::{KeyHistory, Sightings};
+use crate::key_set::{KeySet, SkippedKey};
+use crate::metrics::IssuerMetrics;
 use crate::reason::Reason;
-use crate::source::{Fetched, KeySource, SourceError, SourceErrorKind, Validators};
+use crate::source::{Fetched, IssuerKeys, KeySource, SourceError, SourceErrorKind, Validators};
 
 /// What is known about one issuer. Everything in it is this issuer's alone.
 pub(crate) struct Issuer {
     pub(crate) name: Box<str>,
     pub(crate) source: Arc<dyn KeySource>,
+    required_claims: Box<[(Box<str>, Box<str>)]>,
     max_stale: Duration,
+    pub(crate) metrics: IssuerMetrics,
     snapshot: ArcSwap<Snapshot>,
     state: Mutex<State>,
     /// How many fetches have ended.
@@ -35,7 +40,7 @@ struct Snapshot {
 
 struct State {
     bucket: Bucket,
-    absent: AbsentKeyIds,
+    absent: AbsentNames,
     /// Whether a fetch has been asked for that has not begun.
     requested: bool,
     begun: u64,
@@ -47,12 +52,22 @@ struct State {
     validators: Option<Validators>,
     backoff: Backoff,
     next: Instant,
+    sightings: Sightings,
+    /// The unusable keys of the last document, so that each is reported once.
+    skipped: Vec<SkippedKey>,
+    /// Key ids that the operator has revoked.
+    revoked: Vec<Box<str>>,
+    /// The number of the last fetch that the operator asked for, and when that was.
+    manual: Option<(u64, Instant)>,
 }
 
 /// The refresh interval where the issuer states no freshness, and the longest one where it does.
 const MAX_INTERVAL: Duration = Duration::from_secs(300);
 const MAX_AGE: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(3600);
+
+/// The operator's fetches come at most this often: somebody may have put a loop around them.
+const MANUAL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What somebody who needs other keys is to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,19 +90,22 @@ impl Deref for CurrentKeys {
 }
 
 impl Issuer {
-    pub(crate) fn new(name: &str, source: Arc<dyn KeySource>, max_stale: Duration) -> Self {
+    /// `label` stands for the issuer in metrics.
+    pub(crate) fn new(name: &str, label: &str, keys: IssuerKeys, max_stale: Duration) -> Self {
         let now = Instant::now();
         Self {
             name: name.into(),
-            source,
+            source: keys.source,
+            required_claims: keys.required_claims.into(),
             max_stale,
+            metrics: IssuerMetrics::new(label),
             snapshot: ArcSwap::from_pointee(Snapshot {
                 keys: Arc::new(KeySet::empty()),
                 confirmed: None,
             }),
             state: Mutex::new(State {
-                bucket: Bucket::full(now),
-                absent: AbsentKeyIds::default(),
+                bucket: Bucket::for_fetches(now),
+                absent: AbsentNames::for_at_most(FRESH),
                 requested: false,
                 begun: 0,
                 ended: 0,
@@ -97,6 +115,10 @@ impl Issuer {
                 validators: None,
                 backoff: Backoff::new(),
                 next: now,
+                sightings: Sightings::default(),
+                skipped: Vec::new(),
+                revoked: Vec::new(),
+                manual: None,
             }),
             ended: watch::Sender::new(0),
             asked: Notify::new(),
@@ -111,6 +133,25 @@ impl Issuer {
             Some(at) if at.elapsed() > self.max_stale => Err(Reason::KeysStale),
             Some(_) => Ok(CurrentKeys(snapshot)),
         }
+    }
+
+    /// Checks the claims that every token of this issuer must carry.
+    pub(crate) fn check_claims(&self, claims: &Claims) -> Result<(), Reason> {
+        let has_all = self
+            .required_claims
+            .iter()
+            .all(|(name, value)| claims.has_text(name, value));
+        if has_all {
+            Ok(())
+        } else {
+            Err(Reason::ClaimMismatch)
+        }
+    }
+
+    /// Tells whether a fetch has ended, none has brought keys, and the operator has revoked none.
+    pub(crate) fn is_barren(&self) -> bool {
+        let state = self.state();
+        state.ended > 0 && state.last_success.is_none() && state.revoked.is_empty()
     }
 
     /// Marks the first fetch as asked for, so that callers wait for it instead of being refused.
@@ -206,6 +247,52 @@ impl Issuer {
         Duration::from_secs(seconds.clamp(1, 30))
     }
 
+    /// Asks for a fetch on the operator's behalf. Returns its number, or how long to wait before
+    /// asking.
+    pub(crate) fn request_manually(&self) -> Result<u64, Duration> {
+        let now = Instant::now();
+        let mut state = self.state();
+        if let Some((number, at)) = state.manual {
+            if number > state.ended {
+                return Ok(number);
+            }
+            let wait = MANUAL_INTERVAL.saturating_sub(now - at);
+            if !wait.is_zero() {
+                return Err(wait);
+            }
+        }
+        // One that runs may have been answered before what the operator knows of.
+        let number = self.request(&mut state);
+        state.manual = Some((number, now));
+        Ok(number)
+    }
+
+    /// Returns why that fetch, or every one since, brought no keys.
+    pub(crate) fn failure_of(&self, number: u64) -> Option<SourceErrorKind> {
+        let state = self.state();
+        match state.last_success {
+            Some((success, _)) if success >= number => None,
+            _ => state.last_error,
+        }
+    }
+
+    /// Makes a key unusable, or usable again. Tells whether that changed anything.
+    pub(crate) fn set_revoked(&self, kid: &str, revoked: bool) -> bool {
+        let mut state = self.state();
+        let known = state.revoked.iter().position(|known| **known == *kid);
+        match (known, revoked) {
+            (None, true) => state.revoked.push(kid.into()),
+            (Some(at), false) => drop(state.revoked.remove(at)),
+            _ => return false,
+        }
+        let current = self.snapshot.load_full();
+        self.snapshot.store(Arc::new(Snapshot {
+            keys: Arc::new(current.keys.with_revoked(&state.revoked)),
+            confirmed: current.confirmed,
+        }));
+        true
+    }
+
     /// Returns when the next fetch is due by itself.
     pub(crate) fn next(&self) -> Instant {
         self.state().next
@@ -232,6 +319,9 @@ impl Issuer {
         conditional: bool,
         result: Result<Fetched, SourceError>,
     ) -> Outcome {
+        let now = Instant::now();
+        let mut state = self.state();
+        // Under the lock, or a revocation that comes meanwhile would be lost.
         let current = self.snapshot.load_full();
         let result = match result {
             Ok(Fetched::Modified {
@@ -248,8 +338,6 @@ impl Issuer {
             )),
             Err(error) => Err(error),
         };
-        let now = Instant::now();
-        let mut state = self.state();
         state.ended += 1;
         let outcome = match result {
             Ok((modified, max_age)) => {
@@ -258,9 +346,10 @@ impl Issuer {
                 let changed = !keys.has_same_keys(&current.keys);
                 if changed {
                     state.absent.clear();
+                    state.sightings.note(&keys, now);
                 }
                 self.snapshot.store(Arc::new(Snapshot {
-                    keys: Arc::clone(&keys),
+                    keys: Arc::new(keys.with_revoked(&state.revoked)),
                     confirmed: Some(began),
                 }));
                 state.validators = validators;
@@ -269,7 +358,12 @@ impl Issuer {
                 state.last_error = None;
                 state.backoff.reset();
                 state.next = now + refresh_interval(max_age, self.max_stale, fastrand::f64());
-                Outcome::Refreshed { keys, changed }
+                let skipped = state.unreported(keys.skipped());
+                Outcome::Refreshed {
+                    keys,
+                    changed,
+                    skipped,
+                }
             }
             Err(error) => {
                 state.failures = state.failures.saturating_add(1);
@@ -282,8 +376,13 @@ impl Issuer {
                 } else {
                     retry
                 };
+                let skipped = match error.kind() {
+                    SourceErrorKind::Keys(_) => state.unreported(error.skipped()),
+                    _ => Vec::new(),
+                };
                 Outcome::Failed {
                     error,
+                    skipped,
                     failures: state.failures,
                     next_in: state.next - now,
                 }
@@ -295,6 +394,17 @@ impl Issuer {
         outcome
     }
 
+    /// Returns since when the keys are known, for an explanation.
+    pub(crate) fn history(&self) -> KeyHistory {
+        let confirmed = self.snapshot.load().confirmed;
+        self.state().sightings.history(confirmed)
+    }
+
+    /// Returns the time since the issuer confirmed the keys.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.snapshot.load().confirmed.map(|at| at.elapsed())
+    }
+
     pub(crate) fn health(&self) -> IssuerHealth {
         let snapshot = self.snapshot.load();
         let state = self.state();
@@ -302,6 +412,7 @@ impl Issuer {
             issuer: self.name.to_string(),
             keys: snapshot.keys.len(),
             skipped_keys: snapshot.keys.skipped().len(),
+            revoked_keys: state.revoked.len(),
             age: snapshot.confirmed.map(|at| at.elapsed()),
             usable: snapshot
                 .confirmed
@@ -335,6 +446,24 @@ impl State {
         }
     }
 
+    /// Returns the unusable keys of a document, unless the last document had the same ones in
+    /// whatever order.
+    fn unreported(&mut self, skipped: &[SkippedKey]) -> Vec<SkippedKey> {
+        let count = |list: &[SkippedKey], key: &SkippedKey| {
+            let same = |other: &&SkippedKey| other.kid == key.kid && other.reason == key.reason;
+            list.iter().filter(same).count()
+        };
+        let is_known = skipped.len() == self.skipped.len()
+            && skipped
+                .iter()
+                .all(|key| count(skipped, key) == count(&self.skipped, key));
+        if is_known {
+            return Vec::new();
+        }
+        self.skipped = skipped.to_vec();
+        self.skipped.clone()
+    }
+
     fn succeeded_lately(&self, now: Instant) -> bool {
         self.last_success.is_some_and(|(_, at)| now - at < FRESH)
     }
@@ -346,9 +475,13 @@ pub(crate) enum Outcome {
     Refreshed {
         keys: Arc<KeySet>,
         changed: bool,
+        /// Unusable keys that have not been reported.
+        skipped: Vec<SkippedKey>,
     },
     Failed {
         error: SourceError,
+        /// As above.
+        skipped: Vec<SkippedKey>,
         failures: u32,
         next_in: Duration,
     },
@@ -364,6 +497,8 @@ pub struct IssuerHealth {
     pub keys: usize,
     /// How many published keys are not usable.
     pub skipped_keys: usize,
+    /// How many key ids the operator has revoked, published or not.
+    pub revoked_keys: usize,
     /// Time since the keys were last confirmed by the issuer; `None` while there are none.
     pub age: Option<Duration>,
     /// Whether tokens of this issuer can be decided on.

@@ -43,7 +43,7 @@ pub(crate) struct NotStrict;
 /// Calls `member` for every member of the object that `bytes` hold.
 ///
 /// Refuses duplicate members at any depth, also when one of the two names is spelled with escapes;
-/// nesting deeper than 128 (serde_json's limit); anything but UTF-8 without a byte order mark; lone
+/// nesting deeper than 127 levels (serde_json's limit); anything but UTF-8 without a byte order mark; lone
 /// surrogates; numbers that no `f64` holds; and bytes after the object. `member` may have been
 /// called before a fault further on is found.
 pub(crate) fn members<'a>(

@@ -8,9 +8,10 @@ use aws_lc_rs::signature::{
 };
 
 use crate::algorithm::Algorithm;
-use crate::compact;
+use crate::compact::{self, encode};
 use crate::header::is_key_id;
 use crate::json::{self, Item};
+use crate::weak_keys;
 
 /// Why a published key is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -43,6 +44,10 @@ pub enum SkipReason {
     /// The RSA modulus is even or outside 2048 to 8192 bits.
     #[error("RSA modulus is even or outside 2048 to 8192 bits")]
     RsaModulus,
+    /// The RSA modulus has the form of a broken generator (CVE-2017-15361, ROCA), whose keys can be
+    /// factored.
+    #[error("RSA modulus of a broken generator")]
+    RsaGenerator,
     /// The RSA exponent is even, below 3 or above 2^33.
     #[error("RSA exponent is even, below 3 or too large")]
     RsaExponent,
@@ -52,6 +57,37 @@ pub enum SkipReason {
     /// Another entry has the same key id and other material, so that neither can be told apart.
     #[error("another key has the same id")]
     DuplicateKeyId,
+}
+
+impl SkipReason {
+    /// Returns a stable name for logs and metric labels.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Symmetric => "symmetric",
+            Self::Private => "private",
+            Self::Use => "use",
+            Self::Unsupported => "unsupported",
+            Self::AlgorithmMismatch => "algorithm_mismatch",
+            Self::KeyId => "key_id",
+            Self::Material => "material",
+            Self::RsaModulus => "rsa_modulus",
+            Self::RsaGenerator => "rsa_generator",
+            Self::RsaExponent => "rsa_exponent",
+            Self::Point => "point",
+            Self::DuplicateKeyId => "duplicate_key_id",
+        }
+    }
+
+    /// Tells whether the issuer has made a mistake that somebody must hear of, as opposed to having
+    /// published a key for others.
+    pub(crate) fn is_alarming(self) -> bool {
+        matches!(
+            self,
+            Self::Symmetric | Self::Private | Self::RsaGenerator | Self::DuplicateKeyId
+        )
+    }
 }
 
 /// A key that verifies signatures of exactly one algorithm.
@@ -67,7 +103,8 @@ pub(crate) struct VerificationKey {
 pub(crate) struct KeyIdentity {
     pub(crate) kid: Option<Box<str>>,
     pub(crate) algorithm: Algorithm,
-    material: [u8; 32],
+    /// Of the material alone (RFC 7638).
+    thumbprint: [u8; 32],
 }
 
 impl VerificationKey {
@@ -156,7 +193,7 @@ impl<'a> UnverifiedJwk<'a> {
             return Err(SkipReason::AlgorithmMismatch);
         }
         let material = match (algorithm.ecdsa(), algorithm.rsa()) {
-            (Some((curve, len)), _) => self.ec_material(curve, len)?,
+            (Some((curve, len)), _) => self.ec_material(curve, len, crv.unwrap_or_default())?,
             (None, Some(parameters)) => self.rsa_material(parameters)?,
             (None, None) => self.ed25519_material()?,
         };
@@ -164,7 +201,7 @@ impl<'a> UnverifiedJwk<'a> {
             identity: Arc::new(KeyIdentity {
                 kid: kid.map(Into::into),
                 algorithm,
-                material: fingerprint(&material.bytes),
+                thumbprint: thumbprint(&material.canonical),
             }),
             parsed: material.parsed,
             signature_len: material.signature_len,
@@ -192,6 +229,7 @@ impl<'a> UnverifiedJwk<'a> {
         &self,
         curve: &'static dyn VerificationAlgorithm,
         len: usize,
+        crv: &str,
     ) -> Result<Material, SkipReason> {
         let (x, y) = (bytes(self.x.as_ref())?, bytes(self.y.as_ref())?);
         if x.len() != len || y.len() != len {
@@ -202,19 +240,26 @@ impl<'a> UnverifiedJwk<'a> {
         Ok(Material {
             parsed: ParsedPublicKey::new(curve, &point).map_err(|_| SkipReason::Point)?,
             signature_len: 2 * len,
-            bytes: point,
+            canonical: format!(
+                r#"{{"crv":"{crv}","kty":"EC","x":"{}","y":"{}"}}"#,
+                encode(&x),
+                encode(&y)
+            ),
         })
     }
 
     fn ed25519_material(&self) -> Result<Material, SkipReason> {
         let point = bytes(self.x.as_ref())?;
-        if point.len() != 32 || is_small_order(&point) {
+        if point.len() != 32 || weak_keys::is_small_order(&point) {
             return Err(SkipReason::Point);
         }
         Ok(Material {
             parsed: ParsedPublicKey::new(&ED25519, &point).map_err(|_| SkipReason::Point)?,
             signature_len: 64,
-            bytes: point,
+            canonical: format!(
+                r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#,
+                encode(&point)
+            ),
         })
     }
 
@@ -225,7 +270,11 @@ impl<'a> UnverifiedJwk<'a> {
                 .to_parsed_public_key(parameters)
                 .map_err(|_| SkipReason::RsaModulus)?,
             signature_len: n.len(),
-            bytes: [&e[..], b"/", &n[..]].concat(),
+            canonical: format!(
+                r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#,
+                encode(&e),
+                encode(&n)
+            ),
         })
     }
 
@@ -237,6 +286,9 @@ impl<'a> UnverifiedJwk<'a> {
             .map_or(0, |first| n.len() * 8 - first.leading_zeros() as usize);
         if !(2048..=8192).contains(&bits) || n.last().is_none_or(|last| last % 2 == 0) {
             return Err(SkipReason::RsaModulus);
+        }
+        if weak_keys::has_roca_form(&n) {
+            return Err(SkipReason::RsaGenerator);
         }
         // With e = 1 every message is its own signature. The upper bound is the library's: a large
         // exponent makes each verification expensive.
@@ -252,11 +304,12 @@ impl<'a> UnverifiedJwk<'a> {
     }
 }
 
-/// A parsed key, the length of its signatures, and the bytes that tell it from others.
+/// A parsed key, the length of its signatures, and the members that tell it from others in the form
+/// of RFC 7638 section 3.
 struct Material {
     parsed: ParsedPublicKey,
     signature_len: usize,
-    bytes: Vec<u8>,
+    canonical: String,
 }
 
 fn text<'k>(item: Option<&'k Item<'_>>) -> Result<Option<&'k str>, SkipReason> {
@@ -269,7 +322,7 @@ fn text<'k>(item: Option<&'k Item<'_>>) -> Result<Option<&'k str>, SkipReason> {
 
 fn bytes(item: Option<&Item<'_>>) -> Result<Vec<u8>, SkipReason> {
     let text = text(item)?.ok_or(SkipReason::Material)?;
-    compact::decode(text.as_bytes()).map_err(|_| SkipReason::Material)
+    compact::decode(text).map_err(|_| SkipReason::Material)
 }
 
 /// RFC 7518 section 6.3.1.1 forbids the extra zero byte, and implementations send it all the same;
@@ -280,41 +333,8 @@ fn without_leading_zeros(mut number: Vec<u8>) -> Vec<u8> {
     number
 }
 
-fn fingerprint(material: &[u8]) -> [u8; 32] {
-    let mut fingerprint = [0; 32];
-    fingerprint.copy_from_slice(digest::digest(&SHA256, material).as_ref());
-    fingerprint
-}
-
-/// Tells whether an encoded Edwards point has small order: for such a key there are signatures that
-/// fit many messages.
-fn is_small_order(point: &[u8]) -> bool {
-    const ORDER_8: [[u8; 32]; 2] = [
-        [
-            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef,
-            0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88,
-            0x6d, 0x53, 0xfc, 0x05,
-        ],
-        [
-            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10,
-            0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77,
-            0x92, 0xac, 0x03, 0x7a,
-        ],
-    ];
-    let Some((last, rest)) = point.split_last() else {
-        return false;
-    };
-    // The top bit is the sign of x; the order does not depend on it.
-    let last = last & 0x7f;
-    let Some((first, middle)) = rest.split_first() else {
-        return false;
-    };
-    // y = 0 and y = 1, then p - 1, p and p + 1, which are -1 and other spellings of 0 and 1.
-    let low = last == 0 && *first <= 1 && middle.iter().all(|byte| *byte == 0);
-    let high =
-        last == 0x7f && (0xec..=0xee).contains(first) && middle.iter().all(|byte| *byte == 0xff);
-    low || high
-        || ORDER_8
-            .iter()
-            .any(|known| known[31] == last && known[..31] == *rest)
+fn thumbprint(canonical: &str) -> [u8; 32] {
+    let mut thumbprint = [0; 32];
+    thumbprint.copy_from_slice(digest::digest(&SHA256, canonical.as_bytes()).as_ref());
+    thumbprint
 }

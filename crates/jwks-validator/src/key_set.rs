@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -15,8 +16,11 @@ use crate::key::{KeyIdentity, SkipReason, UnverifiedJwk, VerificationKey};
 /// (RS256 for RSA). Immutable.
 #[derive(Debug)]
 pub struct KeySet {
-    keys: Vec<VerificationKey>,
-    skipped: Vec<SkippedKey>,
+    // Shared, so that the same keys cost nothing in a set with other revocations.
+    keys: Arc<[VerificationKey]>,
+    skipped: Arc<[SkippedKey]>,
+    /// Key ids that the operator has revoked, published or not.
+    revoked: Box<[Box<str>]>,
 }
 
 /// A published key that is not used.
@@ -100,19 +104,24 @@ impl KeySet {
                 skipped,
             });
         }
-        Ok(Self { keys, skipped })
+        Ok(Self {
+            keys: keys.into(),
+            skipped: skipped.into(),
+            revoked: Box::default(),
+        })
     }
 
     /// Returns how many keys are usable.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.keys.len()
+        let usable = self.keys.iter().filter(|key| !self.has_revoked(key));
+        usable.count()
     }
 
     /// Tells whether there is no usable key; never so for a set that was read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.len() == 0
     }
 
     /// Returns the published keys that are not used, with the reason for each.
@@ -124,14 +133,36 @@ impl KeySet {
     /// A set for an issuer whose keys have not been fetched.
     pub(crate) fn empty() -> Self {
         Self {
-            keys: Vec::new(),
-            skipped: Vec::new(),
+            keys: Arc::default(),
+            skipped: Arc::default(),
+            revoked: Box::default(),
         }
+    }
+
+    /// The same keys, with these ids revoked and no others.
+    pub(crate) fn with_revoked(&self, revoked: &[Box<str>]) -> Self {
+        Self {
+            keys: Arc::clone(&self.keys),
+            skipped: Arc::clone(&self.skipped),
+            revoked: revoked.into(),
+        }
+    }
+
+    fn is_revoked(&self, kid: &str) -> bool {
+        self.revoked.iter().any(|revoked| **revoked == *kid)
+    }
+
+    fn has_revoked(&self, key: &VerificationKey) -> bool {
+        let kid = key.identity.kid.as_deref();
+        kid.is_some_and(|kid| self.is_revoked(kid))
     }
 
     /// Finds the one key that a token with this key id and algorithm can mean.
     pub(crate) fn select(&self, kid: Option<&str>, algorithm: Algorithm) -> Selected<'_> {
         if let Some(kid) = kid {
+            if self.is_revoked(kid) {
+                return Selected::Revoked;
+            }
             let named = self
                 .keys
                 .iter()
@@ -145,7 +176,7 @@ impl KeySet {
         let mut eligible = self
             .keys
             .iter()
-            .filter(|key| key.identity.algorithm == algorithm);
+            .filter(|key| key.identity.algorithm == algorithm && !self.has_revoked(key));
         match (eligible.next(), eligible.next()) {
             (None, _) => Selected::Absent,
             (Some(key), None) => Selected::Key(key),
@@ -156,6 +187,10 @@ impl KeySet {
     /// Tells whether a token that names this key, or none, would still be checked with `key`.
     pub(crate) fn would_use(&self, kid: Option<&str>, key: &KeyIdentity) -> bool {
         matches!(self.select(kid, key.algorithm), Selected::Key(found) if *found.identity == *key)
+    }
+
+    pub(crate) fn identities(&self) -> impl Iterator<Item = &Arc<KeyIdentity>> {
+        self.keys.iter().map(|key| &key.identity)
     }
 
     pub(crate) fn has_same_keys(&self, other: &Self) -> bool {
@@ -175,6 +210,8 @@ pub(crate) enum Selected<'k> {
     Ambiguous,
     /// The key is published for another algorithm than the token's.
     OtherAlgorithm,
+    /// The operator has revoked the key.
+    Revoked,
 }
 
 /// A document that gives no key set.

@@ -29,13 +29,17 @@
 //!
 //! 1. One `Authorization` header, no `access_token` in the query beside it: else 400.
 //! 2. `Bearer`, one space, one token in b64token characters: else 400; another scheme or no header
-//!    is 401 without an error code.
+//!    is 401 without an error code. An [optional](JwtLayer::optional) layer lets requests without
+//!    the header through, without claims.
 //! 3. The checks of [`validate`](validate()): form, header, issuer, key, signature, claims: else 401
 //!    `invalid_token`.
-//! 4. The scopes of [`RequireScopes`]: else 403 `insufficient_scope`.
+//! 4. The claims that tokens of this issuer must carry ([`IssuerKeys::require_claim`]), and the
+//!    [`Revocation`] hook: else 401 `invalid_token`.
+//! 5. The scopes of [`RequireScopes`]: else 403 `insufficient_scope`.
 //!
-//! Where nobody can tell, because there are no keys or a new key id could not be asked about, the
-//! answer is 503 with `Retry-After`, never 401. The log gets the [`Reason`], the caller does not.
+//! Where nobody can tell, because there are no keys, a new key id could not be asked about, or the
+//! hook does not answer, the answer is 503 with `Retry-After`, never 401. The log gets the
+//! [`Reason`], the caller does not.
 //!
 //! # Keys
 //!
@@ -44,29 +48,63 @@
 //! names an unknown key, for which there are two fetches at once and one more per 30 s. Failed
 //! fetches leave the last good keys in use for `max_stale`. A key that the issuer no longer publishes
 //! is refused from the next fetch on, for remembered tokens too.
+//!
+//! Each issuer's keys are its own. Issuers are named beforehand
+//! ([`issuer`](JwtValidatorBuilder::issuer)), or admitted by a function as tokens name them
+//! ([`issuers_where`](JwtValidatorBuilder::issuers_where)), within bounds.
+//!
+//! # Operating
+//!
+//! - [`health`](JwtValidator::health) tells how the keys are, [`ready`](JwtValidator::ready) whether
+//!   there are any, [`refresh`](JwtValidator::refresh) fetches them now.
+//! - [`revoke_kid`](JwtValidator::revoke_kid) makes a key unusable at once that its issuer still
+//!   publishes; a [`DenyList`] does that to single tokens.
+//! - [`explain`](JwtValidator::explain) says of a token which check it fails and by how much: a
+//!   trailing slash, a clock, a key that was withdrawn.
+//! - [`ProtectedResource`] tells clients where to get a token (RFC 9728).
+//!
+//! With the feature `metrics`, these are counted through the `metrics` facade; a recorder must be
+//! installed before the validator is built.
+//!
+//! | name | labels |
+//! |---|---|
+//! | `jwks_validator_validations_total` | `outcome` (`accepted`, `refused`, `undecided`), `reason` ([`Reason::as_str`], empty for accepted tokens) |
+//! | `jwks_validator_cache_hits_total` | |
+//! | `jwks_validator_key_fetches_total` | `issuer`, `outcome` (`changed`, `unchanged`, `failed`) |
+//! | `jwks_validator_skipped_keys_total` | `issuer`, `reason` ([`SkipReason::as_str`]) |
+//! | `jwks_validator_unknown_key_ids_total` | `issuer` |
+//! | `jwks_validator_keys_age_seconds` | `issuer`; as of the last fetch |
+//!
+//! `issuer` is a configured one, or `admitted` for all others: no byte of a token becomes a label.
 
 #[cfg(feature = "jwks-client-rs")]
 mod adapter;
+mod admitted;
 mod algorithm;
 mod budget;
 mod builder;
 mod claims;
 mod compact;
 mod error;
+mod explain;
 mod header;
+mod history;
 mod http;
 mod issuer;
 mod json;
 mod key;
 mod key_set;
+mod metrics;
 mod policy;
 mod reason;
 mod refresh;
 mod remote;
+mod revocation;
 mod source;
 mod validate;
 mod validator;
 mod verified;
+mod weak_keys;
 
 #[cfg(feature = "jwks-client-rs")]
 pub use adapter::JwksSourceAdapter;
@@ -74,6 +112,7 @@ pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use builder::{BuildError, BuildErrorKind, JwtValidatorBuilder};
 pub use claims::Claims;
 pub use error::AuthError;
+pub use explain::{Check, CheckOutcome, CheckReport, Explanation, explain};
 pub use idp_http::{Answer, Discovery, IdpClient};
 pub use issuer::IssuerHealth;
 pub use key::SkipReason;
@@ -81,10 +120,12 @@ pub use key_set::{KeySet, KeySetError, KeySetErrorKind, SkippedKey};
 pub use policy::{MAX_LEEWAY, Policy};
 pub use reason::Reason;
 pub use remote::RemoteJwks;
-pub use source::{Fetched, KeySource, SourceError, SourceErrorKind, Validators};
+pub use revocation::{DenyList, DenyListFull, Revocation, RevocationError};
+pub use source::{Fetched, IssuerKeys, KeySource, SourceError, SourceErrorKind, Validators};
 pub use validate::validate;
-pub use validator::JwtValidator;
+pub use validator::{IssuerRefresh, JwtValidator, RefreshOutcome, UnknownIssuer};
 
 pub use crate::http::{
-    FromClaims, GuardFuture, Jwt, JwtLayer, JwtService, RequireScopes, RequireScopesService,
+    FromClaims, GuardFuture, Jwt, JwtLayer, JwtService, ProtectedResource, RequireScopes,
+    RequireScopesService,
 };

@@ -84,6 +84,7 @@ reasons! {
     UnknownKey, InvalidToken, "unknown_key", "the issuer publishes no usable key of this id";
     AmbiguousKey, InvalidToken, "ambiguous_key", "the token names no key and more than one could have signed it";
     KeyAlgorithm, InvalidToken, "key_algorithm", "the key is published for another algorithm";
+    KeyRevoked, InvalidToken, "key_revoked", "the operator has revoked the key";
     Signature, InvalidToken, "signature", "the signature does not verify";
 
     ExpiryMissing, InvalidToken, "expiry_missing", "there is no expiry claim";
@@ -106,6 +107,8 @@ reasons! {
     TokenIdType, InvalidToken, "token_id_type", "the token id claim is not a string";
     ScopeType, InvalidToken, "scope_type", "the scope claim is not a string";
     SenderConstrained, InvalidToken, "sender_constrained", "the token is bound to a key that a plain bearer does not prove";
+    ClaimMismatch, InvalidToken, "claim_mismatch", "a claim that tokens of this issuer must carry is missing or different";
+    Revoked, InvalidToken, "revoked", "the token has been revoked";
     ClaimsShape, InvalidToken, "claims_shape", "the claims do not fit the type that the handler asks for";
 
     InsufficientScope, InsufficientScope, "insufficient_scope", "the token lacks a required scope";
@@ -113,6 +116,8 @@ reasons! {
     KeysUnavailable, Unavailable, "keys_unavailable", "the issuer's keys have not been fetched yet";
     KeysStale, Unavailable, "keys_stale", "the issuer's keys are older than the outage limit";
     KeyUndetermined, Unavailable, "key_undetermined", "the key is unknown and the issuer's keys could not be refreshed";
+    IssuerLimit, Unavailable, "issuer_limit", "no further issuer can be admitted at the moment";
+    RevocationUnknown, Unavailable, "revocation_unknown", "whether the token is revoked could not be found out";
     ClockUnset, Unavailable, "clock_unset", "the system clock shows a time before 2020";
 
     LayerMissing, Internal, "layer_missing", "the route is not behind a `JwtLayer`";

@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::issuer::{Issuer, Outcome};
+use crate::key_set::SkippedKey;
+use crate::metrics::FetchOutcome;
 use crate::source::{Fetched, SourceError, SourceErrorKind, Validators};
 
 /// Longer than metadata in three places and keys take with the HTTP client's 3 s for each. It ends
@@ -53,40 +55,73 @@ async fn fetch(issuer: &Issuer, published: &watch::Sender<u64>) {
     let validators = issuer.begin();
     let conditional = validators.is_some();
     let result = attempt(issuer, validators).await;
-    match issuer.end(began, conditional, result) {
-        Outcome::Refreshed { keys, changed } => {
+    let skipped = match issuer.end(began, conditional, result) {
+        Outcome::Refreshed {
+            keys,
+            changed,
+            skipped,
+        } => {
             published.send_modify(|count| *count = count.wrapping_add(1));
-            if !changed {
-                tracing::debug!(jwks.issuer = &*issuer.name, "keys are unchanged");
-                return;
-            }
-            tracing::info!(
-                jwks.issuer = &*issuer.name,
-                jwks.keys = keys.len(),
-                jwks.skipped_keys = keys.skipped().len(),
-                "new keys are in use"
-            );
-            for key in keys.skipped() {
-                tracing::warn!(
+            if changed {
+                issuer.metrics.fetched(FetchOutcome::Changed);
+                tracing::info!(
                     jwks.issuer = &*issuer.name,
-                    jwks.kid = key.kid.as_deref(),
-                    jwks.index = key.index,
-                    reason = %key.reason,
-                    "a published key is not used"
+                    jwks.keys = keys.len(),
+                    jwks.skipped_keys = keys.skipped().len(),
+                    "new keys are in use"
                 );
+            } else {
+                issuer.metrics.fetched(FetchOutcome::Unchanged);
+                tracing::debug!(jwks.issuer = &*issuer.name, "keys are unchanged");
             }
+            skipped
         }
         Outcome::Failed {
             error,
+            skipped,
             failures,
             next_in,
-        } => tracing::warn!(
-            jwks.issuer = &*issuer.name,
-            jwks.failures = failures,
-            jwks.next_attempt_ms = u64::try_from(next_in.as_millis()).unwrap_or(u64::MAX),
-            error = %error,
-            "could not fetch keys"
-        ),
+        } => {
+            issuer.metrics.fetched(FetchOutcome::Failed);
+            tracing::warn!(
+                jwks.issuer = &*issuer.name,
+                jwks.failures = failures,
+                jwks.next_attempt_ms = u64::try_from(next_in.as_millis()).unwrap_or(u64::MAX),
+                error = %error,
+                "could not fetch keys"
+            );
+            skipped
+        }
+    };
+    if let Some(age) = issuer.age() {
+        issuer.metrics.age(age);
+    }
+    for key in &skipped {
+        report(issuer, key);
+    }
+}
+
+/// A private key in a public document, or two keys of one name, are for somebody to act on. A key of
+/// another use or kind is there for others.
+fn report(issuer: &Issuer, key: &SkippedKey) {
+    issuer.metrics.skipped(key.reason);
+    let (name, kid) = (&*issuer.name, key.kid.as_deref());
+    if key.reason.is_alarming() {
+        tracing::warn!(
+            jwks.issuer = name,
+            jwks.kid = kid,
+            jwks.index = key.index,
+            reason = %key.reason,
+            "a published key is unfit and not used"
+        );
+    } else {
+        tracing::info!(
+            jwks.issuer = name,
+            jwks.kid = kid,
+            jwks.index = key.index,
+            reason = %key.reason,
+            "a published key is not used"
+        );
     }
 }
 

@@ -1,12 +1,13 @@
 //! Where keys come from: one fetch, and what it brought.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use idp_http::{Answer, FetchErrorKind};
 
-use crate::key_set::{KeySet, KeySetError, KeySetErrorKind};
+use crate::key_set::{KeySet, KeySetError, KeySetErrorKind, SkippedKey};
 
 /// Fetches an issuer's keys, once per call.
 ///
@@ -22,6 +23,40 @@ pub trait KeySource: fmt::Debug + Send + Sync + 'static {
     ///
     /// Fails when no usable keys could be had. The keys in use are not affected by that.
     async fn fetch(&self, validators: Option<&Validators>) -> Result<Fetched, SourceError>;
+}
+
+/// An issuer's keys, and what its tokens must say besides.
+///
+/// Every [`KeySource`] is one that asks for nothing more.
+#[derive(Clone, Debug)]
+pub struct IssuerKeys {
+    pub(crate) source: Arc<dyn KeySource>,
+    pub(crate) required_claims: Vec<(Box<str>, Box<str>)>,
+}
+
+impl IssuerKeys {
+    /// Returns the keys of this source.
+    #[must_use]
+    pub fn new(source: impl KeySource) -> Self {
+        Self {
+            source: Arc::new(source),
+            required_claims: Vec::new(),
+        }
+    }
+
+    /// Refuses tokens of this issuer that lack the claim, or have another value than this string in
+    /// it: for a claim that names the tenant which the issuer's name stands for.
+    #[must_use]
+    pub fn require_claim(mut self, name: &str, value: &str) -> Self {
+        self.required_claims.push((name.into(), value.into()));
+        self
+    }
+}
+
+impl<S: KeySource> From<S> for IssuerKeys {
+    fn from(source: S) -> Self {
+        Self::new(source)
+    }
 }
 
 /// What a fetch brought.
@@ -82,6 +117,7 @@ pub struct SourceError {
     kind: SourceErrorKind,
     answer: Answer,
     retry_after: Option<Duration>,
+    skipped: Vec<SkippedKey>,
 }
 
 /// Why a fetch brought no usable keys.
@@ -131,6 +167,7 @@ impl SourceError {
             kind,
             answer,
             retry_after: None,
+            skipped: Vec::new(),
         }
     }
 
@@ -153,6 +190,12 @@ impl SourceError {
         self.answer
     }
 
+    /// Returns the keys that were there and are not usable, with the reason for each.
+    #[must_use]
+    pub fn skipped(&self) -> &[SkippedKey] {
+        &self.skipped
+    }
+
     /// Returns how long the issuer asked to be left alone.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
@@ -162,8 +205,11 @@ impl SourceError {
 
 impl From<KeySetError> for SourceError {
     fn from(error: KeySetError) -> Self {
-        // Something answered, but hardly the issuer: as after a torn answer, soon is right.
-        Self::new(SourceErrorKind::Keys(error.kind()), Answer::None)
+        Self {
+            skipped: error.skipped().to_vec(),
+            // Something answered, but hardly the issuer: as after a torn answer, soon is right.
+            ..Self::new(SourceErrorKind::Keys(error.kind()), Answer::None)
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::claims::{Claims, UnverifiedClaims};
-use crate::compact::Decoded;
+use crate::compact::Parts;
 use crate::header::UnverifiedHeader;
 use crate::key::KeyIdentity;
 use crate::key_set::{KeySet, Selected};
@@ -21,12 +21,12 @@ use crate::reason::Reason;
 /// The checks, in this order:
 ///
 /// 1. The clock shows 2020 or later.
-/// 2. At most 8 KiB, three parts, each canonical base64url.
+/// 2. At most 8 KiB, three parts. Each is canonical base64url; that is found out when its turn comes.
 /// 3. Header: one strict JSON object without `crit`, `jku`, `jwk`, `x5u`, `x5c`, `b64`, `zip` and
 ///    `enc`; `alg` allowed; `typ` that of an access token; `kid` of at most 256 printable characters.
 /// 4. Payload: one strict JSON object with a string `iss` that `keys` knows.
-/// 5. A key of that issuer with that `kid`, published for that `alg`. Without `kid`, the only key of
-///    that issuer for that `alg`.
+/// 5. A key of that issuer with that `kid`, not revoked and published for that `alg`. Without `kid`,
+///    the only key of that issuer for that `alg`.
 /// 6. The signature.
 /// 7. The claims: `exp`, `nbf`, `iat`, the lifetime, `aud`, `sub`, `client_id`, `jti`, `scope`, no
 ///    `cnf`, and what RFC 9068 requires if the policy says so.
@@ -93,14 +93,19 @@ pub(crate) fn decide<K: Deref<Target = KeySet>>(
     if now < EARLIEST_NOW {
         return Err(Reason::ClockUnset.into());
     }
-    let decoded = Decoded::decode(token)?;
-    let header = UnverifiedHeader::parse(&decoded.header, policy)?;
-    let claims = UnverifiedClaims::parse(&decoded.payload)?;
+    let parts = Parts::split(token)?;
+    let header = parts.header()?;
+    let header = UnverifiedHeader::parse(&header, policy)?;
+    let payload = parts.payload()?;
+    let claims = UnverifiedClaims::parse(&payload)?;
+    // Before anybody is asked for a key: one that is malformed fits none.
+    let signature = parts.signature()?;
     let keys = keys(claims.issuer()?)?;
     let key = match keys.select(header.kid.as_deref(), header.algorithm) {
         Selected::Key(key) => key,
         Selected::OtherAlgorithm => return Err(Reason::KeyAlgorithm.into()),
         Selected::Ambiguous => return Err(Reason::AmbiguousKey.into()),
+        Selected::Revoked => return Err(Reason::KeyRevoked.into()),
         Selected::Absent => {
             // A token that no key could save must not cost the issuer a request.
             claims.check(now, policy)?;
@@ -109,7 +114,7 @@ pub(crate) fn decide<K: Deref<Target = KeySet>>(
             ));
         }
     };
-    if !key.verifies(decoded.signed, decoded.signature()) {
+    if !key.verifies(parts.signed, signature.as_bytes()) {
         return Err(match claims.check(now, policy) {
             Ok(_) => Refusal::Signature,
             Err(_) => Refusal::Final(Reason::Signature),
@@ -119,7 +124,7 @@ pub(crate) fn decide<K: Deref<Target = KeySet>>(
     Ok(Accepted {
         key: Arc::clone(&key.identity),
         names_key: header.kid.is_some(),
-        claims: claims.with_payload(decoded.payload),
+        claims: claims.with_payload(payload),
     })
 }
 

@@ -1,6 +1,8 @@
 //! The routes.
 
-use axum::http::{HeaderValue, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
@@ -9,7 +11,7 @@ use serde::Serialize;
 use service_kit::health::{self, Readiness};
 use service_kit::problem;
 use service_kit::shutdown::Shutdown;
-use tracing::{info, warn};
+use tracing::{Level, debug, enabled, info, warn};
 
 /// What the routes need.
 #[derive(Clone, Debug)]
@@ -34,6 +36,13 @@ pub fn app(state: AppState) -> Router {
         .layer(JwtLayer::new(state.validator.clone()))
         .layer(middleware::map_response(log_refusal));
     let validator = state.validator;
+    // Decided here and not per request: a service that does not log it pays nothing for it.
+    let guarded = if enabled!(Level::DEBUG) {
+        let explain = middleware::from_fn_with_state(validator.clone(), explain_refusal);
+        guarded.layer(explain)
+    } else {
+        guarded
+    };
     guarded.merge(health::routes(&state.shutdown, move || {
         readiness(&validator)
     }))
@@ -73,6 +82,30 @@ async fn log_refusal(response: Response) -> Response {
                 "refused a request: {error}"
             );
         }
+    }
+    response
+}
+
+/// Says which check a refused token failed and by how much, to whoever reads debug logs.
+async fn explain_refusal(
+    State(validator): State<JwtValidator>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let authorization = request.headers().get(header::AUTHORIZATION).cloned();
+    let response = next.run(request).await;
+    let token = authorization.as_ref().and_then(|value| {
+        let refused = response.extensions().get::<AuthError>()?;
+        let is_about_token = matches!(
+            refused.status(),
+            StatusCode::UNAUTHORIZED | StatusCode::SERVICE_UNAVAILABLE
+        );
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        (is_about_token && scheme.eq_ignore_ascii_case("Bearer")).then_some(token)
+    });
+    if let Some(token) = token {
+        let explanation = validator.explain(token).await.one_line();
+        debug!(auth.explanation = explanation, "explained a refusal");
     }
     response
 }

@@ -5,6 +5,7 @@ use axum::response::IntoResponse;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response};
 
+use super::resource::ProtectedResource;
 use crate::builder::{BuildError, BuildErrorKind};
 use crate::error::AuthError;
 use crate::reason::Answer;
@@ -12,6 +13,8 @@ use crate::reason::Answer;
 /// `WWW-Authenticate` values of one realm.
 #[derive(Clone, Debug)]
 pub(super) struct Challenges {
+    realm: String,
+    resource_metadata: Option<String>,
     no_credentials: HeaderValue,
     invalid_request: HeaderValue,
     invalid_token: HeaderValue,
@@ -22,14 +25,22 @@ impl Challenges {
     /// The realm where none is set.
     pub(super) const DEFAULT_REALM: &str = "api";
 
-    /// `scopes` stand in the challenge of [`Answer::InsufficientScope`], between single spaces.
-    pub(super) fn new(realm: &str, scopes: &str) -> Result<Self, BuildError> {
+    /// `scopes` stand in the challenge of [`Answer::InsufficientScope`], between single spaces;
+    /// `resource_metadata` is the serialization of a URL and stands in every challenge (RFC 9728
+    /// section 5.1).
+    pub(super) fn new(
+        realm: &str,
+        scopes: &str,
+        resource_metadata: Option<&str>,
+    ) -> Result<Self, BuildError> {
         let is_quotable = |byte: u8| (0x20..=0x7e).contains(&byte) && byte != b'"' && byte != b'\\';
         if realm.is_empty() || !realm.bytes().all(is_quotable) {
             return Err(BuildError(BuildErrorKind::Realm));
         }
+        let metadata = resource_metadata
+            .map_or_else(String::new, |url| format!(", resource_metadata=\"{url}\""));
         let header = |rest: String| {
-            HeaderValue::try_from(format!("Bearer realm=\"{realm}\"{rest}"))
+            HeaderValue::try_from(format!("Bearer realm=\"{realm}\"{rest}{metadata}"))
                 .map_err(|_| BuildError(BuildErrorKind::Realm))
         };
         let coded = |code: &str, description: &str| {
@@ -43,6 +54,8 @@ impl Challenges {
             format!(", scope=\"{scopes}\"")
         };
         Ok(Self {
+            realm: realm.to_owned(),
+            resource_metadata: resource_metadata.map(str::to_owned),
             no_credentials: header(String::new())?,
             invalid_request: coded("invalid_request", "The request is malformed")?,
             invalid_token: coded("invalid_token", "The access token is not valid")?,
@@ -51,6 +64,17 @@ impl Challenges {
                  error_description=\"The access token lacks a required scope\"{scope}"
             ))?,
         })
+    }
+
+    /// Returns challenges with another realm.
+    pub(super) fn with_realm(&self, realm: &str, scopes: &str) -> Result<Self, BuildError> {
+        Self::new(realm, scopes, self.resource_metadata.as_deref())
+    }
+
+    /// Returns challenges that point at a resource's metadata.
+    pub(super) fn with_resource(&self, resource: &ProtectedResource, scopes: &str) -> Self {
+        Self::new(&self.realm, scopes, Some(resource.metadata_url()))
+            .expect("the realm and the scopes are in use, and a URL is printable without quotes")
     }
 
     /// Returns the answer to a refused request, with the error in its extensions.
@@ -103,7 +127,8 @@ pub(super) fn keep_out_of_shared_caches(headers: &mut HeaderMap) {
 
 impl Default for Challenges {
     fn default() -> Self {
-        Self::new(Self::DEFAULT_REALM, "").expect("the realm is quotable and no scope follows")
+        Self::new(Self::DEFAULT_REALM, "", None)
+            .expect("the realm is quotable and no scope follows")
     }
 }
 

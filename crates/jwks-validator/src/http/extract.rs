@@ -3,10 +3,11 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
+use super::layer::without_claims;
 use crate::claims::Claims;
 use crate::error::AuthError;
 use crate::reason::Reason;
@@ -14,8 +15,11 @@ use crate::reason::Reason;
 /// Extracts the claims of the accepted token: [`Claims`], or the payload read into a type of the
 /// handler's.
 ///
-/// Rejects with 500 where the route is not behind a [`JwtLayer`](crate::JwtLayer), and with 401
-/// `invalid_token` where the payload does not fit the type.
+/// Rejects with 500 where the route is not behind a [`JwtLayer`](crate::JwtLayer), with 401
+/// `invalid_token` where the payload does not fit the type, and with 401 without an error code where
+/// an [optional](crate::JwtLayer::optional) layer let a request without credentials through.
+///
+/// `Option<Jwt<C>>` is `None` in that last case, and rejects in the other two all the same.
 #[derive(Debug)]
 pub struct Jwt<C = Claims>(pub Arc<C>);
 
@@ -59,12 +63,21 @@ impl<S: Sync, C: FromClaims> FromRequestParts<S> for Jwt<C> {
     type Rejection = AuthError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, AuthError> {
-        parts
-            .extensions
-            .get::<Arc<Claims>>()
-            .ok_or(Reason::LayerMissing)
-            .and_then(C::from_claims)
-            .map(Jwt)
-            .map_err(AuthError::new)
+        match parts.extensions.get::<Arc<Claims>>() {
+            Some(claims) => C::from_claims(claims).map(Jwt).map_err(AuthError::new),
+            None => Err(AuthError::new(without_claims(&parts.extensions))),
+        }
+    }
+}
+
+impl<S: Sync, C: FromClaims> OptionalFromRequestParts<S> for Jwt<C> {
+    type Rejection = AuthError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, AuthError> {
+        match <Self as FromRequestParts<S>>::from_request_parts(parts, state).await {
+            Ok(jwt) => Ok(Some(jwt)),
+            Err(error) if error.reason() == Reason::NoCredentials => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }

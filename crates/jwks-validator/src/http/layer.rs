@@ -7,15 +7,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
-use http::{HeaderValue, Request, Response};
+use http::{Extensions, HeaderValue, Request, Response};
 use tokio_util::either::Either;
 use tower::util::MapResponse;
 use tower::{BoxError, Layer, Service};
 
 use super::authorization;
 use super::challenge::{Challenges, keep_out_of_shared_caches};
+use super::resource::ProtectedResource;
 use crate::builder::BuildError;
+use crate::claims::Claims;
 use crate::error::AuthError;
+use crate::reason::Reason;
 use crate::validate::Refusal;
 use crate::validator::{Decision, JwtValidator};
 
@@ -27,10 +30,26 @@ use crate::validator::{Decision, JwtValidator};
 /// `Cache-Control: no-store` unless the service set that header.
 ///
 /// Put it around the fallback too, or unknown paths answer without a token.
+///
+/// It guards any tower service over HTTP, whatever its bodies are. Clients of a gRPC service see the
+/// 401 as `UNAUTHENTICATED`, the 403 as `PERMISSION_DENIED` and the 503 as `UNAVAILABLE`.
 #[derive(Clone, Debug)]
 pub struct JwtLayer {
     validator: JwtValidator,
     challenges: Arc<Challenges>,
+    optional: bool,
+}
+
+/// Marks a request that came without credentials through an optional layer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Anonymous;
+
+/// Tells why a request that reached a place behind the layer has no claims.
+pub(super) fn without_claims(extensions: &Extensions) -> Reason {
+    match extensions.get::<Anonymous>() {
+        Some(Anonymous) => Reason::NoCredentials,
+        None => Reason::LayerMissing,
+    }
 }
 
 impl JwtLayer {
@@ -40,7 +59,20 @@ impl JwtLayer {
         Self {
             validator,
             challenges: Arc::default(),
+            optional: false,
         }
+    }
+
+    /// Lets requests through that carry no `Authorization` header at all, without claims.
+    ///
+    /// Whatever such a header holds is still judged as ever: a bad token is refused, and so are
+    /// credentials of another scheme, which nobody here can check. Behind the layer,
+    /// `Option<`[`Jwt`](crate::Jwt)`>` tells the two kinds of requests apart; `Jwt` itself and
+    /// [`RequireScopes`](crate::RequireScopes) answer 401 to those without a token.
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        self.optional = true;
+        self
     }
 
     /// Sets the realm that challenges name.
@@ -49,8 +81,16 @@ impl JwtLayer {
     ///
     /// Fails when it is empty or holds something else than printable ASCII without `"` and `\`.
     pub fn realm(mut self, realm: &str) -> Result<Self, BuildError> {
-        self.challenges = Arc::new(Challenges::new(realm, "")?);
+        self.challenges = Arc::new(self.challenges.with_realm(realm, "")?);
         Ok(self)
+    }
+
+    /// Names the resource's metadata in every challenge (RFC 9728 section 5.1), so that a client
+    /// finds out where to get a token. [`ProtectedResource::routes`] serves it.
+    #[must_use]
+    pub fn resource(mut self, resource: &ProtectedResource) -> Self {
+        self.challenges = Arc::new(self.challenges.with_resource(resource, ""));
+        self
     }
 }
 
@@ -62,6 +102,7 @@ impl<S> Layer<S> for JwtLayer {
             inner,
             validator: self.validator.clone(),
             challenges: Arc::clone(&self.challenges),
+            optional: self.optional,
         }
     }
 }
@@ -72,6 +113,7 @@ pub struct JwtService<S> {
     inner: S,
     validator: JwtValidator,
     challenges: Arc<Challenges>,
+    optional: bool,
 }
 
 impl<S> fmt::Debug for JwtService<S> {
@@ -109,18 +151,19 @@ where
                 request.extensions_mut().insert(claims);
                 forward(&mut self.inner, request)
             }
+            (Decision::UnlessRevoked(claims), _) => {
+                self.later(request, Pending::Revocation(claims))
+            }
             (Decision::NeedsKeys { issuer, refusal }, Ok(value)) => {
                 let value = value.clone();
-                // The service that was polled ready is the one that must be called.
-                let clone = self.inner.clone();
-                let inner = std::mem::replace(&mut self.inner, clone);
-                Either::Right(Box::pin(wait_for_keys(
-                    inner,
-                    self.validator.clone(),
-                    Arc::clone(&self.challenges),
-                    request,
-                    (value, issuer, refusal),
-                )))
+                self.later(request, Pending::Keys(value, issuer, refusal))
+            }
+            (Decision::Now(Err(_)), Err(Reason::NoCredentials)) if self.optional => {
+                let extensions = request.extensions_mut();
+                // Those of a layer further out speak for a token that was not sent here.
+                extensions.remove::<Arc<Claims>>();
+                extensions.insert(Anonymous);
+                forward(&mut self.inner, request)
             }
             (Decision::Now(Err(error)), _) => refuse::<S, B, ResB>(self.challenges.answer(error)),
             // Without a header there was no token to decide on.
@@ -131,8 +174,43 @@ where
     }
 }
 
+impl<S: Clone> JwtService<S> {
+    /// Decides when what the decision waits for is there.
+    fn later<B, ResB>(
+        &mut self,
+        request: Request<B>,
+        pending: Pending,
+    ) -> GuardFuture<S, Request<B>, ResB>
+    where
+        S: Service<Request<B>, Response = Response<ResB>> + Send + 'static,
+        S::Future: Send,
+        B: Send + 'static,
+        ResB: HttpBody<Data = Bytes> + Send + 'static,
+        ResB::Error: Into<BoxError>,
+    {
+        // The service that was polled ready is the one that must be called.
+        let clone = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, clone);
+        Either::Right(Box::pin(decide_later(
+            inner,
+            self.validator.clone(),
+            Arc::clone(&self.challenges),
+            request,
+            pending,
+        )))
+    }
+}
+
+/// What a decision waits for.
+enum Pending {
+    /// Other keys of this issuer, for the token in this header.
+    Keys(HeaderValue, usize, Refusal),
+    /// Whether the token with these claims is revoked.
+    Revocation(Arc<Claims>),
+}
+
 /// The future of [`JwtService`] and [`RequireScopesService`](crate::RequireScopesService). It is
-/// allocated only for a request that waits for keys.
+/// allocated only for a request that waits for keys or for a revocation hook.
 pub type GuardFuture<S, Q, ResB> = Either<
     Either<Ready<Answered<S, Q>>, <Finished<S, ResB> as Service<Q>>::Future>,
     Pin<Box<dyn Future<Output = Answered<S, Q>> + Send>>,
@@ -161,25 +239,28 @@ where
     Either::Left(Either::Right(MapResponse::new(inner, finish).call(request)))
 }
 
-async fn wait_for_keys<S, B, ResB>(
+async fn decide_later<S, B, ResB>(
     mut inner: S,
     validator: JwtValidator,
     challenges: Arc<Challenges>,
     mut request: Request<B>,
-    (value, issuer, refusal): (HeaderValue, usize, Refusal),
+    pending: Pending,
 ) -> Result<Response<Body>, S::Error>
 where
     S: Service<Request<B>, Response = Response<ResB>>,
     ResB: HttpBody<Data = Bytes> + Send + 'static,
     ResB::Error: Into<BoxError>,
 {
-    let result = match authorization::token(&value) {
-        Ok(token) => {
-            validator
-                .decide_with_other_keys(token, issuer, refusal)
-                .await
-        }
-        Err(reason) => Err(AuthError::new(reason)),
+    let result = match pending {
+        Pending::Revocation(claims) => validator.unless_revoked(claims).await,
+        Pending::Keys(value, issuer, refusal) => match authorization::token(&value) {
+            Ok(token) => {
+                validator
+                    .decide_with_other_keys(token, issuer, refusal)
+                    .await
+            }
+            Err(reason) => Err(AuthError::new(reason)),
+        },
     };
     match result {
         Ok(claims) => {

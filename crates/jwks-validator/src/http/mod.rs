@@ -4,8 +4,10 @@ mod authorization;
 mod challenge;
 mod extract;
 mod layer;
+mod resource;
 mod scopes;
 
 pub use extract::{FromClaims, Jwt};
 pub use layer::{GuardFuture, JwtLayer, JwtService};
+pub use resource::ProtectedResource;
 pub use scopes::{RequireScopes, RequireScopesService};

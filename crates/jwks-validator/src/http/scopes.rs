@@ -9,7 +9,8 @@ use http::{Request, Response};
 use tower::{BoxError, Layer, Service};
 
 use super::challenge::Challenges;
-use super::layer::{GuardFuture, forward, refuse};
+use super::layer::{GuardFuture, forward, refuse, without_claims};
+use super::resource::ProtectedResource;
 use crate::builder::{BuildError, BuildErrorKind};
 use crate::claims::Claims;
 use crate::error::AuthError;
@@ -18,7 +19,8 @@ use crate::reason::Reason;
 /// Lets only requests through whose token has the required scopes; others get 403
 /// `insufficient_scope` with the scopes in question.
 ///
-/// Belongs behind a [`JwtLayer`](crate::JwtLayer); without one every request gets 500.
+/// Belongs behind a [`JwtLayer`](crate::JwtLayer); without one every request gets 500. Behind an
+/// [optional](crate::JwtLayer::optional) one, requests without credentials get 401.
 #[derive(Clone, Debug)]
 pub struct RequireScopes {
     rule: Arc<Rule>,
@@ -56,14 +58,28 @@ impl RequireScopes {
     ///
     /// As [`JwtLayer::realm`](crate::JwtLayer::realm).
     pub fn realm(self, realm: &str) -> Result<Self, BuildError> {
-        let challenges = Challenges::new(realm, &self.rule.scopes.join(" "))?;
-        Ok(Self {
+        let scopes = self.rule.scopes.join(" ");
+        let challenges = self.rule.challenges.with_realm(realm, &scopes)?;
+        Ok(self.with_challenges(challenges))
+    }
+
+    /// Names the resource's metadata in the challenge, as
+    /// [`JwtLayer::resource`](crate::JwtLayer::resource) does.
+    #[must_use]
+    pub fn resource(self, resource: &ProtectedResource) -> Self {
+        let scopes = self.rule.scopes.join(" ");
+        let challenges = self.rule.challenges.with_resource(resource, &scopes);
+        self.with_challenges(challenges)
+    }
+
+    fn with_challenges(self, challenges: Challenges) -> Self {
+        Self {
             rule: Arc::new(Rule {
                 scopes: self.rule.scopes.clone(),
                 all: self.rule.all,
                 challenges,
             }),
-        })
+        }
     }
 
     fn new<T: Into<String>>(
@@ -75,7 +91,7 @@ impl RequireScopes {
         if scopes.is_empty() || !scopes.iter().all(|scope| is_scope_token(scope)) {
             return Err(BuildError(BuildErrorKind::Scope));
         }
-        let challenges = Challenges::new(Challenges::DEFAULT_REALM, &scopes.join(" "))?;
+        let challenges = Challenges::new(Challenges::DEFAULT_REALM, &scopes.join(" "), None)?;
         Ok(Self {
             rule: Arc::new(Rule {
                 scopes,
@@ -91,7 +107,7 @@ impl Rule {
         let claims = request
             .extensions()
             .get::<Arc<Claims>>()
-            .ok_or(Reason::LayerMissing)?;
+            .ok_or_else(|| without_claims(request.extensions()))?;
         let mut scopes = self.scopes.iter();
         let granted = if self.all {
             scopes.all(|scope| claims.has_scope(scope))

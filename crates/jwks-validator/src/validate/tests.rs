@@ -7,14 +7,17 @@ use super::*;
 /// Decides about the signature alone: the vectors' payloads are text and not claims.
 fn verify_jws(token: &str, keys: &KeySet) -> Result<(), Reason> {
     let policy = Policy::dangerous_for_any_audience();
-    let decoded = Decoded::decode(token)?;
-    let header = UnverifiedHeader::parse(&decoded.header, &policy)?;
+    let parts = Parts::split(token)?;
+    let header = parts.header()?;
+    let header = UnverifiedHeader::parse(&header, &policy)?;
+    let signature = parts.signature()?;
     match keys.select(header.kid.as_deref(), header.algorithm) {
-        Selected::Key(key) if key.verifies(decoded.signed, decoded.signature()) => Ok(()),
+        Selected::Key(key) if key.verifies(parts.signed, signature.as_bytes()) => Ok(()),
         Selected::Key(_) => Err(Reason::Signature),
         Selected::Absent => Err(Reason::UnknownKey),
         Selected::Ambiguous => Err(Reason::AmbiguousKey),
         Selected::OtherAlgorithm => Err(Reason::KeyAlgorithm),
+        Selected::Revoked => Err(Reason::KeyRevoked),
     }
 }
 

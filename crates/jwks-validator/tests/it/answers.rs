@@ -54,7 +54,7 @@ fn router(layer: JwtLayer) -> Router {
         .layer(layer)
 }
 
-fn request(uri: &str, authorization: &[&[u8]]) -> Request<Body> {
+pub(crate) fn request(uri: &str, authorization: &[&[u8]]) -> Request<Body> {
     let mut request = Request::new(Body::empty());
     *request.uri_mut() = uri.parse().unwrap();
     for value in authorization {
@@ -64,26 +64,26 @@ fn request(uri: &str, authorization: &[&[u8]]) -> Request<Body> {
     request
 }
 
-fn bearer(uri: &str, token: &str) -> Request<Body> {
+pub(crate) fn bearer(uri: &str, token: &str) -> Request<Body> {
     request(uri, &[format!("Bearer {token}").as_bytes()])
 }
 
-async fn ask(app: &Router, request: Request<Body>) -> Response<Body> {
+pub(crate) async fn ask(app: &Router, request: Request<Body>) -> Response<Body> {
     app.clone().oneshot(request).await.unwrap()
 }
 
-fn challenge(response: &Response<Body>) -> &str {
+pub(crate) fn challenge(response: &Response<Body>) -> &str {
     response.headers()["www-authenticate"].to_str().unwrap()
 }
 
-fn reason(response: &Response<Body>) -> Option<Reason> {
+pub(crate) fn reason(response: &Response<Body>) -> Option<Reason> {
     response
         .extensions()
         .get::<AuthError>()
         .map(AuthError::reason)
 }
 
-async fn text(response: Response<Body>) -> String {
+pub(crate) async fn text(response: Response<Body>) -> String {
     let body = axum::body::to_bytes(response.into_body(), 1 << 20).await;
     String::from_utf8(body.unwrap().to_vec()).unwrap()
 }

@@ -4,9 +4,8 @@ use jwks_validator::{Policy, Reason};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::signer::{
-    AUDIENCE, ISSUER, NOW, Signer, check, check_with, encode, good_claims, policy,
-};
+use crate::explaining::{check, check_with};
+use crate::signer::{AUDIENCE, ISSUER, NOW, Signer, encode, good_claims, policy};
 
 struct Case(&'static str, Value, Option<Reason>);
 

@@ -8,7 +8,8 @@ use aws_lc_rs::signature::{
 use jwks_validator::{Algorithm, Reason};
 use serde_json::{Value, json};
 
-use crate::signer::{Signer, check, check_with, encode, good_claims, key_set, policy};
+use crate::explaining::{check, check_with};
+use crate::signer::{Signer, encode, good_claims, key_set, policy};
 
 #[track_caller]
 fn assert_all_refused(signer: &Signer, cases: impl IntoIterator<Item = (String, String, Reason)>) {

@@ -3,7 +3,8 @@
 use jwks_validator::{KeySet, KeySetErrorKind, Reason, SkipReason};
 use serde_json::{Value, json};
 
-use crate::signer::{Signer, check, encode, good_claims, jwks, key_set};
+use crate::explaining::check;
+use crate::signer::{Signer, encode, good_claims, jwks, key_set};
 
 /// The signer's JWK with some members replaced; null removes one.
 fn jwk(signer: &Signer, changes: Value) -> Value {

@@ -7,14 +7,28 @@
 
 #[cfg(feature = "jwks-client-rs")]
 mod adapter;
+mod admitting;
 mod answers;
 mod claims;
 mod configuration;
+#[cfg(feature = "metrics")]
+mod counters;
+mod differential;
 mod exhaustive;
+mod explaining;
 mod fake_source;
 mod forged;
+mod generator;
 mod key_sets;
+mod operating;
+mod optional;
+mod plain_tower;
+mod providers;
+mod reference;
 mod refreshing;
 mod remembered;
 mod remote;
+mod reporting;
+mod resource;
+mod revocation;
 mod signer;

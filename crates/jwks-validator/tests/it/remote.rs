@@ -67,7 +67,7 @@ impl Server {
         self.answer_at("", status, headers, body);
     }
 
-    fn answer_at(
+    pub(crate) fn answer_at(
         &self,
         path: &str,
         status: u16,
@@ -90,7 +90,7 @@ impl Server {
             .push((path.to_owned(), reply));
     }
 
-    fn requests(&self) -> Vec<(String, HeaderMap)> {
+    pub(crate) fn requests(&self) -> Vec<(String, HeaderMap)> {
         self.state.lock().unwrap().requests.clone()
     }
 
@@ -103,7 +103,7 @@ impl Server {
     }
 }
 
-fn client() -> IdpClient {
+pub(crate) fn client() -> IdpClient {
     IdpClient::builder().build().unwrap()
 }
 

@@ -39,6 +39,10 @@ pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+pub(crate) fn decode(text: impl AsRef<[u8]>) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(text).unwrap()
+}
+
 impl Signer {
     pub(crate) fn new(alg: &'static str, kid: &str) -> Self {
         let curve = match alg {
@@ -190,4 +194,12 @@ pub(crate) fn check_with(
         }
     };
     validate(token, at(now), keys, policy)
+}
+
+/// The seed to repeat alone, from `M2M_SEED`.
+#[expect(clippy::disallowed_methods, reason = "a person chooses what to repeat")]
+pub(crate) fn seed() -> Option<u64> {
+    std::env::var("M2M_SEED")
+        .ok()
+        .map(|seed| seed.parse().unwrap())
 }

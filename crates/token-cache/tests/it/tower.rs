@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -251,6 +253,28 @@ async fn a_body_that_may_not_be_sent_twice_is_sent_once_and_the_next_request_has
     let status = send(layer(&cache), &api, post("body")).await.unwrap();
     assert_eq!(status, StatusCode::OK);
     assert_eq!(api.authorizations(), ["Bearer token-1", "Bearer token-2"]);
+}
+
+/// C6
+#[tokio::test(start_paused = true)]
+async fn a_request_that_fails_midway_is_not_sent_again() {
+    let script = Script::new([]);
+    let calls = Arc::new(AtomicUsize::new(0));
+    let broken = tower::service_fn({
+        let calls = Arc::clone(&calls);
+        move |_: Request<Empty<Bytes>>| {
+            calls.fetch_add(1, Ordering::SeqCst);
+            ready(Err::<Response<Empty<Bytes>>, _>(io::Error::other("reset")))
+        }
+    });
+    let service = layer(&cache(&script)).build().unwrap().layer(broken);
+    for _ in 0..2 {
+        let error = service.clone().oneshot(get(ORIGIN)).await.unwrap_err();
+        assert!(matches!(error, BearerTokenError::Inner(_)));
+        let source = std::error::Error::source(&error).unwrap();
+        assert_eq!(source.to_string(), "reset");
+    }
+    assert_eq!((calls.load(Ordering::SeqCst), script.calls()), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]

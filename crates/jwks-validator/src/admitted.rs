@@ -1,0 +1,188 @@
+//! Issuers that nobody configured: a function admits them as tokens name them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::budget::{AbsentNames, Bucket};
+use crate::issuer::Issuer;
+use crate::reason::Reason;
+use crate::source::IssuerKeys;
+
+/// Decides on the name of an issuer that no key vouches for.
+pub(crate) struct AdmissionPolicy {
+    pub(crate) max: usize,
+    pub(crate) admit: Box<Admit>,
+}
+
+type Admit = dyn Fn(&str) -> Option<IssuerKeys> + Send + Sync;
+
+/// The issuers that the function has admitted, apart from the configured ones: whatever tokens name,
+/// those keep their places.
+pub(crate) struct AdmittedIssuers {
+    policy: AdmissionPolicy,
+    max_stale: Duration,
+    table: ArcSwap<Table>,
+    gate: Mutex<Gate>,
+}
+
+/// What readers see.
+#[derive(Clone, Default)]
+struct Table {
+    ids: HashMap<Box<str>, usize>,
+    issuers: BTreeMap<usize, Admitted>,
+}
+
+#[derive(Clone)]
+struct Admitted {
+    issuer: Arc<Issuer>,
+    stop: CancellationToken,
+}
+
+/// What only those see who ask for an issuer that is not in the table.
+struct Gate {
+    /// Never used again, so that a remembered token cannot come to mean another issuer.
+    next_id: usize,
+    refused: AbsentNames,
+    bucket: Bucket,
+}
+
+/// Admissions at once, and the time in which one more becomes possible. Each costs its issuer's host
+/// up to four requests, and a function that admits too much must not turn the validator into a
+/// source of requests to wherever tokens say.
+const ADMISSIONS: u32 = 16;
+const ADMISSION_REFILL: Duration = Duration::from_secs(1);
+/// For so long the function is not asked again about a name that it refused.
+const REFUSED_FOR: Duration = Duration::from_secs(60);
+/// What all admitted issuers are called in metrics.
+const METRICS_LABEL: &str = "admitted";
+
+impl AdmittedIssuers {
+    /// Ids begin at `first_id`.
+    pub(crate) fn new(policy: AdmissionPolicy, first_id: usize, max_stale: Duration) -> Self {
+        Self {
+            policy,
+            max_stale,
+            table: ArcSwap::default(),
+            gate: Mutex::new(Gate {
+                next_id: first_id,
+                refused: AbsentNames::for_at_most(REFUSED_FOR),
+                bucket: Bucket::new(ADMISSIONS, ADMISSION_REFILL, Instant::now()),
+            }),
+        }
+    }
+
+    /// Returns an issuer that has been admitted.
+    pub(crate) fn find(&self, name: &str) -> Option<(usize, Arc<Issuer>)> {
+        self.table.load().find(name)
+    }
+
+    pub(crate) fn get(&self, id: usize) -> Option<Arc<Issuer>> {
+        let table = self.table.load();
+        let admitted = table.issuers.get(&id)?;
+        Some(Arc::clone(&admitted.issuer))
+    }
+
+    /// Returns all of them, the longest admitted first.
+    pub(crate) fn all(&self) -> Vec<Arc<Issuer>> {
+        let table = self.table.load();
+        let issuers = table.issuers.values();
+        issuers
+            .map(|admitted| Arc::clone(&admitted.issuer))
+            .collect()
+    }
+
+    /// Asks the function about a name, and starts fetching the issuer's keys with `spawn` if it is
+    /// admitted. `worth` tells whether the token could pass with any keys.
+    pub(crate) fn admit(
+        &self,
+        name: &str,
+        parent: &CancellationToken,
+        worth: impl FnOnce() -> Result<(), Reason>,
+        spawn: impl FnOnce(Arc<Issuer>, CancellationToken),
+    ) -> Result<(usize, Arc<Issuer>), Reason> {
+        // Held while the function runs, so that it is asked once about a name. Tokens of known
+        // issuers do not come by here.
+        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = self.find(name) {
+            return Ok(found);
+        }
+        let now = Instant::now();
+        if gate.refused.contains(Some(name), now) {
+            return Err(Reason::UnknownIssuer);
+        }
+        if gate.bucket.is_empty(now) {
+            return Err(Reason::IssuerLimit);
+        }
+        let Some(keys) = (self.policy.admit)(name) else {
+            gate.refused.insert(Some(name), now);
+            return Err(Reason::UnknownIssuer);
+        };
+        // A token that no key could save must not cause a fetch.
+        worth()?;
+        let mut table = Table::clone(&self.table.load());
+        if table.issuers.len() >= self.policy.max && !table.make_room() {
+            tracing::warn!(
+                jwks.admitted_issuers = table.issuers.len(),
+                "the limit of admitted issuers is reached"
+            );
+            return Err(Reason::IssuerLimit);
+        }
+        gate.bucket.take(now);
+        let id = gate.next_id;
+        gate.next_id += 1;
+        let issuer = Arc::new(Issuer::new(name, METRICS_LABEL, keys, self.max_stale));
+        issuer.expect_first_fetch();
+        let stop = parent.child_token();
+        table.ids.insert(name.into(), id);
+        table.issuers.insert(
+            id,
+            Admitted {
+                issuer: Arc::clone(&issuer),
+                stop: stop.clone(),
+            },
+        );
+        self.table.store(Arc::new(table));
+        tracing::info!(
+            jwks.issuer = idp_http::printable(name),
+            "an issuer has been admitted"
+        );
+        spawn(Arc::clone(&issuer), stop);
+        Ok((id, issuer))
+    }
+}
+
+impl Table {
+    fn find(&self, name: &str) -> Option<(usize, Arc<Issuer>)> {
+        let id = *self.ids.get(name)?;
+        let admitted = self.issuers.get(&id)?;
+        Some((id, Arc::clone(&admitted.issuer)))
+    }
+
+    /// Drops the issuer that has gone without keys for longest. One that has had keys exists, and
+    /// gives its place to nobody.
+    fn make_room(&mut self) -> bool {
+        let mut admitted = self.issuers.iter();
+        let Some((&id, dropped)) = admitted.find(|(_, admitted)| admitted.issuer.is_barren())
+        else {
+            return false;
+        };
+        dropped.stop.cancel();
+        self.ids.remove(&dropped.issuer.name);
+        self.issuers.remove(&id);
+        true
+    }
+}
+
+impl fmt::Debug for AdmissionPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdmissionPolicy")
+            .field("max", &self.max)
+            .finish_non_exhaustive()
+    }
+}

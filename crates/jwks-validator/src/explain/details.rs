@@ -1,0 +1,371 @@
+//! What was looked at, in words that are fit for a log.
+
+use std::time::Duration;
+
+use idp_http::printable;
+
+use super::{Check, CheckOutcome};
+use crate::algorithm::Algorithm;
+use crate::compact::MAX_TOKEN;
+use crate::history::KeyHistory;
+use crate::json::{self, Item};
+use crate::key::KeyIdentity;
+use crate::key_set::{KeySet, Selected};
+use crate::policy::Policy;
+
+/// What is known about a token that was decided on.
+pub(super) struct Facts<'t> {
+    pub(super) token: &'t str,
+    pub(super) now: i64,
+    pub(super) policy: &'t Policy,
+    pub(super) header: Members<'t>,
+    pub(super) payload: Members<'t>,
+    pub(super) keys: Option<&'t KeySet>,
+    /// What the keys hold for the token.
+    pub(super) selected: Option<Selected<'t>>,
+    pub(super) issuers: &'t [String],
+    pub(super) history: Option<KeyHistory>,
+}
+
+/// The members of an object that are worth quoting.
+pub(super) type Members<'t> = Vec<(String, Item<'t>)>;
+
+/// Parameters that make a header unacceptable by being there.
+const REFUSED_PARAMETERS: [&str; 8] = ["crit", "jku", "jwk", "x5u", "x5c", "b64", "zip", "enc"];
+
+impl Facts<'_> {
+    /// Tells what became of a check when `failed` is the one that gave the reason.
+    pub(super) fn outcome(&self, check: Check, failed: Option<Check>) -> CheckOutcome {
+        let Some(failed) = failed else {
+            return CheckOutcome::Passed;
+        };
+        // Without a key the claims are looked at all the same: a token that no key could save must
+        // not cost the issuer a request.
+        let has_no_key = failed > Check::Key && matches!(self.selected, Some(Selected::Absent));
+        if check == failed || (check == Check::Key && has_no_key) {
+            CheckOutcome::Failed
+        } else if check > failed || (check == Check::Signature && has_no_key) {
+            CheckOutcome::NotReached
+        } else {
+            CheckOutcome::Passed
+        }
+    }
+
+    pub(super) fn detail(&self, check: Check, failed: bool) -> Option<String> {
+        match check {
+            Check::Clock => Some(format!("ours shows {} s since 1970", self.now)),
+            Check::Size => Some(format!("{} bytes of {MAX_TOKEN}", self.token.len())),
+            Check::Segments => Some(format!(
+                "{} parts",
+                self.token.bytes().filter(|byte| *byte == b'.').count() + 1
+            )),
+            Check::Extensions => failed.then(|| self.refused_parameters()),
+            Check::Algorithm => {
+                let allowed = failed.then(|| {
+                    let allowed = Algorithm::ALL
+                        .iter()
+                        .filter(|algorithm| self.policy.algorithms.contains(**algorithm))
+                        .map(|algorithm| algorithm.as_str());
+                    format!(", allowed are {}", allowed.collect::<Vec<_>>().join(" "))
+                });
+                let alg = shown(find(&self.header, "alg"));
+                Some(format!("{alg}{}", allowed.unwrap_or_default()))
+            }
+            Check::Type => Some(self.type_detail(failed)),
+            Check::KeyId => Some(shown(find(&self.header, "kid"))),
+            Check::Issuer => Some(self.issuer_detail(failed)),
+            Check::Keys => self.keys_detail(failed),
+            Check::Key => self.key_detail(failed),
+            Check::Dates if failed => {
+                let dates = ["exp", "nbf", "iat"].map(|name| self.claim(name));
+                Some(dates.join(", "))
+            }
+            Check::Expiry => self.date("exp").map(|exp| self.expiry_detail(exp)),
+            Check::NotBefore => self.future_detail("nbf", failed),
+            Check::IssuedAt => self.future_detail("iat", failed),
+            Check::Lifetime => self.lifetime_detail(),
+            Check::Audience => Some(self.audience_detail(failed)),
+            Check::ClaimTypes if failed => {
+                let claims = ["sub", "client_id", "jti", "scope"].map(|name| self.claim(name));
+                Some(claims.join(", "))
+            }
+            Check::Binding if failed => Some("the claim cnf is there".to_owned()),
+            Check::Rfc9068 if !self.policy.rfc9068 => Some("not asked for".to_owned()),
+            Check::Revocation => Some("nobody is asked".to_owned()),
+            Check::HeaderEncoding
+            | Check::Header
+            | Check::PayloadEncoding
+            | Check::Payload
+            | Check::SignatureForm
+            | Check::Signature
+            | Check::Dates
+            | Check::ClaimTypes
+            | Check::Binding
+            | Check::Rfc9068
+            | Check::IssuerClaims => None,
+        }
+    }
+
+    fn refused_parameters(&self) -> String {
+        let present = REFUSED_PARAMETERS
+            .iter()
+            .filter(|name| find(&self.header, name).is_some());
+        let present: Vec<&str> = present.copied().collect();
+        format!("the header has {}", present.join(" "))
+    }
+
+    fn type_detail(&self, failed: bool) -> String {
+        let typ = shown(find(&self.header, "typ"));
+        match (failed, self.policy.rfc9068) {
+            (false, _) => typ,
+            (true, true) => format!("{typ}, allowed is at+jwt"),
+            (true, false) => format!("{typ}, allowed are at+jwt, JWT and none"),
+        }
+    }
+
+    fn issuer_detail(&self, failed: bool) -> String {
+        let Some(Item::Text(issuer)) = find(&self.payload, "iss") else {
+            return shown(find(&self.payload, "iss"));
+        };
+        let ours = || self.issuers.iter().map(String::as_str);
+        match (failed, near_miss(issuer, ours())) {
+            (false, _) => quoted(issuer),
+            (true, Some(near)) => format!("{}, {near}", quoted(issuer)),
+            (true, None) if self.issuers.is_empty() => quoted(issuer),
+            (true, None) => format!("{}, known are {}", quoted(issuer), listed(ours())),
+        }
+    }
+
+    fn keys_detail(&self, failed: bool) -> Option<String> {
+        let confirmed = self
+            .history
+            .as_ref()
+            .map(|history| match history.confirmed {
+                None => "never fetched".to_owned(),
+                Some(age) => format!("confirmed {} ago", seconds(age)),
+            });
+        match self.keys {
+            Some(keys) if !failed => {
+                let confirmed = confirmed
+                    .map(|text| format!(", {text}"))
+                    .unwrap_or_default();
+                Some(format!("{} usable{confirmed}", keys.len()))
+            }
+            _ => confirmed,
+        }
+    }
+
+    fn key_detail(&self, failed: bool) -> Option<String> {
+        let history = self.history.as_ref();
+        if !failed {
+            let Some(Selected::Key(key)) = &self.selected else {
+                return None;
+            };
+            let since = history.and_then(|history| {
+                let mut known = history.current.iter();
+                let (_, age) = known.find(|(known, _)| **known == *key.identity)?;
+                Some(format!(", known for {}", seconds(*age)))
+            });
+            return Some(format!(
+                "{}{}",
+                named(&key.identity),
+                since.unwrap_or_default()
+            ));
+        }
+        let keys = self.keys?;
+        let published: Vec<String> = keys.identities().map(|key| named(key)).collect();
+        let mut detail = format!("published are {}", shortened(&published));
+        let kid = find(&self.header, "kid").and_then(Item::as_text);
+        if let Some(kid) = kid {
+            for skipped in keys.skipped() {
+                if skipped.kid.as_deref() == Some(kid) {
+                    detail = format!(
+                        "{detail}; this one is published and not used: {}",
+                        skipped.reason
+                    );
+                }
+            }
+            let withdrawn = history.and_then(|history| {
+                let mut withdrawn = history.withdrawn.iter().rev();
+                withdrawn.find(|(key, _)| key.kid.as_deref() == Some(kid))
+            });
+            if let Some((_, age)) = withdrawn {
+                detail = format!("{detail}; this one was withdrawn {} ago", seconds(*age));
+            }
+        }
+        if let Some(age) = history.and_then(|history| history.confirmed) {
+            detail = format!("{detail}; as of {} ago", seconds(age));
+        }
+        Some(detail)
+    }
+
+    fn expiry_detail(&self, exp: i64) -> String {
+        let leeway = self.policy.leeway;
+        if exp > self.now {
+            format!("in {} s", exp.saturating_sub(self.now))
+        } else {
+            format!(
+                "{} s ago by our clock, leeway {leeway} s",
+                self.now.saturating_sub(exp)
+            )
+        }
+    }
+
+    fn future_detail(&self, name: &str, failed: bool) -> Option<String> {
+        let ahead = self.date(name)?.saturating_sub(self.now);
+        let leeway = self.policy.leeway;
+        if failed {
+            let off = ahead.saturating_sub(leeway);
+            return Some(format!(
+                "{ahead} s ahead of our clock, leeway {leeway} s: ours is slow or the issuer's fast \
+                 by at least {off} s"
+            ));
+        }
+        Some(if ahead > 0 {
+            format!("{ahead} s ahead of our clock, leeway {leeway} s")
+        } else {
+            format!("{} s ago", ahead.unsigned_abs())
+        })
+    }
+
+    fn lifetime_detail(&self) -> Option<String> {
+        let (exp, allowed) = (self.date("exp")?, self.policy.max_lifetime);
+        Some(match self.date("iat") {
+            Some(iat) => format!("{} s of {allowed} s", exp.saturating_sub(iat)),
+            None => format!("{} s from now of {allowed} s", exp.saturating_sub(self.now)),
+        })
+    }
+
+    fn audience_detail(&self, failed: bool) -> String {
+        let theirs: Vec<&str> = match find(&self.payload, "aud") {
+            Some(Item::Text(audience)) => vec![audience],
+            Some(Item::Texts(audiences)) => audiences.iter().map(|one| &**one).collect(),
+            other => return shown(other),
+        };
+        let Some(ours) = &self.policy.audiences else {
+            return format!("{}, any will do", listed(theirs.into_iter()));
+        };
+        if !failed {
+            return listed(theirs.into_iter());
+        }
+        let ours = || ours.iter().map(|one| &**one);
+        let near = theirs
+            .iter()
+            .find_map(|audience| near_miss(audience, ours()));
+        let near = near.map(|near| format!("; {near}")).unwrap_or_default();
+        format!(
+            "the token has {}, ours are {}{near}",
+            listed(theirs.iter().copied()),
+            listed(ours())
+        )
+    }
+
+    fn claim(&self, name: &str) -> String {
+        format!("{name} is {}", kind(find(&self.payload, name)))
+    }
+
+    fn date(&self, name: &str) -> Option<i64> {
+        match find(&self.payload, name)? {
+            Item::Integer(seconds) => Some(*seconds),
+            Item::Float(seconds) => Some(seconds.floor() as i64),
+            _ => None,
+        }
+    }
+}
+
+/// Says how `text` misses one of `ours`, if it is by little.
+fn near_miss<'o>(text: &str, mut ours: impl Iterator<Item = &'o str>) -> Option<String> {
+    let bare = |text: &str| text.trim_end_matches('/').to_ascii_lowercase();
+    let ours = ours.find(|ours| bare(ours) == bare(text))?;
+    let slash = text.ends_with('/') != ours.ends_with('/');
+    let case = !text.trim_end_matches('/').eq(ours.trim_end_matches('/'));
+    let how = match (slash, case) {
+        (true, true) => "a trailing slash and letter case",
+        (true, false) => "a trailing slash",
+        (false, true) => "letter case",
+        (false, false) => "trailing slashes",
+    };
+    Some(format!("differs from {} by {how}", quoted(ours)))
+}
+
+pub(super) fn members(json: &[u8]) -> Members<'_> {
+    let mut found = Vec::new();
+    let result = json::members(json, |name, item| found.push((name.to_owned(), item)));
+    if result.is_err() {
+        found.clear();
+    }
+    found
+}
+
+fn find<'m, 't>(members: &'m [(String, Item<'t>)], name: &str) -> Option<&'m Item<'t>> {
+    let mut members = members.iter();
+    members
+        .find(|(known, _)| known == name)
+        .map(|(_, item)| item)
+}
+
+/// Returns a text in quotes, or what is there instead of one.
+fn shown(item: Option<&Item<'_>>) -> String {
+    match item {
+        Some(Item::Text(text)) => quoted(text),
+        other => kind(other).to_owned(),
+    }
+}
+
+fn kind(item: Option<&Item<'_>>) -> &'static str {
+    match item {
+        None => "absent",
+        Some(Item::Text(text)) if text.is_empty() => "an empty string",
+        Some(Item::Text(_)) => "a string",
+        Some(Item::Integer(_) | Item::Huge | Item::Float(_)) => "a number",
+        Some(Item::Texts(texts)) if texts.is_empty() => "an empty array",
+        Some(Item::Texts(_)) => "an array of strings",
+        Some(Item::Other) => "neither a string nor a number",
+    }
+}
+
+/// Cuts longer than any name an operator gives, shorter than a token.
+const MAX_QUOTED: usize = 100;
+const MAX_LISTED: usize = 8;
+
+fn quoted(text: &str) -> String {
+    // What `{"` looks like in base64url: somebody put a token where a name belongs.
+    if text.contains("eyJ") {
+        return "a text that looks like a token".to_owned();
+    }
+    let mut shown = printable(text);
+    let cut = if shown.len() > MAX_QUOTED {
+        shown.truncate(MAX_QUOTED);
+        "..."
+    } else {
+        ""
+    };
+    format!("\"{shown}{cut}\"")
+}
+
+fn listed<'o>(texts: impl Iterator<Item = &'o str>) -> String {
+    shortened(&texts.map(quoted).collect::<Vec<_>>())
+}
+
+fn shortened(items: &[String]) -> String {
+    let shown = items.iter().take(MAX_LISTED).map(String::as_str);
+    let mut list = shown.collect::<Vec<_>>().join(" ");
+    if list.is_empty() {
+        list.push_str("none");
+    }
+    match items.len().checked_sub(MAX_LISTED) {
+        Some(more @ 1..) => format!("{list} and {more} more"),
+        _ => list,
+    }
+}
+
+fn named(key: &KeyIdentity) -> String {
+    match &key.kid {
+        Some(kid) => format!("{} ({})", quoted(kid), key.algorithm),
+        None => format!("a key without id ({})", key.algorithm),
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs())
+}

@@ -1,0 +1,175 @@
+//! What an operator can ask of a running validator.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::JwtValidator;
+use crate::claims::Claims;
+use crate::explain::{Check, Explanation, explain_with};
+use crate::issuer::Issuer;
+use crate::reason::Reason;
+use crate::source::SourceErrorKind;
+
+impl JwtValidator {
+    /// Fetches the keys of every issuer now, and returns when these fetches have ended.
+    ///
+    /// At most one per issuer and 10 s; callers that come while one is under way wait for that one. A
+    /// fetch that fails leaves the keys in use, as ever. Dropping the future cancels no fetch.
+    pub async fn refresh(&self) -> Vec<IssuerRefresh> {
+        let is_running = self.inner.runtime.get().is_some() && !self.inner.stop.is_cancelled();
+        // All are asked for before one is waited for, so that they run side by side.
+        let requested: Vec<_> = self
+            .all_issuers()
+            .into_iter()
+            .map(|issuer| {
+                let request = is_running.then(|| issuer.request_manually());
+                (issuer, request)
+            })
+            .collect();
+        let mut refreshed = Vec::with_capacity(requested.len());
+        for (issuer, request) in requested {
+            let outcome = match request {
+                None => RefreshOutcome::NotRunning,
+                Some(Err(retry_after)) => RefreshOutcome::TooSoon { retry_after },
+                Some(Ok(number)) => tokio::select! {
+                    biased;
+                    () = issuer.wait_for(number) => match issuer.failure_of(number) {
+                        None => RefreshOutcome::Refreshed,
+                        Some(kind) => RefreshOutcome::Failed(kind),
+                    },
+                    () = self.inner.stop.cancelled() => RefreshOutcome::NotRunning,
+                },
+            };
+            refreshed.push(IssuerRefresh {
+                issuer: issuer.name.to_string(),
+                outcome,
+            });
+        }
+        refreshed
+    }
+
+    /// Makes the key with this id unusable, although the issuer may go on publishing it: for a key
+    /// that is known to be in the wrong hands.
+    ///
+    /// From the return of the call on, tokens that name it are refused with
+    /// [`Reason::KeyRevoked`], remembered ones too, and no fetch is made for them. That lasts until
+    /// [`unrevoke_kid`](Self::unrevoke_kid) or the end of the process. It goes by the id: the same key
+    /// under another id is another key. Meant for a handful of ids; each token is compared with all of
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the validator has no issuer of this name, or has not admitted it yet.
+    pub fn revoke_kid(&self, issuer: &str, kid: &str) -> Result<(), UnknownIssuer> {
+        if self.named(issuer)?.set_revoked(kid, true) {
+            let kid = idp_http::printable(kid);
+            tracing::warn!(
+                jwks.issuer = issuer,
+                jwks.kid = kid,
+                "a key has been revoked"
+            );
+        }
+        Ok(())
+    }
+
+    /// Takes [`revoke_kid`](Self::revoke_kid) back. Returns whether the key was revoked.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the validator has no issuer of this name.
+    pub fn unrevoke_kid(&self, issuer: &str, kid: &str) -> Result<bool, UnknownIssuer> {
+        let was_revoked = self.named(issuer)?.set_revoked(kid, false);
+        if was_revoked {
+            let kid = idp_http::printable(kid);
+            tracing::warn!(
+                jwks.issuer = issuer,
+                jwks.kid = kid,
+                "a revoked key is usable again"
+            );
+        }
+        Ok(was_revoked)
+    }
+
+    /// Explains to an operator what becomes of a token, check by check.
+    ///
+    /// Decides as [`validate`](Self::validate) does with the keys that are there: it fetches none and
+    /// waits for none, admits no issuer, and no remembered token shortens its way. The revocation hook
+    /// is asked if the token passes everything else. Nothing of it belongs in an answer to a caller.
+    pub async fn explain(&self, token: &str) -> Explanation {
+        let (explanation, claims) = self.explain_now(token);
+        let (Some(claims), Some(revocation)) = (claims, &self.inner.revocation) else {
+            return explanation;
+        };
+        match revocation.check(&claims).await {
+            Ok(()) => explanation.with_detail(Check::Revocation, "the hook was asked"),
+            Err(reason) => explanation.failed_at(Check::Revocation, reason),
+        }
+    }
+
+    fn named(&self, issuer: &str) -> Result<Arc<Issuer>, UnknownIssuer> {
+        let mut issuers = self.all_issuers().into_iter();
+        let named = issuers.find(|known| *known.name == *issuer);
+        named.ok_or(UnknownIssuer)
+    }
+
+    /// Explains everything but revocation, and returns the claims if all of that is passed.
+    fn explain_now(&self, token: &str) -> (Explanation, Option<Claims>) {
+        let now = clock::unix_seconds(self.inner.clock.now());
+        let issuers = self.all_issuers();
+        let names = issuers.iter().map(|issuer| issuer.name.to_string());
+        let asked: Cell<Option<&Issuer>> = Cell::new(None);
+        let (explanation, claims) = explain_with(
+            token,
+            now,
+            |name| {
+                // No issuer is admitted for an explanation.
+                let issuer = issuers.iter().find(|issuer| *issuer.name == *name);
+                asked.set(issuer.map(|issuer| &**issuer));
+                issuer.ok_or(Reason::UnknownIssuer)?.keys()
+            },
+            &self.inner.policy,
+            &names.collect::<Vec<_>>(),
+            || asked.get().map(Issuer::history),
+        );
+        let (Some(claims), Some(issuer)) = (claims, asked.get()) else {
+            return (explanation, None);
+        };
+        match issuer.check_claims(&claims) {
+            Ok(()) => (explanation, Some(claims)),
+            Err(reason) => (explanation.failed_at(Check::IssuerClaims, reason), None),
+        }
+    }
+}
+
+/// What [`JwtValidator::refresh`] did for one issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IssuerRefresh {
+    /// The issuer.
+    pub issuer: String,
+    /// What came of it.
+    pub outcome: RefreshOutcome,
+}
+
+/// What came of a fetch that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefreshOutcome {
+    /// The keys are those that the issuer published after the call.
+    Refreshed,
+    /// The fetch failed; the keys are as they were.
+    Failed(SourceErrorKind),
+    /// The last fetch that was asked for is not long enough ago. Nothing was done.
+    TooSoon {
+        /// When the next one will be made.
+        retry_after: Duration,
+    },
+    /// The validator was not started, or is shut down.
+    NotRunning,
+}
+
+/// The validator has no issuer of this name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an issuer of this validator")]
+pub struct UnknownIssuer;

@@ -1,0 +1,450 @@
+//! Generated tokens, judged by us, by the reference and by two other libraries.
+//!
+//! `M2M_SEED=n` judges the token of one seed alone and shows what each made of it.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+
+use clock::{Clock as _, SystemClock, unix_seconds};
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{DecodingKey, Validation};
+use jwks_validator::{Claims, KeySet, Policy, Reason, validate};
+use jwt_compact::{AlgorithmExt as _, AlgorithmSignature, UntrustedToken};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::generator::Signers;
+use crate::reference::{Accepted, Broken, Json, Key, Rules, base64url, judge, object};
+use crate::signer::{AUDIENCE, ISSUER, at, seed};
+
+const CASES: u64 = 100_000;
+const THREADS: u64 = 4;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Library {
+    Jsonwebtoken,
+    JwtCompact,
+}
+use Library::{Jsonwebtoken, JwtCompact};
+
+/// Rules of ours that a library does not have, by the reference's name for the rule.
+const STRICTER: &[(Library, Broken)] = &[
+    // The header.
+    (Jsonwebtoken, "no crit"),
+    (JwtCompact, "no crit"),
+    (Jsonwebtoken, FOREIGN),
+    (JwtCompact, FOREIGN),
+    (Jsonwebtoken, "typ is a string"),
+    (JwtCompact, "typ is a string"),
+    (Jsonwebtoken, "typ is that of an access token"),
+    (JwtCompact, "typ is that of an access token"),
+    (Jsonwebtoken, "kid is 1 to 256 printable characters"),
+    (JwtCompact, "kid is 1 to 256 printable characters"),
+    (Jsonwebtoken, "no header member twice"),
+    (JwtCompact, "no header member twice"),
+    // The claims.
+    (Jsonwebtoken, "no claim twice"),
+    (JwtCompact, "no claim twice"),
+    (Jsonwebtoken, "aud is a string or strings"),
+    (JwtCompact, "aud is a string or strings"),
+    (Jsonwebtoken, "dates are numbers"),
+    (Jsonwebtoken, "dates lie in the years 1970 to 9999"),
+    (JwtCompact, "dates lie in the years 1970 to 9999"),
+    (Jsonwebtoken, "not issued in the future"),
+    (JwtCompact, "not issued in the future"),
+    (Jsonwebtoken, "no longer than the longest lifetime"),
+    (JwtCompact, "no longer than the longest lifetime"),
+    (Jsonwebtoken, "identities and scopes are strings"),
+    (JwtCompact, "identities and scopes are strings"),
+    (Jsonwebtoken, "sub and client_id are not empty"),
+    (JwtCompact, "sub and client_id are not empty"),
+    (Jsonwebtoken, "no cnf"),
+    (JwtCompact, "no cnf"),
+    (Jsonwebtoken, "what RFC 9068 requires"),
+    (JwtCompact, "what RFC 9068 requires"),
+];
+const FOREIGN: Broken = "no keys, addresses or foreign parameters in the header";
+
+/// A library, the rule that it has and we have not, and whether a token is one that it concerns.
+type Rule = (Library, &'static str, fn(&Json) -> bool);
+
+/// Tokens that we accept and a library does not, told by their header.
+const MORE_OPEN: &[Rule] = &[
+    (
+        Jsonwebtoken,
+        "EdDSA spelled Ed25519 (RFC 9864)",
+        spells_ed25519,
+    ),
+    (
+        JwtCompact,
+        "EdDSA spelled Ed25519 (RFC 9864)",
+        spells_ed25519,
+    ),
+    (
+        Jsonwebtoken,
+        "types of header members that we ignore",
+        has_ignored_member,
+    ),
+    (
+        JwtCompact,
+        "types of header members that we ignore",
+        has_ignored_member,
+    ),
+];
+
+fn spells_ed25519(header: &Json) -> bool {
+    header.member("alg").and_then(Json::text) == Some("Ed25519")
+}
+
+fn has_ignored_member(header: &Json) -> bool {
+    ["cty", "x5t", "x5t#S256", "nonce", "url"]
+        .iter()
+        .any(|name| header.member(name).is_some())
+}
+
+/// Everything but the token.
+struct World {
+    signers: Signers,
+    keys: KeySet,
+    reference_keys: Vec<Key>,
+    jwks: JwkSet,
+    deployments: Vec<(Policy, Rules)>,
+    /// The system's time: one library reads no other clock.
+    now: i64,
+}
+
+/// How often each answer and each disagreement was seen, and where first.
+#[derive(Default)]
+struct Seen {
+    accepted: u64,
+    named: BTreeMap<(Library, &'static str), u64>,
+    unnamed: BTreeMap<String, u64>,
+}
+
+#[test]
+fn generated_tokens_get_the_answer_of_the_reference() {
+    let world = World::new();
+    if let Some(seed) = seed() {
+        let mut seen = Seen::default();
+        world.judge(seed, &mut seen);
+        let token = world.signers.token(seed, world.now);
+        assert!(seen.unnamed.is_empty(), "{token}: {:?}", seen.unnamed);
+        return;
+    }
+    let mut all = Seen::default();
+    thread::scope(|scope| {
+        let world = &world;
+        let share = |n: u64| {
+            let mut seen = Seen::default();
+            (0..CASES / THREADS).for_each(|m| world.judge(m * THREADS + n, &mut seen));
+            seen
+        };
+        let threads: Vec<_> = (0..THREADS)
+            .map(|n| scope.spawn(move || share(n)))
+            .collect();
+        for thread in threads {
+            all.merge(thread.join().unwrap());
+        }
+    });
+    assert!(
+        all.unnamed.is_empty(),
+        "disagreements without a name, each with a seed: {:#?}\nnamed: {:#?}",
+        all.unnamed,
+        all.named
+    );
+    // A table that names what no longer happens hides what does.
+    let names = STRICTER
+        .iter()
+        .copied()
+        .chain(MORE_OPEN.iter().map(|(library, name, _)| (*library, *name)));
+    for name in names {
+        assert!(all.named.contains_key(&name), "{name:?} was not seen");
+    }
+    let share = all.accepted * 100 / CASES;
+    assert!((20..80).contains(&share), "{share} % were accepted");
+}
+
+impl World {
+    fn new() -> Self {
+        let signers = Signers::new();
+        let jwks = signers.jwks();
+        Self {
+            keys: KeySet::from_jwks_json(&jwks).unwrap(),
+            reference_keys: Key::set(&jwks),
+            jwks: serde_json::from_slice(&jwks).unwrap(),
+            deployments: deployments(),
+            now: unix_seconds(SystemClock.now()),
+            signers,
+        }
+    }
+
+    /// Panics where we and the reference differ.
+    fn judge(&self, seed: u64, seen: &mut Seen) {
+        let token = &self.signers.token(seed, self.now);
+        let (policy, rules) =
+            &self.deployments[usize::try_from(seed % 11).unwrap() % self.deployments.len()];
+        let keys = |issuer: &str| {
+            if issuer == ISSUER {
+                Ok(&self.keys)
+            } else {
+                Err(Reason::UnknownIssuer)
+            }
+        };
+        let ours = validate(token, at(self.now), keys, policy);
+        let reference = judge(token, self.now, &self.reference_keys, rules);
+        let same = match (&ours, &reference) {
+            (Ok(claims), Ok(accepted)) => *accepted == accepted_by_us(claims),
+            (Err(_), Err(_)) => true,
+            _ => false,
+        };
+        assert!(
+            same,
+            "seed {seed}, {token}: {ours:?}, by the reference {reference:?}"
+        );
+        seen.accepted += u64::from(ours.is_ok());
+        for library in [Jsonwebtoken, JwtCompact] {
+            let theirs = match library {
+                Jsonwebtoken => self.jsonwebtoken(token, rules),
+                JwtCompact => self.jwt_compact(token, rules),
+            };
+            if theirs.is_some() == ours.is_ok() {
+                continue;
+            }
+            if library == Jsonwebtoken && self.depends_on_the_second(token, rules) {
+                continue;
+            }
+            let name = match reference {
+                Err(broken) => STRICTER
+                    .contains(&(library, broken))
+                    .then_some(broken)
+                    .ok_or(broken),
+                Ok(_) => {
+                    let header = header(token);
+                    MORE_OPEN
+                        .iter()
+                        .find(|(other, _, holds)| *other == library && holds(&header))
+                        .map(|(_, name, _)| *name)
+                        .ok_or("accepted by us")
+                }
+            };
+            match name {
+                Ok(name) => *seen.named.entry((library, name)).or_default() += 1,
+                Err(what) => {
+                    let what = format!("{library:?}: {what}");
+                    seen.unnamed.entry(what).or_insert(seed);
+                }
+            }
+        }
+    }
+}
+
+impl World {
+    /// The tokens are made for one instant, and the system's clock goes on while they are judged.
+    fn depends_on_the_second(&self, token: &str, rules: &Rules) -> bool {
+        let answers = (self.now..=unix_seconds(SystemClock.now()) + 1)
+            .map(|now| judge(token, now, &self.reference_keys, rules).err());
+        answers.collect::<BTreeSet<_>>().len() > 1
+    }
+}
+
+impl Seen {
+    fn merge(&mut self, other: Self) {
+        self.accepted += other.accepted;
+        for (name, count) in other.named {
+            *self.named.entry(name).or_default() += count;
+        }
+        self.unnamed.extend(other.unnamed);
+    }
+}
+
+fn deployments() -> Vec<(Policy, Rules)> {
+    const DAY: i64 = 86_400;
+    let rules = Rules {
+        issuer: ISSUER.to_owned(),
+        algorithms: vec![
+            "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
+            "EdDSA",
+        ],
+        audiences: Some(vec![AUDIENCE.to_owned()]),
+        leeway: 60,
+        max_lifetime: DAY,
+        rfc9068: false,
+    };
+    let policy = || Policy::for_audiences([AUDIENCE]);
+    let seconds = std::time::Duration::from_secs;
+    vec![
+        (policy(), rules.clone()),
+        (
+            policy().rfc9068(),
+            Rules {
+                rfc9068: true,
+                ..rules.clone()
+            },
+        ),
+        (
+            policy().leeway(seconds(0)).max_lifetime(seconds(3_600)),
+            Rules {
+                leeway: 0,
+                max_lifetime: 3_600,
+                ..rules.clone()
+            },
+        ),
+        (
+            Policy::for_audiences(["https://other.example", AUDIENCE])
+                .algorithms(["ES256", "EdDSA"].map(|name| name.parse().unwrap())),
+            Rules {
+                audiences: Some(vec![
+                    "https://other.example".to_owned(),
+                    AUDIENCE.to_owned(),
+                ]),
+                algorithms: vec!["ES256", "EdDSA"],
+                ..rules.clone()
+            },
+        ),
+        (
+            Policy::dangerous_for_any_audience(),
+            Rules {
+                audiences: None,
+                ..rules
+            },
+        ),
+    ]
+}
+
+fn accepted_by_us(claims: &Claims) -> Accepted {
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    Accepted {
+        sub: owned(claims.subject()),
+        client_id: owned(claims.client_id()),
+        scope: owned(claims.scope()),
+        jti: owned(claims.id()),
+        aud: claims.audiences().map(str::to_owned).collect(),
+        exp: unix_seconds(claims.expires_at()),
+    }
+}
+
+fn header(token: &str) -> Json {
+    let (header, _) = token.split_once('.').unwrap();
+    object(&base64url(header).unwrap()).unwrap()
+}
+
+impl World {
+    /// As its documentation tells a resource server to use it.
+    fn jsonwebtoken(&self, token: &str, rules: &Rules) -> Option<()> {
+        let header = jsonwebtoken::decode_header(token).ok()?;
+        let kid = match header.kid {
+            Some(kid) => kid,
+            None => self.only_key(|key| format!("{:?}", header.alg) == key.alg)?,
+        };
+        let jwk = self.jwks.find(&kid)?;
+        let alg = self
+            .reference_keys
+            .iter()
+            .find(|key| key.kid.as_ref() == Some(&kid))?;
+        if !rules.algorithms.contains(&&*alg.alg) {
+            return None;
+        }
+        let mut validation = Validation::new(alg.alg.parse().unwrap());
+        validation.set_required_spec_claims(&["exp", "iss"]);
+        validation.set_issuer(&[ISSUER]);
+        validation.leeway = rules.leeway.unsigned_abs();
+        validation.validate_nbf = true;
+        match &rules.audiences {
+            Some(audiences) => {
+                validation.set_audience(audiences);
+                validation.required_spec_claims.insert("aud".to_owned());
+            }
+            None => validation.validate_aud = false,
+        }
+        let key = DecodingKey::from_jwk(jwk).unwrap();
+        jsonwebtoken::decode::<Value>(token, &key, &validation)
+            .ok()
+            .map(drop)
+    }
+
+    /// It leaves issuer, audience and key to its caller.
+    fn jwt_compact(&self, token: &str, rules: &Rules) -> Option<()> {
+        #[derive(Deserialize)]
+        struct Named {
+            iss: String,
+            aud: Option<Audience>,
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Audience {
+            One(String),
+            Many(Vec<String>),
+        }
+        let token = UntrustedToken::new(token).ok()?;
+        let kid = match &token.header().key_id {
+            Some(kid) => kid.clone(),
+            None => self.only_key(|key| key.alg == token.algorithm())?,
+        };
+        let key = self
+            .reference_keys
+            .iter()
+            .find(|key| key.kid.as_ref() == Some(&kid))?;
+        if !rules.algorithms.contains(&&*key.alg) {
+            return None;
+        }
+        let token = Verified(&key.alg)
+            .validator::<Named>(key)
+            .validate(&token)
+            .ok()?;
+        let claims = token.claims();
+        let audiences = match &claims.custom.aud {
+            None => &[][..],
+            Some(Audience::One(one)) => std::slice::from_ref(one),
+            Some(Audience::Many(many)) => many,
+        };
+        let is_ours = |ours: &Vec<String>| ours.iter().any(|our| audiences.contains(our));
+        let now = self.now;
+        let expires = claims.expiration?.timestamp();
+        let begins = claims.not_before.map_or(0, |at| at.timestamp());
+        (claims.custom.iss == ISSUER
+            && rules.audiences.as_ref().is_none_or(is_ours)
+            && now < expires + rules.leeway
+            && begins <= now + rules.leeway)
+            .then_some(())
+    }
+
+    fn only_key(&self, fits: impl Fn(&Key) -> bool) -> Option<String> {
+        let mut keys = self.reference_keys.iter().filter(|key| fits(key));
+        let only = keys.next()?;
+        keys.next().is_none().then(|| only.kid.clone())?
+    }
+}
+
+/// Signatures for a library that lets its caller bring them.
+struct Verified<'k>(&'k str);
+
+struct Bytes(Vec<u8>);
+
+impl AlgorithmSignature for Bytes {
+    fn try_from_slice(slice: &[u8]) -> anyhow::Result<Self> {
+        Ok(Self(slice.to_vec()))
+    }
+
+    fn as_bytes(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.0)
+    }
+}
+
+impl jwt_compact::Algorithm for Verified<'_> {
+    type SigningKey = ();
+    type VerifyingKey = Key;
+    type Signature = Bytes;
+
+    fn name(&self) -> Cow<'static, str> {
+        self.0.to_owned().into()
+    }
+
+    fn sign(&self, (): &(), _: &[u8]) -> Bytes {
+        unreachable!("tokens are signed elsewhere")
+    }
+
+    fn verify_signature(&self, signature: &Bytes, key: &Key, message: &[u8]) -> bool {
+        key.verifies(message, &signature.0)
+    }
+}

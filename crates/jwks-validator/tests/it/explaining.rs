@@ -1,0 +1,452 @@
+//! Explanations for operators.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use clock::ManualClock;
+use jwks_validator::{
+    Algorithm, Check, CheckOutcome, Claims, DenyList, Explanation, JwtValidator, KeySet, Policy,
+    Reason, Revocation, RevocationError, explain,
+};
+use serde_json::{Value, json};
+
+use crate::fake_source::{FakeSource, Script, builder, keys, started};
+use crate::signer::{self, AUDIENCE, ISSUER, NOW, Signer, at, good_claims, jwks, policy};
+
+/// As [`signer::check`], for the tables of refused tokens.
+pub(crate) fn check(token: &str, keys: &KeySet) -> Result<Claims, Reason> {
+    check_with(token, keys, &policy(), NOW)
+}
+
+/// As [`signer::check_with`]; makes sure besides that the explanation is of that very decision.
+#[track_caller]
+pub(crate) fn check_with(
+    token: &str,
+    keys: &KeySet,
+    policy: &Policy,
+    now: i64,
+) -> Result<Claims, Reason> {
+    let result = signer::check_with(token, keys, policy, now);
+    let known = |issuer: &str| {
+        if issuer == ISSUER {
+            Ok(keys)
+        } else {
+            Err(Reason::UnknownIssuer)
+        }
+    };
+    let explanation = explain(token, at(now), known, policy);
+    let reason = result.as_ref().err().copied();
+    assert_eq!(explanation.reason(), reason, "{explanation}");
+    assert_consistent(&explanation);
+    result
+}
+
+/// Exactly what the reason says failed, nothing before it, and nothing after it was reached.
+#[track_caller]
+pub(crate) fn assert_consistent(explanation: &Explanation) {
+    let checks = explanation.checks();
+    let order: Vec<Check> = checks.iter().map(|report| report.check).collect();
+    assert_eq!(order, Check::ALL);
+    let failed: Vec<Check> = checks
+        .iter()
+        .filter(|report| report.outcome == CheckOutcome::Failed)
+        .map(|report| report.check)
+        .collect();
+    match (explanation.reason(), &failed[..]) {
+        (None, []) | (Some(_), [_]) => {}
+        // The claims are looked at without a key, and only then.
+        (Some(_), [Check::Key, claims]) if *claims > Check::Signature => {}
+        _ => panic!("{failed:?} failed: {explanation}"),
+    }
+    let last = failed.last().copied();
+    for report in checks {
+        let reached = report.outcome != CheckOutcome::NotReached;
+        let may_be_reached = last.is_none_or(|last| report.check <= last);
+        let skipped = report.check == Check::Signature && failed.first() == Some(&Check::Key);
+        assert_eq!(reached, may_be_reached && !skipped, "{explanation}");
+        let detail = report.detail.as_deref().unwrap_or_default();
+        let is_printable = |text: &str| text.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
+        assert!(is_printable(detail) && detail.len() < 2_000, "{detail:?}");
+        assert!(reached || detail.is_empty(), "{explanation}");
+    }
+    let line = explanation.one_line();
+    assert!(!line.contains('\n'), "{line}");
+    assert_eq!(explanation.to_string().lines().count(), 1 + checks.len());
+}
+
+fn detail(explanation: &Explanation, check: Check) -> &str {
+    let report = explanation
+        .checks()
+        .iter()
+        .find(|report| report.check == check);
+    report.unwrap().detail.as_deref().unwrap_or_default()
+}
+
+fn with(name: &str, value: Value) -> Value {
+    let mut claims = good_claims();
+    claims[name] = value;
+    claims
+}
+
+async fn explained(validator: &JwtValidator, token: &str) -> Explanation {
+    let explanation = validator.explain(token).await;
+    assert_consistent(&explanation);
+    explanation
+}
+
+#[tokio::test(start_paused = true)]
+async fn near_misses_are_named() {
+    let signer = Signer::es256("k");
+    let validator = started(&FakeSource::with_keys(&[&signer])).await;
+    let rs256 = Signer::new("RS256", "k");
+    let typ = |typ: &str| signer.with_header(&json!({"alg": "ES256", "kid": "k", "typ": typ}));
+    for (name, token, check, expected) in [
+        (
+            "trailing slash",
+            signer.token(&with("iss", json!(format!("{ISSUER}/")))),
+            Check::Issuer,
+            r#""https://idp.example/", differs from "https://idp.example" by a trailing slash"#,
+        ),
+        (
+            "letter case",
+            signer.token(&with("iss", json!("https://IDP.example"))),
+            Check::Issuer,
+            r#""https://IDP.example", differs from "https://idp.example" by letter case"#,
+        ),
+        (
+            "both",
+            signer.token(&with("iss", json!("https://IDP.example/"))),
+            Check::Issuer,
+            r#""https://IDP.example/", differs from "https://idp.example" by a trailing slash and letter case"#,
+        ),
+        (
+            "another issuer",
+            signer.token(&with("iss", json!("https://x\n"))),
+            Check::Issuer,
+            r#""https://x?", known are "https://idp.example""#,
+        ),
+        (
+            "no issuer",
+            signer.token(&with("iss", json!([ISSUER]))),
+            Check::Issuer,
+            "an array of strings",
+        ),
+        (
+            "audience",
+            signer.token(&with("aud", json!(["https://a", "https://API.example"]))),
+            Check::Audience,
+            r#"the token has "https://a" "https://API.example", ours are "https://api.example"; differs from "https://api.example" by letter case"#,
+        ),
+        (
+            "audience number",
+            signer.token(&with("aud", json!(1))),
+            Check::Audience,
+            "a number",
+        ),
+        (
+            "expired",
+            signer.token(&with("exp", json!(NOW - 70))),
+            Check::Expiry,
+            "70 s ago by our clock, leeway 60 s",
+        ),
+        (
+            "issued ahead",
+            signer.token(&with("iat", json!(NOW + 70))),
+            Check::IssuedAt,
+            "70 s ahead of our clock, leeway 60 s: ours is slow or the issuer's fast by at least 10 s",
+        ),
+        (
+            "not yet",
+            signer.token(&with("nbf", json!(NOW + 61))),
+            Check::NotBefore,
+            "61 s ahead of our clock, leeway 60 s: ours is slow or the issuer's fast by at least 1 s",
+        ),
+        (
+            "lifetime",
+            signer.token(&with("exp", json!(NOW + 86_401))),
+            Check::Lifetime,
+            "86401 s of 86400 s",
+        ),
+        (
+            "dates",
+            signer.token(&with("exp", json!("soon"))),
+            Check::Dates,
+            "exp is a string, nbf is a number, iat is a number",
+        ),
+        (
+            "claim types",
+            signer.token(&with("scope", json!(["data:read"]))),
+            Check::ClaimTypes,
+            "sub is a string, client_id is a string, jti is a string, scope is an array of strings",
+        ),
+        (
+            "binding",
+            signer.token(&with("cnf", json!({}))),
+            Check::Binding,
+            "the claim cnf is there",
+        ),
+        (
+            "type",
+            typ("id_token"),
+            Check::Type,
+            r#""id_token", allowed are at+jwt, JWT and none"#,
+        ),
+        (
+            "extensions",
+            signer.with_header(&json!({"alg": "ES256", "jku": "x", "crit": ["b64"], "b64": false})),
+            Check::Extensions,
+            "the header has crit jku b64",
+        ),
+        (
+            "key of another algorithm",
+            rs256.good(),
+            Check::Key,
+            r#"published are "k" (ES256); as of 0 s ago"#,
+        ),
+        (
+            "unknown key",
+            Signer::es256("other").good(),
+            Check::Key,
+            r#"published are "k" (ES256); as of 0 s ago"#,
+        ),
+        ("parts", "a.b".to_owned(), Check::Segments, "2 parts"),
+        ("size", "x".repeat(9_000), Check::Size, "9000 bytes of 8192"),
+    ] {
+        let explanation = explained(&validator, &token).await;
+        assert_eq!(detail(&explanation, check), expected, "{name}");
+        let line = explanation.one_line();
+        assert!(line.ends_with(expected), "{name}: {line}");
+        assert!(
+            line.contains(&format!("{} failed", check.as_str())),
+            "{line}"
+        );
+    }
+    let hs256 = signer.with_header(&json!({"alg": "HS256"}));
+    let allowed = builder(&FakeSource::new(Script::Hang))
+        .algorithms([Algorithm::Rs256, Algorithm::Es256])
+        .build()
+        .unwrap();
+    assert_eq!(
+        explained(&allowed, &hs256).await.one_line(),
+        "refused, algorithm failed: the header's algorithm is not on the allow-list; \
+         \"HS256\", allowed are RS256 ES256"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_report_has_a_line_for_every_check() {
+    let signer = Signer::es256("k");
+    let validator = started(&FakeSource::with_keys(&[&signer])).await;
+    tokio::time::advance(Duration::from_secs(30)).await;
+    let token = signer.good();
+    let explanation = explained(&validator, &token).await;
+    assert_eq!(explanation.one_line(), "accepted");
+    let report = format!(
+        r#"accepted
+  passed       clock             ours shows 1800000000 s since 1970
+  passed       size              {} bytes of 8192
+  passed       segments          3 parts
+  passed       header encoding
+  passed       header
+  passed       extensions
+  passed       algorithm         "ES256"
+  passed       type              "at+jwt"
+  passed       key id            "k"
+  passed       payload encoding
+  passed       payload
+  passed       signature form
+  passed       issuer            "https://idp.example"
+  passed       keys              1 usable, confirmed 30 s ago
+  passed       key               "k" (ES256), known for 30 s
+  passed       signature
+  passed       dates
+  passed       expiry            in 300 s
+  passed       not before        0 s ago
+  passed       issued at         0 s ago
+  passed       lifetime          300 s of 86400 s
+  passed       audience          "https://api.example"
+  passed       claim types
+  passed       binding
+  passed       rfc 9068          not asked for
+  passed       issuer claims
+  passed       revocation        nobody is asked"#,
+        token.len()
+    );
+    assert_eq!(explanation.to_string(), report);
+
+    let expired = Signer::es256("other").token(&with("exp", json!(NOW - 60)));
+    let report = explained(&validator, &expired).await.to_string();
+    assert!(
+        report.starts_with("refused: the token has expired\n"),
+        "{report}"
+    );
+    for line in [
+        "  FAILED       key               published are",
+        "  not reached  signature\n",
+        "  FAILED       expiry            60 s ago by our clock, leeway 60 s\n",
+        "  not reached  not before\n",
+    ] {
+        assert!(report.contains(line), "{report}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_came_and_went_are_told_with_their_age() {
+    let (old, new) = (Signer::es256("old"), Signer::es256("new"));
+    let odd = json!({"kty": "oct", "k": "AA", "kid": "odd"});
+    let source = FakeSource::new(Script::Keys(jwks(&[old.jwk(), odd.clone()])));
+    let validator = builder(&source).build().unwrap();
+    let explanation = explained(&validator, &old.good()).await;
+    assert_eq!(explanation.reason(), Some(Reason::KeysUnavailable));
+    assert_eq!(detail(&explanation, Check::Keys), "never fetched");
+    validator.start();
+    assert!(validator.wait_ready().await);
+    let symmetric = Signer::es256("odd").good();
+    assert_eq!(
+        detail(&explained(&validator, &symmetric).await, Check::Key),
+        r#"published are "old" (ES256); this one is published and not used: symmetric key; as of 0 s ago"#
+    );
+    source.set(keys(&[&new]));
+    source.ended(2).await;
+    tokio::time::advance(Duration::from_secs(30)).await;
+    assert_eq!(
+        detail(&explained(&validator, &old.good()).await, Check::Key),
+        r#"published are "new" (ES256); this one was withdrawn 30 s ago; as of 30 s ago"#
+    );
+    assert_eq!(
+        detail(&explained(&validator, &new.good()).await, Check::Key),
+        r#""new" (ES256), known for 30 s"#
+    );
+    source.set(keys(&[&new, &old]));
+    source.ended(3).await;
+    assert_eq!(
+        detail(&explained(&validator, &old.good()).await, Check::Key),
+        r#""old" (ES256), known for 0 s"#
+    );
+    assert_eq!(source.calls(), 3, "an explanation fetches nothing");
+
+    source.set(Script::Hang);
+    tokio::time::advance(Duration::from_secs(3_601)).await;
+    let stale = explained(&validator, &new.good()).await;
+    assert_eq!(stale.reason(), Some(Reason::KeysStale));
+    assert_eq!(detail(&stale, Check::Keys), "confirmed 3601 s ago");
+}
+
+#[derive(Debug)]
+struct Unreachable;
+
+#[async_trait]
+impl Revocation for Unreachable {
+    async fn is_revoked(&self, _: &Claims) -> Result<bool, RevocationError> {
+        Err(RevocationError::new("told to"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn revocation_is_part_of_the_explanation() {
+    let signer = Signer::es256("k");
+    let source = FakeSource::with_keys(&[&signer]);
+    let list = DenyList::new(8);
+    let good = signer.good();
+    let mut nameless = good_claims();
+    nameless.as_object_mut().unwrap().remove("jti");
+    let nameless = signer.token(&nameless);
+    let with_list = builder(&source).revocation(list.clone()).build().unwrap();
+    let failing = builder(&source).revocation(Unreachable).build().unwrap();
+    for validator in [&with_list, &failing] {
+        validator.start();
+        assert!(validator.wait_ready().await);
+    }
+    assert_eq!(explained(&with_list, &good).await.reason(), None);
+    list.revoke(ISSUER, "1", at(NOW + 300)).unwrap();
+    for (validator, token, reason) in [
+        (&with_list, &good, Reason::Revoked),
+        (&with_list, &nameless, Reason::TokenIdMissing),
+        (&failing, &good, Reason::RevocationUnknown),
+    ] {
+        let explanation = explained(validator, token).await;
+        assert_eq!(explanation.reason(), Some(reason));
+        let last = explanation.checks().last().unwrap();
+        assert_eq!(last.outcome, CheckOutcome::Failed);
+        let error = validator.validate(token).await.unwrap_err();
+        assert_eq!(error.reason(), reason);
+    }
+}
+
+/// J1
+#[tokio::test(start_paused = true)]
+async fn an_explanation_holds_no_signature_and_nothing_that_could_be_a_token() {
+    let signer = Signer::es256("k");
+    let validator = started(&FakeSource::with_keys(&[&signer])).await;
+    let good = signer.good();
+    let (_, signature) = good.rsplit_once('.').unwrap();
+    for token in [
+        good.clone(),
+        signer.token(&with("aud", json!(good))),
+        signer.token(&with("aud", json!([good, "\u{1b}[31m\r\n\0é"]))),
+        signer.token(&with("iss", json!(good))),
+        signer.with_header(&json!({"alg": "ES256", "kid": "k", "typ": good})),
+        signer.with_header(&json!({"alg": good})),
+        signer.with_header(&json!({"alg": "ES256", "kid": good})),
+        signer.with_header(&json!({"alg": "ES256", "jku": good})),
+        signer.token(&with("aud", json!("x".repeat(5_000)))),
+        format!("{good}A"),
+        format!("{good}.{good}"),
+    ] {
+        let explanation = explained(&validator, &token).await;
+        let shown = format!("{explanation:?} {explanation} {}", explanation.one_line());
+        assert!(
+            !shown.contains("eyJ") && !shown.contains(signature),
+            "{shown}"
+        );
+        assert!(!shown.contains(&signature[..20]), "{shown}");
+    }
+}
+
+/// F4
+#[test]
+fn numbers_at_the_edge_are_no_trouble() {
+    let signer = Signer::es256("k");
+    let keys = signer.keys();
+    for now in [i64::MAX / 2, 0, NOW] {
+        for number in [
+            "-9223372036854775808",
+            "9223372036854775807",
+            "1e308",
+            "-1e308",
+            "253402300799",
+        ] {
+            let payload = format!(
+                r#"{{"iss":"{ISSUER}","aud":"{AUDIENCE}","exp":{number},"nbf":{number},"iat":{number}}}"#
+            );
+            let token = signer.raw(signer.header().to_string(), payload);
+            let explanation = explain(
+                &token,
+                std::time::UNIX_EPOCH + Duration::from_secs(now.unsigned_abs()),
+                |_| Ok(&keys),
+                &policy(),
+            );
+            assert_consistent(&explanation);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_clock_of_the_validator_counts() {
+    let signer = Signer::es256("k");
+    let clock = ManualClock::at_unix(NOW.unsigned_abs());
+    let validator = builder(&FakeSource::with_keys(&[&signer]))
+        .clock(Arc::new(clock.clone()))
+        .build()
+        .unwrap();
+    validator.start();
+    assert!(validator.wait_ready().await);
+    clock.set(at(0));
+    let explanation = explained(&validator, &signer.good()).await;
+    assert_eq!(explanation.reason(), Some(Reason::ClockUnset));
+    assert_eq!(
+        detail(&explanation, Check::Clock),
+        "ours shows 0 s since 1970"
+    );
+}

@@ -1,0 +1,122 @@
+//! What is logged about published keys.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::fake_source::{FakeSource, Script, builder};
+use crate::signer::{Signer, jwks};
+
+/// Keeps the level, key id and reason of every event about a key that is not used.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<Line>>>);
+
+type Line = (Level, String, String);
+
+#[derive(Default)]
+struct Fields {
+    kid: String,
+    reason: String,
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            "jwks.kid" => self.kid = format!("{value:?}").trim_matches('"').to_owned(),
+            "reason" => self.reason = format!("{value:?}"),
+            _ => {}
+        }
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        if !fields.reason.is_empty() {
+            let line = (*event.metadata().level(), fields.kid, fields.reason);
+            self.0.lock().unwrap().push(line);
+        }
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+impl Log {
+    fn taken(&self) -> Vec<Line> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+fn line(level: Level, kid: &str, reason: &str) -> Line {
+    (level, kid.to_owned(), reason.to_owned())
+}
+
+/// D9, D10, D12, D13
+#[tokio::test(start_paused = true)]
+async fn each_unusable_key_is_reported_once_and_loudly_if_it_is_a_mistake() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let good = Signer::es256("good");
+    let mut private = Signer::es256("private").jwk();
+    private["d"] = "AA".into();
+    let twin = || Signer::es256("twin").jwk();
+    let oct = json!({"kty": "oct", "k": "AA", "kid": "oct"});
+    let quantum = json!({"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA", "kid": "new"});
+    let mut for_encryption = Signer::es256("enc").jwk();
+    for_encryption["use"] = "enc".into();
+    let odd: Vec<Value> = vec![oct, private, quantum, for_encryption, twin(), twin()];
+    let mut all = odd.clone();
+    all.push(good.jwk());
+    let source = FakeSource::new(Script::Keys(jwks(&all)));
+    let validator = builder(&source).build().unwrap();
+    validator.start();
+    source.ended(1).await;
+    let reported = [
+        line(Level::WARN, "oct", "symmetric key"),
+        line(Level::WARN, "private", "private key material is published"),
+        line(
+            Level::INFO,
+            "new",
+            "unsupported key type, curve or algorithm",
+        ),
+        line(Level::INFO, "enc", "not meant for verifying signatures"),
+        line(Level::WARN, "twin", "another key has the same id"),
+        line(Level::WARN, "twin", "another key has the same id"),
+    ];
+    assert_eq!(log.taken(), reported);
+
+    // Another order, and another good key, are no news about the others.
+    all.reverse();
+    all.push(Signer::es256("another").jwk());
+    source.set(Script::Keys(jwks(&all)));
+    source.ended(2).await;
+    source.set(Script::NotModified);
+    source.ended(3).await;
+    assert_eq!(log.taken(), []);
+
+    source.set(Script::Keys(jwks(&[odd[0].clone(), good.jwk()])));
+    source.ended(4).await;
+    assert_eq!(log.taken(), reported[..1]);
+
+    // A document with no usable key at all: the keys stay, and the reasons are told.
+    source.set(Script::Keys(jwks(&odd[1..3])));
+    source.ended(6).await;
+    assert_eq!(log.taken(), reported[1..3]);
+    assert!(validator.ready());
+}
