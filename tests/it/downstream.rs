@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use dev_idp::{DevIdp, Endpoint, Fault};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::world::{LIMIT, Pair, header, variables};
@@ -121,6 +122,29 @@ async fn a_protected_data_that_hangs_is_504() {
     let url = format!("http://{}", silent.local_addr().unwrap());
     let response = pair_with(&idp, &url).await.public_data().await;
     assert_eq!(response.status(), 504);
+}
+
+/// B25
+#[tokio::test]
+async fn calls_that_hang_downstream_keep_no_token_from_being_refreshed() {
+    let idp = DevIdp::builder().start().await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let pair = pair_with(&idp, &url).await;
+    let mut callers = JoinSet::new();
+    let mut hanging = Vec::new();
+    for _ in 0..200 {
+        let url = format!("http://{}/api/public/data", pair.public);
+        callers.spawn(pair.client.get(url).send());
+        let call = timeout(LIMIT, listener.accept()).await.unwrap();
+        hanging.push(call.unwrap());
+    }
+    let token = pair.tokens.token().await.unwrap();
+    assert!(pair.tokens.invalidate(&token));
+    let next = timeout(LIMIT, pair.tokens.token()).await.unwrap().unwrap();
+    assert!(!next.is_same(&token));
+    // All of them were still waiting.
+    assert!(callers.try_join_next().is_none());
 }
 
 /// C13, C14, C18

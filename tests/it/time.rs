@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use clock::{Clock as _, ManualClock, SystemClock};
 use dev_idp::{
     DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DevIdp, Endpoint, Fault, Rotation, TokenSpec,
 };
@@ -297,6 +298,31 @@ async fn a_token_that_is_rejected_is_replaced_once_within_the_request() {
         assert_eq!(status.unwrap(), 200);
     }
     assert_eq!(idp.requests().token, 2);
+}
+
+/// B15
+#[tokio::test]
+async fn tokens_of_a_provider_whose_clock_is_ahead_are_replaced_once_and_then_refused() {
+    let now = SystemClock.now();
+    let ahead = ManualClock::new(now + Duration::from_secs(300));
+    let idp = DevIdp::builder()
+        .clock(Arc::new(ahead))
+        .start()
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        let nbf = clock::unix_seconds(now) + 300;
+        let token = idp.mint(TokenSpec::new().claim("nbf", nbf));
+        let reply = serde_json::json!({
+            "access_token": token, "token_type": "Bearer", "expires_in": 3_600,
+        });
+        idp.fault(Fault::on(Endpoint::Token).times(1).body(reply.to_string()));
+    }
+    let pair = Pair::ready(&variables(&idp)).await;
+    assert_eq!(pair.public_data().await.status(), 502);
+    assert_eq!(idp.requests().token, 2);
+    let ahead_s = pair.tokens.health().provider_clock_ahead_s.unwrap();
+    assert!((270..=300).contains(&ahead_s), "{ahead_s}");
 }
 
 /// C12, C16

@@ -1,9 +1,11 @@
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use clock::{Clock, SystemClock};
+use clock::{Clock, SystemClock, unix_seconds};
+use http::HeaderValue;
+use http::header::DATE;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -103,7 +105,8 @@ impl DevIdpBuilder {
         self
     }
 
-    /// Sets the clock that `iat` and `exp` are read from, the system's by default.
+    /// Sets the clock that `iat`, `exp` and the `Date` of answers are read from, the system's by
+    /// default.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
@@ -173,7 +176,27 @@ impl DevIdpBuilder {
 
 fn handler(provider: Arc<Provider>) -> Handler {
     let routes = routes(Arc::clone(&provider));
-    Arc::new(move |request| Box::pin(Arc::clone(&provider).answer(routes.clone(), request)))
+    Arc::new(move |request| {
+        let (provider, routes) = (Arc::clone(&provider), routes.clone());
+        Box::pin(async move {
+            let date = date(provider.clock.now());
+            let mut response = provider.answer(routes, request).await?;
+            // Without it, hyper would answer with the system's time.
+            if let Some(date) = date {
+                response.headers_mut().entry(DATE).or_insert(date);
+            }
+            Ok(response)
+        })
+    })
+}
+
+/// An HTTP date, for the times that can be written as one.
+fn date(now: SystemTime) -> Option<HeaderValue> {
+    const YEAR_10000: i64 = 253_402_300_800;
+    if !(0..YEAR_10000).contains(&unix_seconds(now)) {
+        return None;
+    }
+    HeaderValue::from_str(&httpdate::fmt_http_date(now)).ok()
 }
 
 fn bind(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

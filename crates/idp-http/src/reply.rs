@@ -43,6 +43,14 @@ impl Reply {
         Some(asked.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER))
     }
 
+    /// Returns when the answer was made by the provider's clock, to the second (RFC 9110
+    /// section 6.6.1), or `None` without a readable `Date`.
+    #[must_use]
+    pub fn date(&self) -> Option<SystemTime> {
+        let value = self.headers.get(header::DATE)?.to_str().ok()?;
+        httpdate::parse_http_date(value).ok()
+    }
+
     /// Tells whether the content type is HTML, as a captive portal or a login page sends it.
     #[must_use]
     pub fn is_html(&self) -> bool {

@@ -95,7 +95,9 @@ impl TokenCache {
         self.inner.attend_own();
         match policy {
             StartupPolicy::Background => {
-                slot.ask(self.inner.shared.now());
+                let now = self.inner.shared.now();
+                let jitter = self.inner.shared.policy.start_jitter;
+                slot.ask(now, now.monotonic + jitter.mul_f64(fastrand::f64()));
                 Ok(())
             }
             StartupPolicy::Require(limit) => {

@@ -210,10 +210,13 @@ impl TokenSource for ClientCredentials {
                 all_scopes: self.all_scopes,
                 secret: credential.expose_secret(),
             };
-            reading.token(&reply).map_err(|error| {
-                let wait = reply.retry_after(self.clock.now());
-                error.with_retry_after(wait)
-            })
+            match reading.token(&reply) {
+                Ok(issued) => Ok(match reply.date() {
+                    Some(date) => issued.dated(date),
+                    None => issued,
+                }),
+                Err(error) => Err(error.with_retry_after(reply.retry_after(self.clock.now()))),
+            }
         });
         if let (Err(error), Endpoint::Discovered(discovery)) = (&result, &self.endpoint) {
             // The endpoint may have moved, unless it was plainly the one that answered.

@@ -15,6 +15,10 @@ pub struct Health {
     pub age: Option<Duration>,
     /// How long the current token may still be served.
     pub expires_in: Option<Duration>,
+    /// How many seconds the provider's clock was ahead of this machine's when the current token came,
+    /// negative if behind, by the answer's `Date`. Within what a second's resolution and the time of
+    /// the exchange leave open it is 0; `None` if the provider did not say.
+    pub provider_clock_ahead_s: Option<i64>,
     /// The kind of the last failure; `None` after a success.
     pub last_error: Option<TokenErrorKind>,
     /// Attempts that failed since the last success.

@@ -49,6 +49,7 @@ mod imp {
     const REFRESHES: &str = "token_cache_refreshes_total";
     const REPLAYS: &str = "token_cache_replays_total";
     const REMAINING: &str = "token_cache_remaining_lifetime_seconds";
+    const CLOCK_AHEAD: &str = "token_cache_provider_clock_ahead_seconds";
     const WINDOW: &str = "token_cache_window_open";
 
     #[derive(Debug)]
@@ -121,6 +122,10 @@ mod imp {
             self.remaining.record(left.as_secs_f64());
         }
 
+        pub(crate) fn clock_ahead(&self, seconds: i64) {
+            gauge!(CLOCK_AHEAD, "cache" => self.name.clone()).set(seconds as f64);
+        }
+
         pub(crate) fn open_window(&self) -> OpenWindow {
             self.window.increment(1.0);
             OpenWindow(self.window.clone())
@@ -154,6 +159,11 @@ mod imp {
             REMAINING,
             Unit::Seconds,
             "What was left of the old token when an attempt to replace it ended"
+        );
+        describe_gauge!(
+            CLOCK_AHEAD,
+            Unit::Seconds,
+            "How far the provider's clock is ahead of this machine's"
         );
         describe_gauge!(
             WINDOW,
@@ -190,6 +200,8 @@ mod imp {
         pub(crate) fn replay(&self, _replay: Replay) {}
 
         pub(crate) fn remaining(&self, _left: Duration) {}
+
+        pub(crate) fn clock_ahead(&self, _seconds: i64) {}
 
         pub(crate) fn open_window(&self) -> OpenWindow {
             OpenWindow

@@ -33,6 +33,10 @@ pub struct RefreshPolicy {
     /// Keys other than the cache's own stop refreshing after this long without a caller. Default
     /// 10 min.
     pub idle_after: Duration,
+    /// With [`StartupPolicy::Background`], the first request is sent after a random part of this, so
+    /// that a fleet which restarts at once does not ask at once. A caller that needs the token ends
+    /// the wait. Default 0: one service gains nothing from it.
+    pub start_jitter: Duration,
     /// Token requests that are kept at once, the cache's own included; beyond it the least recently
     /// used goes. Default 1000.
     pub max_keys: usize,
@@ -51,6 +55,7 @@ impl Default for RefreshPolicy {
             retries: 2,
             retry_window: Duration::from_secs(3),
             idle_after: Duration::from_secs(600),
+            start_jitter: Duration::ZERO,
             max_keys: 1000,
         }
     }

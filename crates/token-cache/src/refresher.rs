@@ -1,7 +1,7 @@
 //! The task that owns fetching for one token request.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clock::Clock;
 use idp_http::Backoff;
@@ -22,6 +22,9 @@ use crate::token::IssuedToken;
 const CREDENTIALS_POLL: Duration = Duration::from_secs(1);
 /// The nominal wait before the first retry inside an attempt; the real one is random below it.
 const RETRY_BASE: Duration = Duration::from_millis(200);
+/// How many seconds two clocks may be apart before the log says so: half of what services commonly
+/// allow when they check a token's times.
+const CLOCK_TOLERANCE_S: u64 = 30;
 
 /// What the refreshers of one cache share.
 #[derive(Debug)]
@@ -160,6 +163,7 @@ impl Refresher {
                 self.failing = None;
                 let lifetime_s = entry.lifetime.total().as_secs();
                 let refresh_in_s = entry.lifetime.until_stale(now).as_secs();
+                self.compare_clocks(entry.clock_ahead_s);
                 if self.slot.succeed(entry) {
                     info!(
                         token.lifetime_s = lifetime_s,
@@ -190,6 +194,20 @@ impl Refresher {
                 self.failing.get_or_insert_with(|| metrics.open_window());
                 self.slot.fail(error, now.monotonic + wait);
             }
+        }
+    }
+
+    fn compare_clocks(&self, ahead_s: Option<i64>) {
+        let Some(ahead_s) = ahead_s else { return };
+        self.shared.metrics.clock_ahead(ahead_s);
+        let apart_s = ahead_s.unsigned_abs();
+        if apart_s >= CLOCK_TOLERANCE_S {
+            let direction = if ahead_s > 0 { "ahead of" } else { "behind" };
+            warn!(
+                provider.clock_ahead_s = ahead_s,
+                "the provider's clock is {apart_s} s {direction} this machine's; whoever checks the \
+                 token's times by another clock may refuse it"
+            );
         }
     }
 
@@ -261,9 +279,12 @@ impl Refresher {
         let policy = &self.shared.policy;
         let lifetime = issued.lifetime().unwrap_or(policy.default_lifetime);
         let lifetime = Lifetime::new(sent, lifetime, policy, fastrand::f64());
+        let now = self.shared.now();
+        let clock_ahead_s = issued.date().map(|date| ahead_s(date, sent.wall, now.wall));
         let token = issued.into_token(lifetime.expires_at())?;
-        let entry = Entry::new(&token, lifetime);
-        if !entry.serves_waiters(self.shared.now()) {
+        let mut entry = Entry::new(&token, lifetime);
+        entry.clock_ahead_s = clock_ahead_s;
+        if !entry.serves_waiters(now) {
             let error = TokenError::new(TokenErrorKind::Transient(Transient::Timeout));
             return Err(error.with_detail("the token expired before it arrived"));
         }
@@ -273,6 +294,18 @@ impl Refresher {
 
 fn full_jitter(retry: u32, random: f64) -> Duration {
     RETRY_BASE.saturating_mul(1 << retry.min(8)).mul_f64(random)
+}
+
+/// The smallest number of whole seconds that a clock can be ahead if it showed `date`, whose fraction
+/// is cut off, some time between `sent` and `received` of another clock.
+fn ahead_s(date: SystemTime, sent: SystemTime, received: SystemTime) -> i64 {
+    let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    if let Ok(ahead) = date.duration_since(received) {
+        return seconds(ahead);
+    }
+    let latest = date.checked_add(Duration::from_secs(1)).unwrap_or(date);
+    sent.duration_since(latest)
+        .map_or(0, |behind| -seconds(behind))
 }
 
 /// The scopes of a slot's request, for the span.
@@ -285,5 +318,31 @@ impl std::fmt::Display for Scopes<'_> {
             write!(f, "{space}{scope}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// B15
+    #[test]
+    fn clocks_are_apart_by_what_resolution_and_latency_cannot_explain() {
+        let at = |ms: u64| SystemTime::UNIX_EPOCH + Duration::from_millis(ms);
+        for (date, sent, received, expected) in [
+            (100_000, 100_000, 100_050, 0),
+            (100_000, 100_999, 101_050, 0),
+            (100_000, 101_000, 101_050, 0),
+            (100_000, 103_000, 103_050, -2),
+            (100_000, 97_000, 103_000, 0),
+            (103_000, 100_000, 100_500, 2),
+            (400_000, 100_000, 100_000, 300),
+        ] {
+            assert_eq!(
+                ahead_s(at(date), at(sent), at(received)),
+                expected,
+                "{date} {sent}"
+            );
+        }
     }
 }

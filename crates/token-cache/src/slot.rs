@@ -28,6 +28,8 @@ const MAX_COOL_DOWN: Duration = Duration::from_secs(30);
 pub(crate) struct Entry {
     token: HeldToken,
     pub(crate) lifetime: Lifetime,
+    /// How many seconds the provider's clock is ahead, if it said.
+    pub(crate) clock_ahead_s: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -54,6 +56,8 @@ struct State {
     running: bool,
     /// Why somebody wants an attempt.
     asked: Option<Trigger>,
+    /// When the first attempt is to begin if nobody asks before.
+    start_at: Option<Instant>,
     /// The number of finished attempts.
     finished: u64,
     /// What the last of them brought.
@@ -221,11 +225,15 @@ impl Slot {
         Join::Wait
     }
 
-    /// Asks for an attempt without waiting for it, unless there is a token or an attempt.
-    pub(crate) fn ask(&self, now: Moment) {
+    /// Asks for an attempt at `at` without waiting for it, unless there is a token or was an attempt.
+    pub(crate) fn ask(&self, now: Moment, at: Instant) {
         let mut state = self.lock();
-        if !state.running && self.peek(now).is_none() {
-            state.asked.get_or_insert(Trigger::Start);
+        if !state.running && state.finished == 0 && self.peek(now).is_none() {
+            if at <= now.monotonic {
+                state.asked.get_or_insert(Trigger::Start);
+            } else {
+                state.start_at.get_or_insert(at);
+            }
             self.wake.notify_one();
         }
     }
@@ -265,6 +273,7 @@ impl Slot {
             freshness: lifetime.map(|lifetime| lifetime.freshness(now)),
             age: lifetime.map(|lifetime| lifetime.age(now)),
             expires_in: lifetime.map(|lifetime| lifetime.until_expiry(now)),
+            provider_clock_ahead_s: current.as_deref().and_then(|entry| entry.clock_ahead_s),
             last_error: match &state.outcome {
                 Some(Err(error)) => Some(error.kind()),
                 _ => None,
@@ -338,6 +347,7 @@ impl Slot {
                 // Whether anybody uses the token is decided when it is stale, not before.
                 .filter(|left| keep || !left.is_zero())
                 .map(|left| now.monotonic + left)
+                .or(state.start_at)
         };
         let Some(wanted) = wanted else {
             self.nudged.store(for_callers_only, Ordering::Relaxed);
@@ -361,10 +371,12 @@ impl Slot {
         self.nudged.store(false, Ordering::Relaxed);
         state.running = true;
         state.rejected.clear();
+        let start = state.start_at.take();
         match state.asked.take() {
             Some(Trigger::Invalidated) => Trigger::Invalidated,
             _ if state.window.is_some() => Trigger::Retry,
             Some(trigger) => trigger,
+            None if start.is_some() => Trigger::Start,
             None => Trigger::Ahead,
         }
     }
@@ -426,6 +438,7 @@ impl Entry {
         Self {
             token: HeldToken::new(token),
             lifetime,
+            clock_ahead_s: None,
         }
     }
 

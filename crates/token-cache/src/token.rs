@@ -140,6 +140,7 @@ impl fmt::Debug for AccessToken {
 pub struct IssuedToken {
     token: Zeroizing<String>,
     lifetime: Option<Duration>,
+    date: Option<SystemTime>,
 }
 
 impl IssuedToken {
@@ -157,7 +158,24 @@ impl IssuedToken {
         // The times do not matter for the check.
         AccessToken::new(&token, SystemTime::UNIX_EPOCH)
             .map_err(|reason| TokenError::new(TokenErrorKind::Invalid(reason)))?;
-        Ok(Self { token, lifetime })
+        Ok(Self {
+            token,
+            lifetime,
+            date: None,
+        })
+    }
+
+    /// Adds what the provider's clock said when it answered, to the second. It is compared with this
+    /// machine's ([`Health::provider_clock_ahead_s`](crate::Health::provider_clock_ahead_s)) and
+    /// changes nothing about the token's lifetime.
+    #[must_use]
+    pub fn dated(mut self, date: SystemTime) -> Self {
+        self.date = Some(date);
+        self
+    }
+
+    pub(crate) fn date(&self) -> Option<SystemTime> {
+        self.date
     }
 
     pub(crate) fn lifetime(&self) -> Option<Duration> {

@@ -112,6 +112,29 @@ async fn a_kept_connection_that_the_server_closed_is_replaced_without_an_error()
     server.await.unwrap();
 }
 
+/// A36
+#[tokio::test]
+async fn a_server_that_says_goaway_is_not_understood_and_the_next_connection_is_a_new_one() {
+    // SETTINGS and GOAWAY (RFC 9113 sections 6.5 and 6.8): this client speaks HTTP/1 only.
+    const GO_AWAY: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        for answer in [GO_AWAY, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_request(&mut stream).await;
+            stream.write_all(answer).await.unwrap();
+        }
+    });
+    let client = IdpClient::builder().build().unwrap();
+    let url = url(address);
+    let error = client.get(&url, HeaderMap::new(), 1_000).await.unwrap_err();
+    assert_eq!(error.kind(), FetchErrorKind::Truncated);
+    let reply = client.get(&url, HeaderMap::new(), 1_000).await.unwrap();
+    assert_eq!(reply.status, 200);
+    server.await.unwrap();
+}
+
 /// A37
 #[tokio::test]
 async fn interim_answers_are_skipped() {

@@ -26,7 +26,11 @@ impl Authority {
     }
 }
 
-/// A TLS server for `name` with a certificate of this authority.
+/// SETTINGS and GOAWAY with HTTP_1_1_REQUIRED (RFC 9113 sections 6.5 and 6.8).
+const GO_AWAY: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0d";
+
+/// A TLS server for `name` with a certificate of this authority. It offers HTTP/2, and wants to be rid
+/// of whoever takes that.
 async fn server(authority: &Authority, name: &str, expired: bool) -> Url {
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     if expired {
@@ -35,7 +39,7 @@ async fn server(authority: &Authority, name: &str, expired: bool) -> Url {
     }
     let key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&key, &authority.0).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
@@ -44,6 +48,7 @@ async fn server(authority: &Authority, name: &str, expired: bool) -> Url {
             PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
         )
         .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -54,11 +59,13 @@ async fn server(authority: &Authority, name: &str, expired: bool) -> Url {
                 let Ok(mut stream) = acceptor.accept(stream).await else {
                     return;
                 };
+                let answer = match stream.get_ref().1.alpn_protocol() {
+                    Some(b"h2") => GO_AWAY,
+                    _ => b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+                };
                 let mut request = [0; 4_096];
                 let _ = stream.read(&mut request).await;
-                let _ = stream
-                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-                    .await;
+                let _ = stream.write_all(answer).await;
                 let _ = stream.shutdown().await;
             });
         }

@@ -166,6 +166,56 @@ async fn callers_fail_at_once_in_an_outage_and_recover_by_themselves() {
     assert_eq!(cache.health().last_error, None);
 }
 
+/// B26
+#[tokio::test(start_paused = true)]
+async fn while_one_attempt_probes_the_provider_every_caller_fails_at_once() {
+    let script = Script::gated([DOWN]).then_always(DOWN);
+    let cache = cache(&script);
+    script.open();
+    cache.token().await.unwrap_err();
+    script.called(2).await;
+    let before = Instant::now();
+    for _ in 0..1_000 {
+        let token = timeout(Duration::from_secs(1), cache.token());
+        token.await.unwrap().unwrap_err();
+    }
+    assert_eq!(Instant::now(), before);
+    assert_eq!(script.calls(), 2);
+}
+
+/// B28
+#[tokio::test(start_paused = true)]
+async fn a_fleet_that_restarts_spreads_its_first_requests_and_a_caller_ends_the_wait() {
+    let mut policy = RefreshPolicy::default();
+    policy.start_jitter = Duration::from_secs(1);
+    let began = Instant::now();
+    let fleet: Vec<_> = (0..40).map(|_| Script::new([])).collect();
+    let caches: Vec<_> = fleet
+        .iter()
+        .map(|script| cache_with(script, policy, ManualClock::at_unix(2_000_000_000)))
+        .collect();
+    for cache in &caches {
+        cache.start(StartupPolicy::Background).await.unwrap();
+    }
+    settle().await;
+    assert!(fleet.iter().all(|script| script.calls() == 0));
+    // One of them is asked.
+    caches[0].token().await.unwrap();
+    assert_eq!(Instant::now(), began);
+    for _ in 0..100 {
+        advance(Duration::from_millis(10)).await;
+        settle().await;
+    }
+    let first = fleet.iter().map(|script| script.times()[0] - began);
+    let mut tenths: Vec<_> = first.map(|after| after.as_millis() / 100).collect();
+    assert_eq!(tenths[0], 0);
+    tenths.sort_unstable();
+    tenths.dedup();
+    // Forty random times in fewer than five of ten parts: once in 10^12 runs.
+    assert!(tenths.len() >= 5, "{tenths:?}");
+    assert!(fleet.iter().all(|script| script.calls() == 1));
+}
+
 /// B9, A1
 #[tokio::test(start_paused = true)]
 async fn an_outage_costs_one_attempt_per_back_off_step_whatever_the_callers_do() {

@@ -1,14 +1,18 @@
 //! The metrics, read back from a recorder of this thread.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use clock::ManualClock;
+use clock::{Clock as _, ManualClock};
 use metrics::LocalRecorderGuard;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
-use token_cache::{RefreshPolicy, StartupPolicy, TokenCache, TokenRequest};
+use token_cache::{
+    IssuedToken, RefreshPolicy, StartupPolicy, TokenCache, TokenError, TokenRequest, TokenSource,
+};
 use tokio::time::advance;
 
 use crate::middleware::{Api, INVALID, plain_client, unauthorized};
@@ -77,7 +81,7 @@ fn named_cache(script: &Script) -> TokenCache {
     TokenCache::builder(script.clone())
         .name("reports")
         .refresh_policy(policy)
-        .clock(std::sync::Arc::new(ManualClock::at_unix(2_000_000_000)))
+        .clock(Arc::new(ManualClock::at_unix(2_000_000_000)))
         .build()
         .unwrap()
 }
@@ -183,6 +187,37 @@ async fn waiting_callers_the_leeway_and_rejections_are_counted() {
     assert_eq!(read["refreshes_total trigger=caller"], [1.0]);
     assert_eq!(read["refreshes_total trigger=ahead"], [1.0]);
     assert_eq!(read["refreshes_total trigger=invalidated"], [1.0]);
+}
+
+/// A source whose clock is off.
+#[derive(Debug)]
+struct Ahead(Arc<ManualClock>);
+
+#[async_trait]
+impl TokenSource for Ahead {
+    async fn fetch(&self, _: &TokenRequest) -> Result<IssuedToken, TokenError> {
+        let issued = IssuedToken::new("token".to_owned(), Some(Duration::from_secs(300)))?;
+        Ok(issued.dated(self.0.now()))
+    }
+}
+
+/// B15
+#[tokio::test(start_paused = true)]
+async fn the_provider_s_clock_is_compared_with_ours() {
+    let recorder = DebuggingRecorder::new();
+    let mut recorded = Recorded::start(&recorder);
+    for (theirs, expected) in [(2_000_000_300, 300.0), (1_999_999_900, -99.0)] {
+        let cache = TokenCache::builder(Ahead(Arc::new(ManualClock::at_unix(theirs))))
+            .name("reports")
+            .clock(Arc::new(ManualClock::at_unix(2_000_000_000)))
+            .build()
+            .unwrap();
+        cache.token().await.unwrap();
+        let name = "provider_clock_ahead_seconds";
+        let shown = recorded.read()[name].iter().sum::<f64>();
+        assert_eq!(shown, expected);
+        recorded.numbers.clear();
+    }
 }
 
 /// B12, B27

@@ -1,18 +1,22 @@
 //! The token endpoint client over real sockets.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use idp_http::{IdpClient, IdpClientBuilder};
 use secrecy::SecretString;
 use token_cache::{
-    ClientAuth, ClientCredentials, ConfigError, Invalid, Permanent, SecretSource, TokenError,
-    TokenErrorKind, TokenRequest, TokenSource, Transient,
+    ClientAuth, ClientCredentials, ConfigError, Invalid, Permanent, SecretSource, TokenCache,
+    TokenError, TokenErrorKind, TokenRequest, TokenSource, Transient,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Barrier, mpsc};
+use tokio::task::JoinSet;
 
 /// A listener that gives every connection the same raw bytes and reports what it was sent.
 struct Endpoint {
@@ -392,4 +396,49 @@ async fn the_endpoint_is_discovered_once_and_again_after_it_stops_answering() {
         assert_eq!(source.fetch(&request).await.is_ok(), ok);
         assert_eq!(counts.0.load(Ordering::SeqCst), discoveries);
     }
+}
+
+/// B1
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_callers_without_a_token_send_one_request_over_the_network() {
+    const CALLERS: usize = 10_000;
+    let begin = Arc::new(Barrier::new(CALLERS));
+    // The endpoint answers when every caller waits.
+    let waiting = Arc::new(Barrier::new(CALLERS + 1));
+    let requests = Arc::new(AtomicUsize::new(0));
+    let app = axum::Router::new().fallback({
+        let (waiting, requests) = (Arc::clone(&waiting), Arc::clone(&requests));
+        move || async move {
+            requests.fetch_add(1, Ordering::SeqCst);
+            waiting.wait().await;
+            ([("content-type", "application/json")], TOKEN)
+        }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/token", listener.local_addr().unwrap());
+    tokio::spawn(async { axum::serve(listener, app).await.unwrap() });
+    let source = ClientCredentials::builder("client", SecretString::from("canary-secret"))
+        .token_endpoint(&url)
+        .http(IdpClient::builder().timeout(Duration::from_secs(60)))
+        .build()
+        .unwrap();
+    let cache = TokenCache::builder(source).build().unwrap();
+
+    let mut callers = JoinSet::new();
+    for _ in 0..CALLERS {
+        let (cache, begin) = (cache.clone(), Arc::clone(&begin));
+        let waiting = Arc::clone(&waiting);
+        callers.spawn(async move {
+            begin.wait().await;
+            let mut token = pin!(cache.token());
+            let first = poll_fn(|context| Poll::Ready(token.as_mut().poll(context))).await;
+            assert!(first.is_pending());
+            waiting.wait().await;
+            token.await.unwrap().secret().to_owned()
+        });
+    }
+    while let Some(token) = callers.join_next().await {
+        assert_eq!(token.unwrap(), "abc");
+    }
+    assert_eq!(requests.load(Ordering::SeqCst), 1);
 }
