@@ -12,5 +12,6 @@ mod interop;
 mod path;
 mod processes;
 mod program;
+mod survival;
 mod time;
 mod world;

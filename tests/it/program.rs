@@ -44,12 +44,34 @@ impl Program {
         variables: &BTreeMap<String, String>,
         file: Option<&str>,
     ) -> Self {
+        let mut command = tokio::process::Command::new(binary(name));
+        command.args(arguments);
+        Self::spawn(command, variables, file)
+    }
+
+    /// As [`start`](Self::start), after a line of shell in the same process.
+    #[cfg(unix)]
+    pub(crate) fn start_in_shell(
+        line: &str,
+        name: &str,
+        variables: &BTreeMap<String, String>,
+    ) -> Self {
+        let mut command = tokio::process::Command::new("/bin/sh");
+        command.args(["-c", &format!("{line} && exec \"$0\"")]);
+        command.arg(binary(name));
+        Self::spawn(command, variables, None)
+    }
+
+    fn spawn(
+        mut command: tokio::process::Command,
+        variables: &BTreeMap<String, String>,
+        file: Option<&str>,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         if let Some(file) = file {
             std::fs::write(directory.path().join(".env"), file).unwrap();
         }
-        let mut child = tokio::process::Command::new(binary(name))
-            .args(arguments)
+        let mut child = command
             .env_clear()
             .envs(variables)
             .current_dir(directory.path())
@@ -119,6 +141,11 @@ impl Program {
             .status()
             .unwrap();
         assert!(status.success());
+    }
+
+    /// Waits for the end and reads nothing.
+    pub(crate) async fn ended_unread(mut self) -> ExitStatus {
+        self.child.wait().await.unwrap()
     }
 
     /// Waits for the end and returns all output.
