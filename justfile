@@ -48,6 +48,14 @@ deny:
 bench:
     cargo bench --workspace
 
+# Put the pair under load for two minutes while keys rotate and the provider comes and goes
+load *args:
+    cargo run --release --package load -- {{args}}
+
+# The same for hours
+soak hours="8":
+    cargo run --release --package load -- --duration {{hours}}h --out target/soak
+
 # Run everything that CI runs
 ci:
     bash .ci/run

@@ -215,6 +215,8 @@ fn the_two_commands_of_the_readme_are_those_of_the_justfile_and_of_ci() {
         "doc",
         "deny",
         "bench",
+        "load",
+        "soak",
         "ci",
     ] {
         recipe(name);
