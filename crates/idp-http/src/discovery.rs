@@ -149,7 +149,14 @@ impl Discovery {
         }))
     }
 
-    fn read(&self, body: &[u8]) -> Result<Metadata, DiscoveryError> {
+    /// Reads a metadata document that was obtained otherwise. It has to pass the same checks, and is not
+    /// remembered.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the document is not strict JSON, names another issuer, or has an endpoint that would
+    /// not be asked.
+    pub fn read(&self, body: &[u8]) -> Result<Metadata, DiscoveryError> {
         let document = |what| DiscoveryError::new(Problem::Document(what));
         let Ok(Value::Object(members)) = json::from_slice(body) else {
             return Err(document("not a strict JSON object"));
