@@ -11,6 +11,7 @@ mod admitting;
 mod answers;
 mod claims;
 mod configuration;
+mod corpus;
 #[cfg(feature = "metrics")]
 mod counters;
 mod differential;
@@ -18,6 +19,8 @@ mod exhaustive;
 mod explaining;
 mod fake_source;
 mod forged;
+#[path = "../../fuzz/src/targets/mod.rs"]
+mod fuzz_targets;
 mod generator;
 mod key_sets;
 mod operating;

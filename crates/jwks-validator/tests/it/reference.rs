@@ -38,22 +38,47 @@ impl Key {
         let Some(Json::Array(entries)) = document.member("keys") else {
             panic!("a key set");
         };
-        entries
-            .iter()
-            .map(|jwk| {
-                let member = |name| jwk.member(name).and_then(Json::text);
-                let number = |name| member(name).map_or(vec![], |text| base64url(text).unwrap());
-                let numbers = match member("kty").unwrap() {
-                    "RSA" => [number("n"), number("e")],
-                    _ => [number("x"), number("y")],
-                };
-                Self {
-                    kid: member("kid").map(str::to_owned),
-                    alg: member("alg").unwrap().to_owned(),
-                    numbers,
-                }
-            })
-            .collect()
+        entries.iter().map(|jwk| Self::read(jwk).unwrap()).collect()
+    }
+
+    /// Reads a JWK (RFC 7517 section 4); nothing if it may not verify signatures here.
+    pub(crate) fn read(jwk: &Json) -> Option<Self> {
+        let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+        if private.iter().any(|name| jwk.member(name).is_some()) {
+            return None;
+        }
+        let text = |name| match jwk.member(name) {
+            None => Some(None),
+            Some(value) => value.text().map(Some),
+        };
+        if text("use")?.is_some_and(|usage| usage != "sig") {
+            return None;
+        }
+        let may_verify = match jwk.member("key_ops") {
+            None => true,
+            Some(Json::Array(operations)) => {
+                operations.iter().any(|one| one.text() == Some("verify"))
+            }
+            Some(_) => false,
+        };
+        let (implied, others, [first, second]) = match (text("kty")??, text("crv")?) {
+            ("RSA", _) => ("RS256", &["RS512", "PS256"][..], ["n", "e"]),
+            ("EC", Some("P-256")) => ("ES256", &[][..], ["x", "y"]),
+            ("EC", Some("P-384")) => ("ES384", &[][..], ["x", "y"]),
+            ("OKP", Some("Ed25519")) => ("EdDSA", &["Ed25519"][..], ["x", "y"]),
+            _ => return None,
+        };
+        let alg = match text("alg")? {
+            None | Some("Ed25519") => implied,
+            Some(alg) => alg,
+        };
+        let number = |name| text(name)?.map_or(Some(vec![]), |text| base64url(text).ok());
+        (may_verify && (alg == implied || others.contains(&alg))).then_some(())?;
+        Some(Self {
+            kid: text("kid")?.map(str::to_owned),
+            alg: alg.to_owned(),
+            numbers: [number(first)?, number(second)?],
+        })
     }
 
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
