@@ -44,8 +44,8 @@ pub(crate) struct NotStrict;
 ///
 /// Refuses duplicate members at any depth, also when one of the two names is spelled with escapes;
 /// nesting deeper than 127 levels (serde_json's limit); anything but UTF-8 without a byte order mark; lone
-/// surrogates; numbers that no `f64` holds; and bytes after the object. `member` may have been
-/// called before a fault further on is found.
+/// surrogates; numbers that no `f64` holds; member names that serde_json reads as something else; and
+/// bytes after the object. `member` may have been called before a fault further on is found.
 pub(crate) fn members<'a>(
     bytes: &'a [u8],
     member: impl FnMut(&str, Item<'a>),
@@ -184,8 +184,15 @@ struct Names<'a> {
 /// thousand members would cost a million comparisons.
 const FEW: usize = 16;
 
+/// Where such a name comes first in an object, serde_json's `Value` becomes what the text behind it says,
+/// and whoever reads an accepted payload would find members in it that were never checked.
+const TAKEN: &str = "$serde_json::private::";
+
 impl<'a> Names<'a> {
     fn insert<E: serde::de::Error>(&mut self, name: Cow<'a, str>) -> Result<(), E> {
+        if name.starts_with(TAKEN) {
+            return Err(E::custom("taken name"));
+        }
         let is_new = if self.few.contains(&name) {
             false
         } else if self.few.len() < FEW {
@@ -257,6 +264,10 @@ mod tests {
             ("duplicate in an object", br#"{"a":{"b":1,"b":2}}"#),
             ("duplicate in an array", br#"{"a":[{},[{"b":1,"b":2}]]}"#),
             ("duplicate among many", many.as_bytes()),
+            (
+                "name taken by serde_json",
+                br#"{"a":[{"$serde_json::private::RawValue":"1"}]}"#,
+            ),
             ("byte order mark", b"\xef\xbb\xbf{}"),
             ("UTF-16", b"{\0}\0"),
             ("invalid UTF-8", b"{\"a\":\"\xff\"}"),

@@ -366,3 +366,21 @@ fn debug_output_shows_nothing_of_the_token() {
     let shown = format!("{claims:?}");
     assert!(!shown.contains("canary") && !shown.contains(&encode("canary")));
 }
+
+/// E24
+#[test]
+fn no_claim_becomes_another_one_when_it_is_read() {
+    let signer = Signer::es256("k");
+    let keys = signer.keys();
+    // A `Value` of such an object is what the text in it says.
+    let inner = r#"{"$serde_json::private::RawValue":"{\"role\":1,\"role\":2}"}"#;
+    for claim in [inner, &format!("[{inner}]"), &format!(r#"{{"y":{inner}}}"#)] {
+        let payload = with_text("x", claim);
+        let token = signer.raw(signer.header().to_string(), &payload);
+        assert_eq!(
+            check(&token, &keys).err(),
+            Some(Reason::PayloadJson),
+            "{claim}"
+        );
+    }
+}

@@ -210,6 +210,10 @@ fn payloads(seeds: &mut Vec<Seed>) {
             ("twice", claims("\\u0065xp", "1800000300")),
             ("twice-inside", claims("x", r#"{"a":[{"b":1,"\u0062":2}]}"#)),
             (
+                "name-that-serde-json-reads",
+                claims("x", r#"{"$serde_json::private::RawValue":"x"}"#),
+            ),
+            (
                 "numbers",
                 claims(
                     "x",
