@@ -35,3 +35,4 @@ mod reporting;
 mod resource;
 mod revocation;
 mod signer;
+mod simulation;

@@ -1,0 +1,105 @@
+//! What a validator may know of an issuer's keys, given what the source brought and when.
+
+use std::time::Duration;
+
+use jwks_validator::Answer;
+
+use super::source::{Brought, Event};
+use super::world::KIDS;
+
+/// The keys of one issuer in the course of time.
+#[derive(Debug)]
+pub(super) struct History {
+    max_stale: Duration,
+    /// What was known from when on.
+    states: Vec<(Duration, Known)>,
+    began: Duration,
+    ended: usize,
+    /// The fetches that brought keys, by number, with their ends.
+    pub(super) successes: Vec<(usize, Duration)>,
+    pub(super) revoked: [bool; KIDS],
+}
+
+/// The keys of the last good fetch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    published: Vec<usize>,
+    confirmed: Option<Duration>,
+}
+
+/// What a fetch was to the validator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Success(Option<Duration>),
+    Failure(Answer, Option<Duration>),
+}
+
+impl History {
+    pub(super) fn new(max_stale: Duration) -> Self {
+        Self {
+            max_stale,
+            states: vec![(Duration::ZERO, Known::default())],
+            began: Duration::ZERO,
+            ended: 0,
+            successes: Vec::new(),
+            revoked: [false; KIDS],
+        }
+    }
+
+    /// Returns what became of a fetch, if the event is its end.
+    pub(super) fn see(&mut self, event: &Event) -> Option<Outcome> {
+        let (at, brought) = match event {
+            Event::Began(at) => {
+                self.began = *at;
+                return None;
+            }
+            Event::Ended(at, brought) => (*at, brought),
+        };
+        self.ended += 1;
+        let last = &self.states.last().unwrap().1;
+        let (published, max_age) = match brought {
+            Brought::Keys(keys, max_age) if !keys.is_empty() => (keys.clone(), *max_age),
+            Brought::Same if last.confirmed.is_some() => (last.published.clone(), None),
+            Brought::Nothing(answer, retry_after) => {
+                return Some(Outcome::Failure(*answer, *retry_after));
+            }
+            _ => return Some(Outcome::Failure(Answer::None, None)),
+        };
+        let confirmed = Some(self.began);
+        let known = Known {
+            published,
+            confirmed,
+        };
+        self.states.push((at, known));
+        self.successes.push((self.ended, at));
+        Some(Outcome::Success(max_age))
+    }
+
+    /// What is known once everything that happens now has happened.
+    pub(super) fn settled(&self) -> Known {
+        self.states.last().unwrap().1.clone()
+    }
+
+    /// What may be known to somebody who looks at this time: of what happens then, any part may have
+    /// happened.
+    pub(super) fn possible(&self, at: Duration) -> Vec<Known> {
+        let earlier = self.states.partition_point(|(from, _)| *from < at);
+        let last = self.states.partition_point(|(from, _)| *from <= at);
+        let states = &self.states[earlier.saturating_sub(1)..last];
+        states.iter().map(|(_, known)| known.clone()).collect()
+    }
+
+    pub(super) fn is_usable(&self, known: &Known, at: Duration) -> bool {
+        self.age(known, at).is_some_and(|age| age <= self.max_stale)
+    }
+
+    pub(super) fn age(&self, known: &Known, at: Duration) -> Option<Duration> {
+        known.confirmed.map(|confirmed| at - confirmed)
+    }
+
+    /// The keys that the operator has not revoked.
+    pub(super) fn keys(&self, known: &Known) -> Vec<usize> {
+        let keys = known.published.iter().copied();
+        keys.filter(|key| !self.revoked[key % KIDS]).collect()
+    }
+}
