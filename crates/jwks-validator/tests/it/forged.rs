@@ -1,10 +1,7 @@
 //! Forged and malformed tokens.
 
-use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _,
-};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use jwks_validator::{Algorithm, Reason};
 use serde_json::{Value, json};
 
@@ -99,24 +96,6 @@ fn algorithms_that_are_not_spelled_exactly_are_refused() {
             ("Alg".to_owned(), capital, Reason::AlgorithmMissing),
         ],
     );
-}
-
-/// E2
-#[test]
-fn a_token_that_is_hmaced_with_the_public_key_is_refused() {
-    let signer = Signer::new("RS256", "k");
-    let jwk = signer.jwk();
-    for secret in [jwk["n"].to_string(), jwk.to_string()] {
-        let header = json!({"alg": "HS256", "kid": "k"}).to_string();
-        let message = format!("{}.{}", encode(header), encode(good_claims().to_string()));
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-        let tag = hmac::sign(&key, message.as_bytes());
-        let token = format!("{message}.{}", encode(tag));
-        assert_eq!(
-            check(&token, &signer.keys()).err(),
-            Some(Reason::AlgorithmNotAllowed)
-        );
-    }
 }
 
 /// E4, D17
@@ -503,55 +482,6 @@ fn headers_and_payloads_that_are_not_strict_json_are_refused() {
         Reason::IssuerMissing,
     ));
     assert_all_refused(&signer, cases);
-}
-
-/// E13, E14, E15, E33
-#[test]
-fn signatures_of_the_wrong_form_are_refused() {
-    for alg in ["ES256", "RS256", "EdDSA"] {
-        let signer = Signer::new(alg, "k");
-        let keys = signer.keys();
-        let good = signer.good();
-        let (message, _) = good.rsplit_once('.').unwrap();
-        let signature = signer.sign(message.as_bytes());
-        let len = signature.len();
-        let cases = [
-            ("empty", vec![]),
-            ("all zero", vec![0; len]),
-            ("all ones", vec![0xff; len]),
-            ("one byte less", signature[1..].to_vec()),
-            ("one byte cut off", signature[..len - 1].to_vec()),
-            ("leading zero", [&[0], &signature[..]].concat()),
-            ("trailing zero", [&signature[..], &[0]].concat()),
-            ("66 bytes", vec![1; 66]),
-            ("1024 bytes", vec![1; 1024]),
-            ("1025 bytes", vec![1; 1025]),
-            ("r = 0", [&vec![0; len / 2], &signature[len / 2..]].concat()),
-            ("s = 0", [&signature[..len / 2], &vec![0; len / 2]].concat()),
-        ];
-        for (name, signature) in cases {
-            let token = format!("{message}.{}", encode(signature));
-            assert_eq!(
-                check(&token, &keys).err(),
-                Some(Reason::Signature),
-                "{alg} {name}"
-            );
-        }
-    }
-    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
-    let point = &pair.public_key().as_ref()[1..];
-    let keys = key_set(&[json!({
-        "kty": "EC", "crv": "P-256", "kid": "k",
-        "x": encode(&point[..32]), "y": encode(&point[32..]),
-    })]);
-    let message = format!(
-        "{}.{}",
-        encode(r#"{"alg":"ES256","kid":"k"}"#),
-        encode(good_claims().to_string())
-    );
-    let signature = pair.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
-    let token = format!("{message}.{}", encode(signature));
-    assert_eq!(check(&token, &keys).err(), Some(Reason::Signature), "DER");
 }
 
 /// E30, D28, D29

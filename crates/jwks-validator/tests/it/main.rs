@@ -34,5 +34,7 @@ mod remote;
 mod reporting;
 mod resource;
 mod revocation;
+mod signatures;
 mod signer;
 mod simulation;
+mod symmetric;

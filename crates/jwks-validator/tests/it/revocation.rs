@@ -16,7 +16,8 @@ use tokio::time::Instant;
 
 use crate::answers::{self, ask, bearer};
 use crate::fake_source::{FakeSource, builder, keys};
-use crate::signer::{ISSUER, NOW, Signer, at, encode, good_claims};
+use crate::signatures::twin;
+use crate::signer::{ISSUER, NOW, Signer, at, good_claims};
 
 /// A hook that does what a test tells it and counts.
 #[derive(Clone, Debug)]
@@ -189,28 +190,6 @@ async fn a_token_that_has_no_name_to_revoke_it_by_is_refused() {
     assert_eq!(hook.calls(), 2);
     let list = ready(&source, DenyList::new(1)).await;
     assert_eq!(reason(&list, &nameless).await, Some(Reason::TokenIdMissing));
-}
-
-/// The order of P-256, big-endian.
-const ORDER: [u8; 32] = [
-    0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-    0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
-];
-
-/// The same token with the other of its two signatures, (r, n − s).
-fn twin(token: &str) -> String {
-    use base64::Engine as _;
-    let (message, signature) = token.rsplit_once('.').unwrap();
-    let mut signature = base64::engine::general_purpose::URL_SAFE_NO_PAD
-        .decode(signature)
-        .unwrap();
-    let mut borrow = 0;
-    for (byte, order) in signature[32..].iter_mut().zip(ORDER).rev() {
-        let difference = i16::from(order) - i16::from(*byte) - borrow;
-        borrow = i16::from(difference < 0);
-        *byte = u8::try_from(difference.rem_euclid(256)).unwrap();
-    }
-    format!("{message}.{}", encode(signature))
 }
 
 /// E19, J10
