@@ -37,4 +37,5 @@ mod revocation;
 mod signatures;
 mod signer;
 mod simulation;
+mod strangers;
 mod symmetric;
