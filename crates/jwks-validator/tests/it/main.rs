@@ -12,6 +12,7 @@ mod answers;
 mod claims;
 mod configuration;
 mod corpus;
+mod contention;
 #[cfg(feature = "metrics")]
 mod counters;
 mod differential;
@@ -25,6 +26,7 @@ mod generator;
 mod key_sets;
 mod operating;
 mod optional;
+mod outliving;
 mod plain_tower;
 mod providers;
 mod reference;

@@ -6,11 +6,10 @@ use std::time::Duration;
 use clock::ManualClock;
 use jwks_validator::{Answer, JwtValidator, Reason, SourceErrorKind};
 use serde_json::json;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, advance};
 
 use crate::fake_source::{FakeSource, Script, builder, keys, settle, started};
-use crate::signer::{AUDIENCE, ISSUER, NOW, Signer, good_claims, jwks};
+use crate::signer::{NOW, Signer, good_claims, jwks};
 
 async fn reason(validator: &JwtValidator, token: &str) -> Option<Reason> {
     validator
@@ -57,32 +56,6 @@ async fn without_keys_every_token_gets_503_and_the_first_keys_end_that() {
     assert!(back.elapsed() <= Duration::from_secs(2));
     assert_eq!(reason(&validator, &signer.good()).await, None);
     assert_eq!(validator.health()[0].consecutive_failures, 0);
-}
-
-/// D33
-#[tokio::test(start_paused = true)]
-async fn the_first_callers_wait_for_one_fetch_and_all_get_its_keys() {
-    let signer = Signer::es256("k");
-    let source = FakeSource::new(Script::After(
-        Duration::from_millis(900),
-        Box::new(keys(&[&signer])),
-    ));
-    let validator = builder(&source).build().unwrap();
-    validator.start();
-    let token = Arc::new(signer.good());
-    let mut callers = JoinSet::new();
-    for _ in 0..1_000 {
-        let (validator, token) = (validator.clone(), Arc::clone(&token));
-        callers.spawn(async move { validator.validate(&token).await.is_ok() });
-    }
-    assert!(
-        callers
-            .join_all()
-            .await
-            .into_iter()
-            .all(|accepted| accepted)
-    );
-    assert_eq!(source.calls(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -548,33 +521,6 @@ async fn one_key_id_at_two_issuers_means_two_keys() {
         reason(&validator, &a.token(&of_b)).await,
         Some(Reason::Signature)
     );
-}
-
-/// D30
-#[tokio::test(start_paused = true)]
-async fn an_issuer_that_hangs_changes_nothing_for_another() {
-    let (a, b) = (Signer::es256("k"), Signer::es256("k"));
-    let hanging = FakeSource::new(Script::Hang);
-    let validator = JwtValidator::builder()
-        .issuer("https://a.example", hanging)
-        .issuer(ISSUER, FakeSource::with_keys(&[&b]))
-        .audience(AUDIENCE)
-        .clock(Arc::new(ManualClock::at_unix(NOW.unsigned_abs())))
-        .build()
-        .unwrap();
-    validator.start();
-    assert!(validator.wait_ready().await);
-    let before = Instant::now();
-    assert_eq!(reason(&validator, &b.good()).await, None);
-    assert_eq!(before.elapsed(), Duration::ZERO);
-    let mut of_a = good_claims();
-    of_a["iss"] = "https://a.example".into();
-    assert_eq!(
-        reason(&validator, &a.token(&of_a)).await,
-        Some(Reason::KeysUnavailable)
-    );
-    let usable: Vec<bool> = validator.health().iter().map(|one| one.usable).collect();
-    assert_eq!(usable, [false, true]);
 }
 
 /// B18, H7

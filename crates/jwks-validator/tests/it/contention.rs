@@ -1,0 +1,163 @@
+//! Many callers at once, and callers of one issuer while another one is in trouble.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jwks_validator::{JwtValidator, Reason};
+use serde_json::Value;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, advance};
+
+use crate::fake_source::{FakeSource, Script, at_once, builder, keys, settle, started};
+use crate::signer::{ISSUER, Signer, good_claims};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn reason(validator: &JwtValidator, token: &str) -> Option<Reason> {
+    validator
+        .validate(token)
+        .await
+        .err()
+        .map(|error| error.reason())
+}
+
+/// D33
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_first_callers_cost_one_fetch_and_all_are_accepted() {
+    let signer = Signer::new("EdDSA", "k");
+    let source = FakeSource::new(Script::After(
+        Duration::from_millis(900),
+        Box::new(keys(&[&signer])),
+    ));
+    let validator = builder(&source).build().unwrap();
+    validator.start();
+    let token: Arc<str> = signer.good().into();
+    let mut callers = JoinSet::new();
+    for _ in 0..10_000 {
+        let (validator, token) = (validator.clone(), Arc::clone(&token));
+        callers.spawn(async move { validator.validate(&token).await.is_ok() });
+    }
+    let accepted = callers.join_all().await;
+    let accepted = accepted.iter().filter(|accepted| **accepted);
+    assert_eq!(accepted.count(), 10_000);
+    assert_eq!(source.calls(), 1);
+}
+
+/// D22, D33
+#[tokio::test(start_paused = true)]
+async fn all_who_bring_a_new_key_id_wait_for_the_same_fetch() {
+    let (old, new) = (Signer::new("EdDSA", "old"), Signer::new("EdDSA", "new"));
+    let source = FakeSource::with_keys(&[&old]);
+    let validator = started(&source).await;
+    let delay = Duration::from_millis(400);
+    source.set(Script::After(delay, Box::new(keys(&[&old, &new]))));
+    let (old, new): (Arc<str>, Arc<str>) = (old.good().into(), new.good().into());
+    let mut callers = JoinSet::new();
+    for n in 0..1_000 {
+        let validator = validator.clone();
+        let is_new = n % 2 == 0;
+        let token = Arc::clone(if is_new { &new } else { &old });
+        callers.spawn(async move {
+            let begun = Instant::now();
+            validator.validate(&token).await.unwrap();
+            (is_new, begun.elapsed())
+        });
+    }
+    let waits: BTreeSet<_> = callers.join_all().await.into_iter().collect();
+    assert_eq!(waits, [(false, Duration::ZERO), (true, delay)].into());
+    assert_eq!(source.calls(), 2);
+}
+
+/// D36
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_bad_signatures_costs_two_fetches_a_minute() {
+    let (signer, stranger) = (Signer::new("EdDSA", "k"), Signer::new("EdDSA", "k"));
+    let source = FakeSource::with_keys(&[&signer]);
+    let validator = started(&source).await;
+    let (good, forged) = (signer.good(), stranger.good());
+    for _ in 0..600 {
+        for _ in 0..4 {
+            assert_eq!(reason(&validator, &forged).await, Some(Reason::Signature));
+        }
+        assert!(at_once(validator.validate(&good)).await.unwrap().is_ok());
+        advance(SECOND).await;
+    }
+    // The first one, and one per half minute; each puts off the one that is due by itself.
+    assert!(source.calls() <= 1 + 600 / 30, "{}", source.calls());
+}
+
+/// D30
+#[tokio::test(start_paused = true)]
+async fn an_issuer_that_hangs_keeps_nobody_else_waiting() {
+    let of_b = |mut claims: Value, id: usize| {
+        claims["iss"] = "https://b.example".into();
+        claims["jti"] = id.to_string().into();
+        claims
+    };
+    let (a, b, new) = (
+        Signer::new("EdDSA", "k"),
+        Signer::new("EdDSA", "k"),
+        Signer::new("EdDSA", "new"),
+    );
+    for has_keys in [false, true] {
+        let hanging = match has_keys {
+            false => FakeSource::new(Script::Hang),
+            true => FakeSource::with_keys(&[&a]),
+        };
+        let sound = FakeSource::with_keys(&[&b]);
+        let validator = builder(&hanging)
+            .issuer("https://b.example", sound.clone())
+            .verified_token_cache(64)
+            .build()
+            .unwrap();
+        validator.start();
+        sound.ended(1).await;
+        hanging.set(Script::Hang);
+        if has_keys {
+            hanging.called(2).await;
+        }
+
+        // Callers of the first issuer wait all the time, with tokens that its keys decide on or not.
+        let mut waiting = JoinSet::new();
+        for n in 0..100 {
+            let mut unknown = Signer::new("EdDSA", "");
+            unknown.kid = format!("unknown {n}");
+            let (validator, token) = (validator.clone(), unknown.good());
+            waiting.spawn(async move { validator.validate(&token).await.is_ok() });
+        }
+        settle().await;
+        assert!(waiting.try_join_next().is_none(), "all of them wait");
+        for id in 0..200 {
+            let token = b.token(&of_b(good_claims(), id % 50));
+            let answer = at_once(validator.validate(&token)).await;
+            assert!(answer.expect("an answer at once").is_ok());
+            let forged = a.token(&of_b(good_claims(), id));
+            let answer = at_once(validator.validate(&forged)).await;
+            assert_eq!(
+                answer.expect("an answer at once").unwrap_err().reason(),
+                Reason::Signature
+            );
+            advance(Duration::from_millis(4)).await;
+        }
+        assert!(waiting.try_join_next().is_none(), "they still wait");
+        // What the other issuer is asked is its own affair too.
+        let fetches = sound.calls();
+        sound.set(keys(&[&b, &new]));
+        let before = Instant::now();
+        let rotated = new.token(&of_b(good_claims(), 0));
+        assert_eq!(reason(&validator, &rotated).await, None);
+        assert_eq!(before.elapsed(), Duration::ZERO);
+        assert_eq!(sound.calls(), fetches + 1);
+
+        let expected = match has_keys {
+            false => Some(Reason::KeysUnavailable),
+            true => None,
+        };
+        assert_eq!(reason(&validator, &a.good()).await, expected, "{ISSUER}");
+        let usable: Vec<bool> = validator.health().iter().map(|one| one.usable).collect();
+        assert_eq!(usable, [has_keys, true]);
+        assert!(!waiting.join_all().await.contains(&true));
+        validator.shutdown().await;
+    }
+}
