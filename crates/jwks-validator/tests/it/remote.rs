@@ -257,6 +257,70 @@ async fn answers_that_are_no_key_set_are_told_apart() {
     }
 }
 
+/// D37
+#[tokio::test]
+async fn a_key_set_is_told_by_its_content_unless_it_is_a_page() {
+    let good = jwks(&[Signer::es256("k").jwk()]);
+    let json = "application/json; charset=utf-8";
+    for content_type in [
+        None,
+        Some("application/jwk-set+json"),
+        Some("Application/JWK-Set+JSON"),
+        Some(json),
+        Some("text/plain"),
+        Some("text/json"),
+        Some("application/octet-stream"),
+        Some("image/png"),
+        Some("no content type"),
+        Some(""),
+    ] {
+        let server = Server::start().await;
+        let header = content_type.map(|value| ("content-type", value));
+        server.answer(200, header.as_slice(), good.clone());
+        let fetched = server.source().fetch(None).await;
+        let is_set = matches!(&fetched, Ok(Fetched::Modified { keys, .. }) if keys.len() == 1);
+        assert!(is_set, "{content_type:?}: {fetched:?}");
+    }
+    let page = b"<!doctype html><title>Log in</title>".to_vec();
+    let pages = [
+        "text/html",
+        "Text/HTML; charset=utf-8",
+        "application/xhtml+xml",
+    ];
+    for (content_type, body, expected) in pages
+        .iter()
+        .flat_map(|page_type| {
+            let html = SourceErrorKind::Html;
+            [(*page_type, &good, html), (*page_type, &page, html)]
+        })
+        // What is declared as keys does not become keys by that.
+        .chain([json, "application/jwk-set+json"].map(|content_type| {
+            let not_keys = SourceErrorKind::Keys(KeySetErrorKind::NotJwks);
+            (content_type, &page, not_keys)
+        }))
+    {
+        let server = Server::start().await;
+        server.answer(200, &[("content-type", content_type)], body.clone());
+        let error = server.source().fetch(None).await.unwrap_err();
+        assert_eq!(error.kind(), expected, "{content_type}");
+    }
+}
+
+/// D4
+#[tokio::test]
+async fn a_compressed_answer_is_not_asked_for_and_not_inflated() {
+    let server = Server::start().await;
+    // "{}", deflated into a stored block.
+    let gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x01\x02\0\xfd\xff{}\x43\xbf\xa6\xa3\x02\0\0\0";
+    server.answer(200, &[("content-encoding", "gzip")], gzip.to_vec());
+    let error = server.source().fetch(None).await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        SourceErrorKind::Keys(KeySetErrorKind::NotJwks)
+    );
+    assert!(!server.requests()[0].1.contains_key("accept-encoding"));
+}
+
 #[tokio::test]
 async fn a_refused_connection_is_nobodys_answer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
