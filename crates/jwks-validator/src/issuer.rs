@@ -520,3 +520,6 @@ fn refresh_interval(max_age: Option<Duration>, max_stale: Duration, random: f64)
         .min(max_stale)
         .mul_f64(0.8 * (0.9 + 0.2 * random))
 }
+
+#[cfg(test)]
+mod tests;
