@@ -6,6 +6,7 @@
     reason = "helpers of tests panic where they break"
 )]
 
+mod coverage;
 mod documents;
 mod downstream;
 mod interop;
@@ -14,4 +15,5 @@ mod processes;
 mod program;
 mod survival;
 mod time;
+mod tree;
 mod world;

@@ -1,0 +1,124 @@
+//! The doc lines with which tests name the faults that they cover.
+
+use super::items;
+
+/// One doc line with numbers, and what it stands above.
+pub(super) struct Mark {
+    pub(super) items: Vec<String>,
+    path: String,
+    /// The test's name; none where the line is the module's own.
+    test: Option<String>,
+}
+
+impl Mark {
+    pub(super) fn place(&self) -> String {
+        match &self.test {
+            Some(test) => format!("{} {test}", self.path),
+            None => self.path.clone(),
+        }
+    }
+
+    /// A cell of the table: the test, then where it is.
+    pub(super) fn cell(&self) -> String {
+        match &self.test {
+            Some(test) => format!("`{test}` ({})", self.path),
+            None => format!("all of {}", self.path),
+        }
+    }
+}
+
+/// Finds the marks of a file; reports those that are not above a test.
+pub(super) fn read(path: &str, source: &str, marks: &mut Vec<Mark>, problem: &mut dyn FnMut(&str)) {
+    let mark = |items: Vec<&str>, test| Mark {
+        items: items.into_iter().map(str::to_owned).collect(),
+        path: path.to_owned(),
+        test,
+    };
+    let lines: Vec<&str> = source.lines().map(str::trim).collect();
+    for (at, line) in lines.iter().enumerate() {
+        if let Some(text) = line.strip_prefix("//! ") {
+            marks.extend(items::numbers(text).map(|items| mark(items, None)));
+        }
+        let Some(text) = line.strip_prefix("/// ") else {
+            continue;
+        };
+        let place = || format!("{path}:{}: `{text}`", at + 1);
+        match items::numbers(text) {
+            Some(items) => match test_below(&lines[at + 1..]) {
+                Some(name) => marks.push(mark(items, Some(name))),
+                None => problem(&format!("{} is not above a test", place())),
+            },
+            None if begins_with_a_number(text) => {
+                problem(&format!("{} is no list of items", place()));
+            }
+            None => {}
+        }
+    }
+}
+
+/// Whether a doc line was probably meant to be a mark.
+fn begins_with_a_number(text: &str) -> bool {
+    let word = text.split([' ', ',', ':', '.', ';']).next();
+    word.is_some_and(items::is_number)
+}
+
+/// The name of the test function that attributes and doc lines lead to.
+fn test_below(lines: &[&str]) -> Option<String> {
+    let mut is_test = false;
+    for line in lines {
+        if line.is_empty() || line.ends_with('}') || line.ends_with(';') {
+            return None;
+        }
+        if let Some(attribute) = line.strip_prefix("#[") {
+            let name = attribute.split(['(', ']']).next().unwrap_or_default();
+            is_test |= name == "test" || name.ends_with("::test");
+        }
+        let signature = line.split_once("fn ").filter(|_| !line.starts_with("//"));
+        if let Some((_, rest)) = signature {
+            let name = rest.split(['(', '<']).next().unwrap_or_default();
+            return is_test.then(|| name.to_owned());
+        }
+    }
+    None
+}
+
+#[test]
+fn a_mark_counts_only_above_a_test() {
+    let source = [
+        "//! D39",
+        "/// A1, B22",
+        "/// More.",
+        "#[tokio::test(flavor = \"current_thread\")]",
+        "async fn first() {",
+        "}",
+        "proptest! {",
+        "    /// C3",
+        "    #[test]",
+        "    fn second(",
+        "        x in 0..1,",
+        "    ) {}",
+        "}",
+        "/// D4",
+        "fn helper() {}",
+        "/// E5 and E6",
+        "#[test]",
+        "fn third() {}",
+    ]
+    .join("\n");
+    let (mut marks, mut problems) = (Vec::new(), Vec::new());
+    read("x.rs", &source, &mut marks, &mut |problem| {
+        problems.push(problem.to_owned());
+    });
+    let found: Vec<String> = marks
+        .iter()
+        .map(|mark| format!("{} {}", mark.place(), mark.items.join(" ")))
+        .collect();
+    assert_eq!(found, ["x.rs D39", "x.rs first A1 B22", "x.rs second C3"]);
+    assert_eq!(
+        problems,
+        [
+            "x.rs:14: `D4` is not above a test",
+            "x.rs:16: `E5 and E6` is no list of items"
+        ]
+    );
+}
