@@ -84,11 +84,6 @@ fn table(faults: &Faults, marks: &[Mark]) -> String {
     text
 }
 
-#[expect(clippy::disallowed_methods, reason = "a switch of this test")]
-fn updating() -> bool {
-    std::env::var("UPDATE_DOCS").is_ok_and(|value| value == "1")
-}
-
 #[test]
 fn every_numbered_fault_has_a_test_and_the_document_names_it() {
     let mut problems = Problems::default();
@@ -130,7 +125,7 @@ fn every_numbered_fault_has_a_test_and_the_document_names_it() {
         problems.add(&format!("{number}: no test names it"));
     }
     let expected = table(&faults, &marks);
-    if updating() {
+    if tree::updating() {
         let still = faults.missing.intersection(&missing);
         tree::write(
             FAULTS,

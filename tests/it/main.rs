@@ -14,6 +14,7 @@ mod path;
 mod processes;
 mod program;
 mod survival;
+mod supply_chain;
 mod time;
 mod tree;
 mod world;

@@ -15,6 +15,12 @@ pub(crate) fn write(path: &str, text: &str) {
     std::fs::write(root().join(path), text).unwrap();
 }
 
+/// Whether `UPDATE_DOCS=1` asks tests to write the files that they otherwise compare with.
+#[expect(clippy::disallowed_methods, reason = "a switch of tests")]
+pub(crate) fn updating() -> bool {
+    std::env::var("UPDATE_DOCS").is_ok_and(|value| value == "1")
+}
+
 /// The files below these folders with this extension, in order. Build output is left out.
 pub(crate) fn files(folders: &[&str], extension: &str) -> Vec<String> {
     let mut found = Vec::new();

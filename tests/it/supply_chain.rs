@@ -1,0 +1,218 @@
+//! What the manifests, the lock file and CI promise about dependencies, checked without other tools.
+//!
+//! cargo-deny checks more where it is installed; these hold wherever the tests run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::tree;
+
+const BUILD_TIME: &str = "tests/build-time.txt";
+
+/// Name and version of every package in the lock file.
+fn locked() -> Vec<(String, String)> {
+    let lock = tree::read("Cargo.lock");
+    let value = |package: &str, key: &str| {
+        let line = package.lines().find_map(|line| line.strip_prefix(key));
+        line.map(|text| text.trim_matches('"').to_owned())
+    };
+    lock.split("[[package]]")
+        .filter_map(|package| Some((value(package, "name = ")?, value(package, "version = ")?)))
+        .collect()
+}
+
+/// The numbers of a version, for comparison. A missing one counts as zero.
+fn version(text: &str) -> [u64; 3] {
+    let mut parts = text.split(['.', '-', '+']);
+    [(); 3].map(|()| parts.next().and_then(|part| part.parse().ok()).unwrap_or(0))
+}
+
+/// The crates that `deny.toml` refuses, each with its floor if it is not refused altogether.
+fn denied() -> BTreeMap<String, Option<String>> {
+    let rules = tree::read("deny.toml");
+    let entries = rules.lines().filter_map(|line| {
+        let (name, rest) = line.trim().strip_prefix("{ crate = \"")?.split_once('"')?;
+        rest.starts_with(", reason").then_some(name)
+    });
+    entries
+        .map(|entry| match entry.split_once(":<") {
+            Some((name, floor)) => (name.to_owned(), Some(floor.to_owned())),
+            None => (entry.to_owned(), None),
+        })
+        .filter(|(name, _)| !name.contains('@'))
+        .collect()
+}
+
+/// I2, I5, I6
+#[test]
+fn no_locked_version_is_below_its_floor_and_no_banned_crate_is_locked() {
+    let denied = denied();
+    let floors = denied.values().flatten().count();
+    assert!(floors >= 5 && denied.contains_key("rsa"), "{denied:?}");
+    for (name, found) in locked() {
+        match denied.get(&name) {
+            // A library that only tests compare with may bring it; cargo-deny looks at what is built.
+            Some(None) if name == "ring" => {}
+            Some(None) => panic!("{name} is banned and in Cargo.lock"),
+            Some(Some(floor)) => assert!(
+                version(&found) >= version(floor),
+                "{name} {found} is below {floor}"
+            ),
+            None => {}
+        }
+    }
+}
+
+/// I7
+#[test]
+fn there_is_one_of_each_library_that_must_not_be_there_twice() {
+    let locked = locked();
+    for name in ["aws-lc-rs", "hyper", "jsonwebtoken", "reqwest", "rustls"] {
+        let found = locked.iter().filter(|(found, _)| found == name).count();
+        assert_eq!(found, 1, "{name}");
+    }
+    assert!(tree::read(".ci/run").contains("cargo deny --offline check bans"));
+}
+
+fn manifests() -> Vec<String> {
+    let mut found = tree::files(&["crates", "services", "tests"], "toml");
+    found.retain(|path| path.ends_with("/Cargo.toml"));
+    found
+}
+
+/// The lines of a manifest's dependency tables, each with the line above it.
+fn dependency_lines(manifest: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let (mut in_table, mut above) = (false, String::new());
+    for line in manifest.lines() {
+        if let Some(title) = line.strip_prefix('[') {
+            in_table = title.contains("dependencies");
+        } else if in_table && line.starts_with(|c: char| c.is_ascii_lowercase()) {
+            found.push((above.clone(), line.to_owned()));
+        }
+        line.clone_into(&mut above);
+    }
+    found
+}
+
+/// I4
+#[test]
+fn every_direct_dependency_is_in_one_table_with_its_reason() {
+    for (above, line) in dependency_lines(&tree::read("Cargo.toml")) {
+        let is_ours = line.contains("path = ");
+        assert!(
+            is_ours || above.starts_with("# "),
+            "no reason above `{line}`"
+        );
+    }
+    for path in manifests() {
+        for (_, line) in dependency_lines(&tree::read(&path)) {
+            let is_inherited =
+                line.contains(".workspace = true") || line.contains("workspace = true,");
+            assert!(
+                is_inherited,
+                "{path}: `{line}` belongs into the root's table"
+            );
+        }
+    }
+    let lock = tree::read("Cargo.lock");
+    let sources: BTreeSet<&str> = lock
+        .lines()
+        .filter(|line| line.starts_with("source = "))
+        .collect();
+    assert_eq!(sources.len(), 1, "{sources:?}");
+    assert!(lock.lines().filter(|l| l.starts_with("source")).count() > 100);
+}
+
+/// I11, I12
+#[test]
+fn nothing_is_published_no_key_is_in_the_tree_and_every_crate_forbids_unsafe_code() {
+    for path in manifests() {
+        let manifest = tree::read(&path);
+        assert!(manifest.contains("\npublish.workspace = true\n"), "{path}");
+        assert!(manifest.contains("[lints]\nworkspace = true\n"), "{path}");
+    }
+    assert!(tree::read("Cargo.toml").contains("\npublish = false\n"));
+    for extension in ["der", "key", "p12", "pem", "pfx"] {
+        let found = tree::files(&[""], extension);
+        assert!(found.is_empty(), "{found:?}");
+    }
+    for extension in ["json", "md", "rs", "sh", "toml", "yml"] {
+        for path in tree::files(&[""], extension) {
+            // A key begins like this and goes on; a test of refusals names the beginning alone.
+            let text = tree::read(&path).replace("\\n", "\n");
+            let mut after = text.split("PRIVATE KEY-----\n").skip(1);
+            let is_key = after.any(|rest| {
+                let line = rest.lines().next().unwrap_or_default();
+                line.len() > 40 && !line.contains(' ')
+            });
+            assert!(!is_key, "{path} contains a private key");
+        }
+    }
+}
+
+/// I8
+#[test]
+fn every_step_of_ci_takes_the_lock_file_as_it_is() {
+    let mut steps = 0;
+    for path in [".ci/run", ".ci/interop"] {
+        for line in tree::read(path).lines() {
+            let line = line.trim();
+            let words = ["cargo test ", "cargo build ", "cargo clippy ", "cargo doc "];
+            let is_step = words.iter().any(|word| line.contains(word));
+            if !is_step || line.starts_with('#') {
+                continue;
+            }
+            steps += 1;
+            assert!(line.contains("--locked"), "{path}: {line}");
+        }
+    }
+    assert!(steps >= 5, "{steps} steps");
+}
+
+/// I10
+#[test]
+fn crates_that_run_code_at_build_time_are_on_the_list() {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--locked", "--offline"])
+        // The list holds for one platform, wherever the tests run.
+        .arg("--filter-platform=x86_64-unknown-linux-gnu")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let list = |value: &'static str, of: &Value| of[value].as_array().unwrap().clone();
+    let built: BTreeSet<String> = list("nodes", &metadata["resolve"])
+        .iter()
+        .map(|node| node["id"].to_string())
+        .collect();
+    let runs_code = |package: &Value| {
+        list("targets", package).iter().any(|target| {
+            let kinds = list("kind", target);
+            kinds
+                .iter()
+                .any(|k| k == "custom-build" || k == "proc-macro")
+        })
+    };
+    let found: BTreeSet<String> = list("packages", &metadata)
+        .iter()
+        .filter(|package| built.contains(&package["id"].to_string()) && runs_code(package))
+        .map(|package| package["name"].as_str().unwrap().to_owned())
+        .collect();
+    if tree::updating() {
+        let lines: String = found.iter().map(|name| format!("{name}\n")).collect();
+        tree::write(BUILD_TIME, &lines);
+    }
+    let known = tree::read(BUILD_TIME);
+    let known: BTreeSet<String> = known.lines().map(str::to_owned).collect();
+    let new: Vec<_> = found.difference(&known).collect();
+    let gone: Vec<_> = known.difference(&found).collect();
+    assert!(
+        new.is_empty() && gone.is_empty(),
+        "{BUILD_TIME} has to be reviewed and written anew with UPDATE_DOCS=1: new {new:?}, gone {gone:?}"
+    );
+}
