@@ -17,7 +17,7 @@ pub(crate) struct Program {
     stdout: Option<ChildStdout>,
     lines: Lines<BufReader<ChildStderr>>,
     seen: Vec<String>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 /// What a binary left behind.
@@ -25,6 +25,8 @@ pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+    /// Whether it left files in its folder.
+    pub(crate) wrote_files: bool,
 }
 
 impl Program {
@@ -88,7 +90,7 @@ impl Program {
             stdout,
             lines,
             seen: Vec::new(),
-            _directory: directory,
+            directory,
         }
     }
 
@@ -133,9 +135,14 @@ impl Program {
         timeout(LIMIT, search).await.unwrap()
     }
 
-    /// Sends a signal: `TERM` or `INT`.
+    /// The process id, while it runs.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    /// Sends a signal: `TERM`, `INT` or `KILL`.
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().unwrap();
+        let id = self.id();
         let status = Command::new("sh")
             .args(["-c", &format!("kill -{name} {id}")])
             .status()
@@ -168,6 +175,7 @@ impl Program {
                 status,
                 stdout,
                 stderr: self.seen.join("\n"),
+                wrote_files: std::fs::read_dir(self.directory.path()).unwrap().count() > 0,
             }
         };
         timeout(LIMIT, rest).await.unwrap()

@@ -294,6 +294,11 @@ impl fmt::Debug for IdpClientBuilder {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+    use std::sync::Mutex;
+
+    use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
 
     use super::*;
 
@@ -356,6 +361,49 @@ mod tests {
             matches!(kind, FetchErrorKind::PrivateAddress | FetchErrorKind::Dns),
             "{kind:?}"
         );
+    }
+
+    /// H16
+    #[tokio::test]
+    async fn a_provider_that_moved_is_found_at_its_new_address() {
+        let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let second = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = Arc::new(Mutex::new(first.local_addr().unwrap()));
+        let resolver = Arc::new(Moving(Arc::clone(&place)));
+        let http = IdpClient::builder()
+            .client(|http| http.tls_certs_only([]).dns_resolver(resolver))
+            .unwrap();
+        let client = IdpClient {
+            http,
+            allow_http: true,
+            deny_private: false,
+            has_roots: false,
+        };
+        let url = "http://idp.example/".parse().unwrap();
+        for (listener, body) in [(&first, "1"), (&second, "2")] {
+            *place.lock().unwrap() = listener.local_addr().unwrap();
+            let server = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                // A request without a body this short comes in one piece.
+                let mut request = [0; 1_024];
+                assert!(stream.read(&mut request).await.unwrap() > 0);
+                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n{body}");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                stream.shutdown().await.unwrap();
+            };
+            let (reply, ()) = tokio::join!(client.get(&url, HeaderMap::new(), 10), server);
+            assert_eq!(&reply.unwrap().body[..], body.as_bytes());
+        }
+    }
+
+    /// A name server whose only answer changes.
+    struct Moving(Arc<Mutex<SocketAddr>>);
+
+    impl Resolve for Moving {
+        fn resolve(&self, _: Name) -> Resolving {
+            let address = *self.0.lock().unwrap();
+            Box::pin(async move { Ok(Box::new(std::iter::once(address)) as Addrs) })
+        }
     }
 
     #[test]

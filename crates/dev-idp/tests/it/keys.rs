@@ -1,6 +1,8 @@
-use dev_idp::{Algorithm, Rotation, SigningKey};
+use std::collections::HashSet;
 
-use super::{header_of, is_signed_by, jwks, provider, token};
+use dev_idp::{Algorithm, Rotation, SigningKey, TokenSpec};
+
+use super::{claims_of, header_of, is_signed_by, jwks, provider, token};
 
 #[tokio::test]
 async fn every_algorithm_signs_tokens_that_another_implementation_verifies() {
@@ -63,4 +65,24 @@ fn debug_output_of_a_key_shows_its_name_only() {
         key.kid()
     );
     assert_eq!(format!("{key:?}"), expected);
+}
+
+/// J14
+#[tokio::test]
+async fn no_key_id_and_no_token_id_comes_twice() {
+    const TOKENS: usize = 5_000;
+    const KEYS: usize = 200;
+    let idp = provider().await;
+    let token = || idp.mint(TokenSpec::new().algorithm(Algorithm::EdDsa));
+    let ids: HashSet<String> = (0..TOKENS)
+        .map(|_| claims_of(&token())["jti"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(ids.len(), TOKENS);
+    let kids: HashSet<String> = (0..KEYS)
+        .map(|_| SigningKey::generate(Algorithm::EdDsa).unwrap())
+        .map(|key| key.kid().to_owned())
+        .collect();
+    assert_eq!(kids.len(), KEYS);
+    // 16 bytes in base64url: too many to meet again by chance.
+    assert!(ids.iter().chain(&kids).all(|id| id.len() >= 22));
 }

@@ -14,14 +14,15 @@ fn url(address: SocketAddr) -> Url {
     format!("http://{address}/").parse().unwrap()
 }
 
-/// Reads up to the end of a request's header block.
-async fn read_request(stream: &mut TcpStream) {
+/// Reads up to the end of a request's header block and returns it in lower case.
+async fn read_request(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
         stream.read_exact(&mut byte).await.unwrap();
         bytes.push(byte[0]);
     }
+    String::from_utf8(bytes).unwrap().to_lowercase()
 }
 
 /// A2
@@ -154,4 +155,83 @@ async fn interim_answers_are_skipped() {
         .unwrap();
     assert_eq!(reply.status, 200);
     server.await.unwrap();
+}
+
+/// J3
+#[tokio::test]
+async fn no_error_shows_the_url() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // Hangs up in the head, in the body, and at once.
+    let server = tokio::spawn(async move {
+        for answer in [
+            "HTTP/1.1 200",
+            "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n1",
+            "",
+        ] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_request(&mut stream).await;
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let client = IdpClient::builder().build().unwrap();
+    let torn = format!("http://{address}/canary?access_token=canary");
+    for url in [
+        torn.as_str(),
+        &torn,
+        &torn,
+        // Nobody listens any more.
+        &torn,
+        "http://user:canary@127.0.0.1:1/",
+        "http://127.0.0.1:1/#canary",
+        "http://canary.example/",
+    ] {
+        let url = url.parse().unwrap();
+        let error = client.get(&url, HeaderMap::new(), 100).await.unwrap_err();
+        let mut text = format!("{error} {error:?}");
+        let mut source = std::error::Error::source(&error);
+        while let Some(inner) = source {
+            text = format!("{text} {inner} {inner:?}");
+            source = inner.source();
+        }
+        assert!(!text.contains("canary"), "{text}");
+    }
+    server.await.unwrap();
+}
+
+/// J15
+#[tokio::test]
+async fn neither_a_redirect_nor_a_referrer_carries_a_url_elsewhere() {
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let location = format!("http://{}/", other.local_addr().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut seen = Vec::new();
+        for status in [302, 307, 200] {
+            seen.push(read_request(&mut stream).await);
+            let answer =
+                format!("HTTP/1.1 {status} -\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+        seen
+    });
+    let client = IdpClient::builder().build().unwrap();
+    let url: Url = format!("http://{address}/?code=canary").parse().unwrap();
+    let asked = async {
+        for status in [302, 307, 200] {
+            let reply = client.get(&url, HeaderMap::new(), 100).await.unwrap();
+            assert_eq!(reply.status, status);
+        }
+    };
+    tokio::select! {
+        () = asked => {}
+        _ = other.accept() => panic!("the redirect was followed"),
+    }
+    let seen = server.await.unwrap();
+    assert!(
+        seen.iter().all(|head| !head.contains("referer")),
+        "{seen:?}"
+    );
 }
