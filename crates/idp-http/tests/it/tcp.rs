@@ -58,6 +58,35 @@ async fn a_host_that_answers_no_handshake_costs_the_connect_timeout() {
     assert_eq!(error.kind(), FetchErrorKind::Timeout);
 }
 
+/// A6
+#[tokio::test]
+async fn a_body_that_drips_ends_with_the_total_timeout() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_request(&mut stream).await;
+        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        // Never still for long: a limit between two bytes would not end it.
+        let mut pace = tokio::time::interval(Duration::from_millis(10));
+        while stream.write_all(b" ").await.is_ok() {
+            pace.tick().await;
+        }
+    });
+    let client = IdpClient::builder()
+        .timeout(Duration::from_millis(300))
+        .build()
+        .unwrap();
+    let error = client
+        .get(&url(address), HeaderMap::new(), 2_000_000)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), FetchErrorKind::Timeout);
+    // The connection is closed and not kept for another exchange.
+    server.await.unwrap();
+}
+
 /// A31
 #[tokio::test]
 async fn a_proxy_is_used_when_asked_for() {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use idp_http::{FetchErrorKind, IdpClient, UrlProblem};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -40,6 +42,19 @@ async fn server(authority: &Authority, name: &str, expired: bool) -> Url {
     let key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&key, &authority.0).unwrap();
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    serve(&certificate, &key).await
+}
+
+/// A TLS server whose certificate nobody but its own key vouches for.
+async fn self_signed_server() -> Url {
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    serve(&certificate, &key).await
+}
+
+async fn serve(certificate: &Certificate, key: &KeyPair) -> Url {
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
@@ -112,6 +127,7 @@ async fn only_a_valid_certificate_of_a_trusted_authority_for_this_host_is_accept
             server(&stranger, "localhost", false).await,
             refused,
         ),
+        ("no authority", self_signed_server().await, refused),
     ] {
         assert_eq!(kind(&client, &url).await, expected, "{name}");
     }
@@ -141,6 +157,35 @@ async fn a_server_that_speaks_no_tls_is_not_spoken_to_in_the_clear() {
     assert_eq!(kind(&client, &url).await, Some(FetchErrorKind::Tls));
     // A TLS handshake record, not the `G` of a GET.
     assert_eq!(server.await.unwrap(), 22);
+}
+
+/// A4
+#[tokio::test]
+async fn a_server_that_speaks_only_tls_1_1_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut hello = [0; 4_096];
+        assert!(stream.read(&mut hello).await.unwrap() > 0);
+        // A ServerHello of 3.2 (RFC 4346 section 7.4.1.3) with TLS_RSA_WITH_AES_128_CBC_SHA.
+        let body = [&[3, 2][..], &[7; 32], &[0, 0x00, 0x2f, 0]].concat();
+        let length = u8::try_from(body.len()).unwrap();
+        let handshake = [&[2, 0, 0, length][..], &body].concat();
+        let record = [&[22, 3, 2, 0, length + 4][..], &handshake].concat();
+        stream.write_all(&record).await.unwrap();
+        // An alert comes back, and no more of a handshake.
+        stream.read_u8().await.unwrap()
+    });
+    let authority = Authority::new();
+    let client = IdpClient::builder()
+        .extra_roots_pem(authority.pem().as_bytes())
+        .build()
+        .unwrap();
+    assert_eq!(kind(&client, &url).await, Some(FetchErrorKind::Tls));
+    assert_eq!(server.await.unwrap(), 21);
 }
 
 #[test]

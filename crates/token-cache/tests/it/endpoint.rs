@@ -206,7 +206,7 @@ async fn a_name_that_does_not_resolve_is_transient() {
     assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Dns));
 }
 
-/// A5, A6, A7, A8
+/// A5, A7, A8
 #[tokio::test]
 async fn broken_answers_have_their_kinds() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
