@@ -41,7 +41,6 @@ async fn server(authority: &Authority, name: &str, expired: bool) -> Url {
     }
     let key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&key, &authority.0).unwrap();
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
     serve(&certificate, &key).await
 }
 
@@ -54,7 +53,7 @@ async fn self_signed_server() -> Url {
 }
 
 async fn serve(certificate: &Certificate, key: &KeyPair) -> Url {
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()

@@ -11,8 +11,8 @@ mod admitting;
 mod answers;
 mod claims;
 mod configuration;
-mod corpus;
 mod contention;
+mod corpus;
 #[cfg(feature = "metrics")]
 mod counters;
 mod differential;
