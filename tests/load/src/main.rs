@@ -15,6 +15,7 @@
     reason = "a command-line tool that prints its result and its progress"
 )]
 
+mod bench;
 mod plot;
 mod program;
 mod provider;
@@ -28,7 +29,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use dev_idp::{DEFAULT_AUDIENCE, DEFAULT_CLIENT_ID, DevClient, DevIdp};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -39,8 +40,25 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// Loads the pair with requests while keys rotate and the provider comes and goes
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    load: LoadArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measures what a request costs the services
+    Bench(bench::Arguments),
+    /// Serves protected-data's route without the validator, to compare with
+    #[command(hide = true)]
+    Bare,
+}
+
+#[derive(Debug, clap::Args)]
+struct LoadArguments {
     /// How long, such as 2m or 8h
     #[arg(long, default_value = "2m", value_parser = humantime::parse_duration)]
     duration: Duration,
@@ -54,7 +72,13 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        None => run(arguments.load).await,
+        Some(Command::Bench(arguments)) => bench::run(arguments).await.map(|()| true),
+        Some(Command::Bare) => bench::serve().await.map(|()| true),
+    };
+    match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -65,7 +89,7 @@ async fn main() -> ExitCode {
 }
 
 /// Returns whether every promise was kept.
-async fn run(arguments: Arguments) -> Result<bool, Failure> {
+async fn run(arguments: LoadArguments) -> Result<bool, Failure> {
     eprintln!("building the services");
     program::build().await?;
     let secret = format!("canary-{:016x}", fastrand::u64(..));

@@ -47,9 +47,20 @@ impl Program {
         name: &str,
         variables: impl Iterator<Item = (&'static str, String)>,
     ) -> Result<Self, Failure> {
-        let mut child = Command::new(target_folder()?.join("release").join(name))
-            .env_clear()
-            .envs(variables)
+        let mut command = Command::new(target_folder()?.join("release").join(name));
+        command.env_clear().envs(variables);
+        Self::spawn(command)
+    }
+
+    /// Starts this very program.
+    pub(crate) fn start_self(arguments: &[&str]) -> Result<Self, Failure> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.env_clear().args(arguments);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Result<Self, Failure> {
+        let mut child = command
             // Where no `.env` is.
             .current_dir(target_folder()?)
             .stdin(Stdio::null())
@@ -94,6 +105,33 @@ impl Program {
             }
         });
         Ok(())
+    }
+
+    /// Reads the log from now on, so that its pipe does not fill.
+    pub(crate) fn discard_log(&mut self) -> Result<(), Failure> {
+        let mut lines = self.lines.take().ok_or("its log is being read")?;
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(())
+    }
+
+    /// Puts it on the first core, where `taskset` is to be had.
+    pub(crate) async fn pin(&self) {
+        if let Some(id) = self.child.id() {
+            let mut taskset = Command::new("taskset");
+            let pinned = taskset.args(["--all-tasks", "--cpu-list", "--pid", "0"]);
+            let pinned = pinned.arg(id.to_string()).stdout(Stdio::null()).status();
+            let _ = pinned.await;
+        }
+    }
+
+    /// How long its threads were on a core so far, where the system tells.
+    pub(crate) fn core_time(&self) -> Option<Duration> {
+        let mut total = Duration::ZERO;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()?)).ok()? {
+            let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            total += Duration::from_nanos(text.split(' ').next()?.parse().ok()?);
+        }
+        Some(total)
     }
 
     /// Resident memory, where the system tells.
