@@ -13,5 +13,5 @@ mod service;
 
 pub use api::{AppState, app};
 pub use config::Config;
-pub use downstream::{Downstream, DownstreamError};
+pub use downstream::{Downstream, DownstreamError, DownstreamSetupError};
 pub use service::{Service, StartError};
