@@ -28,6 +28,14 @@ token:
 test:
     cargo test --workspace
 
+# Run many scripts of the simulated world; a failing seed prints the line that repeats it
+sim count='10000':
+    M2M_SEEDS={{count}} cargo test --package tests --test simulation seeded
+
+# Run one script of it again
+sim-seed seed:
+    M2M_SEED={{seed}} cargo test --package tests --test simulation seeded
+
 # Run clippy; warnings are errors
 lint:
     cargo clippy --workspace --all-targets --all-features -- -D warnings

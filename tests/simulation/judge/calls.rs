@@ -1,0 +1,99 @@
+//! The calls of one public-data to its protected-data.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+
+use crate::network::Outcome;
+
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    /// By the number of the request from outside.
+    of: BTreeMap<u64, Attempts>,
+    inbound: VecDeque<Duration>,
+    repeated: VecDeque<Duration>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    pub(super) tokens: Vec<String>,
+    /// The status of each that has ended; `None` where there is none.
+    pub(super) ended: Vec<Option<StatusCode>>,
+    /// A rejected token makes one more necessary.
+    pub(super) must_repeat: bool,
+}
+
+/// The budget looks back on ten seconds, counted in whole ones: on nine to ten.
+const LOOKS_BACK_AT_LEAST: Duration = Duration::from_secs(9);
+const LOOKS_BACK_AT_MOST: Duration = Duration::from_secs(10);
+
+impl Calls {
+    pub(super) fn inbound(&mut self, number: u64, now: Duration) {
+        self.of.insert(number, Attempts::default());
+        self.inbound.push_back(now);
+    }
+
+    pub(super) fn of(&mut self, number: u64) -> Attempts {
+        self.of.remove(&number).unwrap_or_default()
+    }
+
+    /// Returns the number of the attempt, and whether there may be one.
+    pub(super) fn began(
+        &mut self,
+        number: u64,
+        token: String,
+        now: Duration,
+    ) -> (u64, Result<(), String>) {
+        let attempts = self.of.entry(number).or_default();
+        let count = attempts.tokens.len();
+        let rejected = attempts.ended.last() == Some(&Some(StatusCode::UNAUTHORIZED));
+        let verdict = if count > 3 {
+            Err("outage: more than two calls, each with a replay".into())
+        } else if rejected && attempts.tokens.last() == Some(&token) {
+            Err("outage: a rejected token is sent again".into())
+        } else if count > 0 && !rejected {
+            self.repeated.push_back(now);
+            within_a_tenth(&mut self.inbound, &mut self.repeated, now)
+        } else {
+            Ok(())
+        };
+        let attempts = self.of.entry(number).or_default();
+        attempts.tokens.push(token);
+        (count as u64, verdict)
+    }
+
+    /// Returns the token if it was rejected, unless the call was a replay for that reason already.
+    pub(super) fn ended(&mut self, number: u64, outcome: &Outcome) -> Option<String> {
+        let attempts = self.of.get_mut(&number)?;
+        let status = outcome.as_ref().ok().map(crate::network::Response::status);
+        let rejected = Some(StatusCode::UNAUTHORIZED);
+        let is_replay = attempts.ended.last() == Some(&rejected);
+        attempts.ended.push(status);
+        let token = attempts.tokens.last().cloned();
+        token.filter(|_| status == rejected && !is_replay)
+    }
+
+    pub(super) fn must_repeat(&mut self, number: u64) {
+        if let Some(attempts) = self.of.get_mut(&number) {
+            attempts.must_repeat = true;
+        }
+    }
+}
+
+fn within_a_tenth(
+    inbound: &mut VecDeque<Duration>,
+    repeated: &mut VecDeque<Duration>,
+    now: Duration,
+) -> Result<(), String> {
+    inbound.retain(|at| now - *at <= LOOKS_BACK_AT_MOST);
+    repeated.retain(|at| now - *at <= LOOKS_BACK_AT_LEAST);
+    match repeated.len() * 10 <= inbound.len() {
+        true => Ok(()),
+        false => Err(format!(
+            "outage: {} calls were repeated for {} from outside",
+            repeated.len(),
+            inbound.len()
+        )),
+    }
+}

@@ -1,0 +1,118 @@
+//! What one protected-data may ask an issuer for, and which keys it has.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+
+use super::FetchEnd;
+use super::bucket::Bucket;
+use crate::reference;
+
+#[derive(Debug, Default)]
+pub(crate) struct KeyWatch {
+    /// The last good set, and when the fetch began that confirmed it.
+    pub(super) good: Option<(Vec<reference::Key>, Duration)>,
+    pub(super) revoked: Vec<String>,
+    began: Option<Duration>,
+    pub(super) failures: u32,
+    /// When the next one may come by itself, and when it comes at the latest; zero before the first.
+    due: Duration,
+    pub(super) due_by: Duration,
+    /// What may have been spent on single tokens at least, and at most.
+    spent_at_least: Bucket,
+    spent_at_most: Bucket,
+}
+
+/// The share of an interval after which a refresh comes.
+const EARLIEST: f64 = 0.72;
+const LATEST: f64 = 0.88;
+const MAX_INTERVAL: Duration = Duration::from_secs(300);
+const MIN_AGE: Duration = Duration::from_secs(60);
+
+impl KeyWatch {
+    /// Whether there is certainly a fetch left for an unknown key.
+    pub(super) fn can_surely_ask(&self, now: Duration) -> bool {
+        self.spent_at_most.has_one(now)
+    }
+
+    pub(super) fn began(&mut self, now: Duration) -> Result<(), String> {
+        if self.began.replace(now).is_some() {
+            return Err("JWKS requests: two at once".into());
+        }
+        self.spent_at_most.charge(now);
+        if now >= self.due || self.spent_at_least.take(now) {
+            Ok(())
+        } else {
+            Err("JWKS requests: neither due nor within the budget for single tokens".into())
+        }
+    }
+
+    pub(super) fn ended(&mut self, end: FetchEnd, now: Duration, max_stale: Duration) {
+        let began = self.began.take().unwrap();
+        match end {
+            FetchEnd::Keys(document, max_age) => {
+                match (document, &mut self.good) {
+                    (Some(document), _) => self.good = Some((key_set(&document), began)),
+                    (None, Some(good)) => good.1 = began,
+                    (None, None) => {}
+                }
+                let fresh = max_age.map_or(MAX_INTERVAL, |age| age.max(MIN_AGE));
+                let interval = fresh.min(MAX_INTERVAL).min(max_stale);
+                self.due = now + interval.mul_f64(EARLIEST);
+                self.due_by = now + interval.mul_f64(LATEST);
+                self.failures = 0;
+            }
+            FetchEnd::Failed { is_unusable, asked } => {
+                self.failures += 1;
+                let (shortest, longest) = waits(is_unusable, asked, self.failures);
+                let (retry, retry_by) = (now + shortest, now + longest);
+                // One that a token caused does not put off the one that is due.
+                let was_ahead = self.due_by > now;
+                self.due = if was_ahead {
+                    self.due.clamp(now, retry)
+                } else {
+                    retry
+                };
+                self.due_by = if was_ahead {
+                    self.due_by.min(retry_by)
+                } else {
+                    retry_by
+                };
+            }
+        }
+    }
+
+    /// The keys that tokens may be signed with: those of the last good fetch, unless it is too old.
+    pub(super) fn usable(&self, now: Duration, max_stale: Duration) -> Option<Vec<reference::Key>> {
+        let (keys, began) = self.good.as_ref()?;
+        let is_revoked = |key: &&reference::Key| {
+            let kid = key.kid.as_ref();
+            kid.is_some_and(|kid| self.revoked.contains(kid))
+        };
+        let usable = keys.iter().filter(|key| !is_revoked(key)).cloned();
+        (now - *began <= max_stale).then(|| usable.collect())
+    }
+}
+
+pub(super) fn key_set(document: &Bytes) -> Vec<reference::Key> {
+    reference::Key::set(document)
+}
+
+/// The shortest and the longest wait after a failure, the last of so many in a row.
+pub(super) fn waits(
+    is_unusable: bool,
+    asked: Option<Duration>,
+    failures: u32,
+) -> (Duration, Duration) {
+    match (asked, is_unusable) {
+        (Some(asked), _) => (asked, asked),
+        (None, false) => (Duration::from_millis(250), Duration::from_millis(1_750)),
+        (None, true) => {
+            let longest = Duration::from_secs(1 << failures.min(5));
+            (
+                Duration::from_millis(500),
+                longest.min(Duration::from_secs(30)),
+            )
+        }
+    }
+}
