@@ -1,8 +1,10 @@
 //! The validator: policy, keys and memory put together.
 
+mod decision;
+mod issuers;
+mod memory;
 mod operator;
 
-use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,24 +12,21 @@ use std::time::Duration;
 use clock::Clock;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::admitted::AdmittedIssuers;
 use crate::builder::JwtValidatorBuilder;
-use crate::claims::{Claims, UnverifiedClaims};
-use crate::compact::{self, MAX_TOKEN};
+use crate::claims::Claims;
 use crate::error::AuthError;
-use crate::issuer::{Advice, CurrentKeys, Issuer, IssuerHealth};
+use crate::issuer::{Issuer, IssuerHealth};
 use crate::metrics::ValidatorMetrics;
 use crate::policy::Policy;
-use crate::reason::{Answer, Reason};
-use crate::refresh;
 use crate::revocation::RevocationCheck;
-use crate::validate::{Accepted, Refusal, decide};
-use crate::verified::{Slot, Verified, VerifiedTokens};
+use crate::verified::VerifiedTokens;
 
+pub(crate) use decision::Decision;
 pub use operator::{IssuerRefresh, RefreshOutcome, UnknownIssuer};
 
 /// Validates bearer tokens against the cached keys of one or several issuers.
@@ -64,21 +63,6 @@ struct Inner {
     tasks: TaskTracker,
     stop: CancellationToken,
     _stop_on_drop: DropGuard,
-}
-
-/// The longest that a caller waits for keys.
-const MAX_WAIT: Duration = Duration::from_secs(1);
-
-/// What can be said about a token without waiting.
-pub(crate) enum Decision {
-    Now(Result<Arc<Claims>, AuthError>),
-    /// Everything is right, unless the token is revoked.
-    UnlessRevoked(Arc<Claims>),
-    /// Other keys of this issuer may change the refusal.
-    NeedsKeys {
-        issuer: usize,
-        refusal: Refusal,
-    },
 }
 
 impl JwtValidator {
@@ -126,13 +110,6 @@ impl JwtValidator {
         self.inner.tasks.close();
         // Without configured issuers there is nothing to wait for any more.
         self.inner.published.send_modify(|count| *count += 1);
-    }
-
-    fn spawn(&self, issuer: Arc<Issuer>, stop: CancellationToken) {
-        let task = refresh::run(issuer, Arc::clone(&self.inner.published), stop);
-        if let Some(runtime) = self.inner.runtime.get() {
-            self.inner.tasks.spawn_on(task, runtime);
-        }
     }
 
     /// Decides on a token.
@@ -204,234 +181,6 @@ impl JwtValidator {
         // What has not ended by then is a source that blocks its thread.
         let _ = timeout(Duration::from_secs(1), self.inner.tasks.wait()).await;
     }
-
-    /// Decides as far as that needs no waiting.
-    pub(crate) fn decide(&self, token: &str) -> Decision {
-        let decision = self.decide_now(token);
-        if let Decision::Now(result) = &decision {
-            self.count(result);
-        }
-        decision
-    }
-
-    fn count(&self, result: &Result<Arc<Claims>, AuthError>) {
-        let refused = result.as_ref().err().map(AuthError::reason);
-        self.inner.metrics.decided(refused);
-    }
-
-    fn decide_now(&self, token: &str) -> Decision {
-        let now = clock::unix_seconds(self.inner.clock.now());
-        let slot = self.slot(token);
-        if let Some(claims) = slot.and_then(|slot| self.remembered(slot, now)) {
-            return self.passed(claims);
-        }
-        let asked = Cell::new(None);
-        let keys = |name: &str| self.keys_of(name, &asked, || self.could_pass(token, now));
-        match (decide(token, now, keys, &self.inner.policy), asked.get()) {
-            (Ok(accepted), Some(issuer)) => {
-                match self.check_issuer_claims(issuer, &accepted.claims) {
-                    Ok(()) => self.passed(self.remember(slot, issuer, accepted)),
-                    Err(reason) => Decision::Now(Err(refused(reason))),
-                }
-            }
-            (Err(refusal), Some(issuer)) if needs_keys(&refusal) => {
-                Decision::NeedsKeys { issuer, refusal }
-            }
-            // The first cannot be without an issuer that was asked.
-            (Ok(_), None) => Decision::Now(Err(AuthError::new(Reason::UnknownIssuer))),
-            (Err(refusal), _) => Decision::Now(Err(refused(refusal.reason()))),
-        }
-    }
-
-    /// Returns the keys of the issuer of this name, and notes in `asked` which one it is. Admits it if
-    /// the policy does.
-    fn keys_of(
-        &self,
-        name: &str,
-        asked: &Cell<Option<usize>>,
-        worth: impl FnOnce() -> Result<(), Reason>,
-    ) -> Result<CurrentKeys, Reason> {
-        let mut configured = self.inner.issuers.iter();
-        if let Some(index) = configured.position(|issuer| *issuer.name == *name) {
-            asked.set(Some(index));
-            return self.inner.issuers[index].keys();
-        }
-        let admitted = self.inner.admitted.as_ref();
-        let admitted = admitted.ok_or(Reason::UnknownIssuer)?;
-        let (id, issuer) = match admitted.find(name) {
-            Some(found) => found,
-            None if self.inner.runtime.get().is_none() || self.inner.stop.is_cancelled() => {
-                return Err(Reason::KeysUnavailable);
-            }
-            None => admitted.admit(name, &self.inner.stop, worth, |issuer, stop| {
-                self.spawn(issuer, stop);
-            })?,
-        };
-        asked.set(Some(id));
-        issuer.keys()
-    }
-
-    /// Tells whether a token would pass if its signature verified.
-    fn could_pass(&self, token: &str, now: i64) -> Result<(), Reason> {
-        let payload = compact::Parts::split(token)?.payload()?;
-        let claims = UnverifiedClaims::parse(&payload)?;
-        claims.check(now, &self.inner.policy).map(|_| ())
-    }
-
-    /// Returns a configured or admitted issuer.
-    fn issuer(&self, id: usize) -> Option<Arc<Issuer>> {
-        match self.inner.issuers.get(id) {
-            Some(issuer) => Some(Arc::clone(issuer)),
-            None => self.inner.admitted.as_ref()?.get(id),
-        }
-    }
-
-    fn all_issuers(&self) -> Vec<Arc<Issuer>> {
-        let mut issuers = self.inner.issuers.clone();
-        if let Some(admitted) = &self.inner.admitted {
-            issuers.extend(admitted.all());
-        }
-        issuers
-    }
-
-    fn check_issuer_claims(&self, issuer: usize, claims: &Claims) -> Result<(), Reason> {
-        match self.inner.issuers.get(issuer) {
-            Some(issuer) => issuer.check_claims(claims),
-            None => self
-                .issuer(issuer)
-                .ok_or(Reason::KeysUnavailable)?
-                .check_claims(claims),
-        }
-    }
-
-    fn passed(&self, claims: Arc<Claims>) -> Decision {
-        match self.inner.revocation {
-            None => Decision::Now(Ok(claims)),
-            Some(_) => Decision::UnlessRevoked(claims),
-        }
-    }
-
-    /// Asks the revocation hook, if there is one.
-    pub(crate) async fn unless_revoked(
-        &self,
-        claims: Arc<Claims>,
-    ) -> Result<Arc<Claims>, AuthError> {
-        let result = self.ask_revocation(claims).await;
-        self.count(&result);
-        result
-    }
-
-    async fn ask_revocation(&self, claims: Arc<Claims>) -> Result<Arc<Claims>, AuthError> {
-        if let Some(revocation) = &self.inner.revocation {
-            revocation.check(&claims).await.map_err(refused)?;
-        }
-        Ok(claims)
-    }
-
-    /// Waits for other keys as long as that is worth it, and decides again.
-    pub(crate) async fn decide_with_other_keys(
-        &self,
-        token: &str,
-        issuer: usize,
-        refusal: Refusal,
-    ) -> Result<Arc<Claims>, AuthError> {
-        let Some(issuer) = self.issuer(issuer) else {
-            // It made room for another one a moment ago.
-            let result = Err(refused(Reason::KeysUnavailable));
-            self.count(&result);
-            return result;
-        };
-        if matches!(refusal, Refusal::UnknownKey(_)) {
-            issuer.metrics.unknown_key_id();
-        }
-        let result = self.await_other_keys(token, &issuer, refusal).await;
-        self.count(&result);
-        result
-    }
-
-    async fn await_other_keys(
-        &self,
-        token: &str,
-        issuer: &Issuer,
-        mut refusal: Refusal,
-    ) -> Result<Arc<Claims>, AuthError> {
-        let deadline = Instant::now() + MAX_WAIT;
-        let arrival = issuer.begun();
-        loop {
-            let advice = match &refusal {
-                Refusal::UnknownKey(kid) => issuer.advise_on_unknown_key(kid.as_deref(), arrival),
-                Refusal::Signature => issuer.advise_on_bad_signature(arrival),
-                Refusal::Final(reason) => issuer.advise_without_keys(*reason),
-            };
-            let late = match advice {
-                Advice::Refuse(reason) => return Err(self.unavailable(issuer, reason)),
-                Advice::WaitFor(number) => {
-                    timeout_at(deadline, issuer.wait_for(number)).await.is_err()
-                }
-            };
-            refusal = match self.decide_now(token) {
-                Decision::Now(result) => return result,
-                Decision::UnlessRevoked(claims) => return self.ask_revocation(claims).await,
-                Decision::NeedsKeys { refusal, .. } => refusal,
-            };
-            if late {
-                let reason = match refusal {
-                    Refusal::UnknownKey(_) => Reason::KeyUndetermined,
-                    other => other.reason(),
-                };
-                return Err(self.unavailable(issuer, reason));
-            }
-        }
-    }
-
-    fn unavailable(&self, issuer: &Issuer, reason: Reason) -> AuthError {
-        if reason.answer() == Answer::Unavailable {
-            AuthError::with_retry_after(reason, issuer.retry_after())
-        } else {
-            AuthError::new(reason)
-        }
-    }
-
-    fn slot(&self, token: &str) -> Option<Slot> {
-        // Hashing what is refused for its length anyway would be an attacker's work done for free.
-        let verified = self.inner.verified.as_ref()?;
-        (token.len() <= MAX_TOKEN).then(|| verified.slot(token))
-    }
-
-    /// Finds an accepted token and decides again about its dates and its key.
-    fn remembered(&self, slot: Slot, now: i64) -> Option<Arc<Claims>> {
-        let verified = self.inner.verified.as_ref()?;
-        let token = verified.get(slot)?;
-        let keys = match self.inner.issuers.get(token.issuer) {
-            Some(issuer) => issuer.keys().ok()?,
-            None => self.issuer(token.issuer)?.keys().ok()?,
-        };
-        let named = token.key.kid.as_deref().filter(|_| token.names_key);
-        if !keys.would_use(named, &token.key)
-            || token.claims.check_times(now, &self.inner.policy).is_err()
-        {
-            verified.remove(slot);
-            return None;
-        }
-        self.inner.metrics.cache_hit();
-        Some(token.claims)
-    }
-
-    fn remember(&self, slot: Option<Slot>, issuer: usize, accepted: Accepted) -> Arc<Claims> {
-        let claims = Arc::new(accepted.claims);
-        if let (Some(slot), Some(verified)) = (slot, &self.inner.verified) {
-            verified.insert(
-                slot,
-                Verified {
-                    claims: Arc::clone(&claims),
-                    issuer,
-                    key: accepted.key,
-                    names_key: accepted.names_key,
-                },
-            );
-        }
-        claims
-    }
 }
 
 /// Shows issuers and policy.
@@ -442,26 +191,5 @@ impl fmt::Debug for JwtValidator {
             .field("issuers", &issuers.collect::<Vec<_>>())
             .field("policy", &self.inner.policy)
             .finish_non_exhaustive()
-    }
-}
-
-fn needs_keys(refusal: &Refusal) -> bool {
-    matches!(
-        refusal,
-        Refusal::UnknownKey(_)
-            | Refusal::Signature
-            | Refusal::Final(Reason::KeysUnavailable | Reason::KeysStale)
-    )
-}
-
-/// For refusals that no keys would change.
-fn refused(reason: Reason) -> AuthError {
-    match reason {
-        // Setting a clock may take that long.
-        Reason::ClockUnset => AuthError::with_retry_after(reason, Duration::from_secs(30)),
-        _ if reason.answer() == Answer::Unavailable => {
-            AuthError::with_retry_after(reason, Duration::from_secs(1))
-        }
-        _ => AuthError::new(reason),
     }
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::*;
 use crate::policy::Policy;
+use crate::source::{Fetched, SourceError};
 use crate::validate::validate;
 use crate::validator::{Decision, JwtValidator, Parts};
 use crate::verified::VerifiedTokens;

@@ -1,0 +1,111 @@
+//! What an operator sees of an issuer and does to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Issuer, Snapshot};
+use crate::history::KeyHistory;
+use crate::source::SourceErrorKind;
+
+/// The operator's fetches come at most this often: somebody may have put a loop around them.
+const MANUAL_INTERVAL: Duration = Duration::from_secs(10);
+
+impl Issuer {
+    /// Asks for a fetch on the operator's behalf. Returns its number, or how long to wait before
+    /// asking.
+    pub(crate) fn request_manually(&self) -> Result<u64, Duration> {
+        let now = Instant::now();
+        let mut state = self.state();
+        if let Some((number, at)) = state.manual {
+            if number > state.ended {
+                return Ok(number);
+            }
+            let wait = MANUAL_INTERVAL.saturating_sub(now - at);
+            if !wait.is_zero() {
+                return Err(wait);
+            }
+        }
+        // One that runs may have been answered before what the operator knows of.
+        let number = self.request(&mut state);
+        state.manual = Some((number, now));
+        Ok(number)
+    }
+
+    /// Returns why that fetch, or every one since, brought no keys.
+    pub(crate) fn failure_of(&self, number: u64) -> Option<SourceErrorKind> {
+        let state = self.state();
+        match state.last_success {
+            Some((success, _)) if success >= number => None,
+            _ => state.last_error,
+        }
+    }
+
+    /// Makes a key unusable, or usable again. Tells whether that changed anything.
+    pub(crate) fn set_revoked(&self, kid: &str, revoked: bool) -> bool {
+        let mut state = self.state();
+        let known = state.revoked.iter().position(|known| **known == *kid);
+        match (known, revoked) {
+            (None, true) => state.revoked.push(kid.into()),
+            (Some(at), false) => drop(state.revoked.remove(at)),
+            _ => return false,
+        }
+        let current = self.snapshot.load_full();
+        self.snapshot.store(Arc::new(Snapshot {
+            keys: Arc::new(current.keys.with_revoked(&state.revoked)),
+            confirmed: current.confirmed,
+        }));
+        true
+    }
+
+    /// Returns since when the keys are known, for an explanation.
+    pub(crate) fn history(&self) -> KeyHistory {
+        let confirmed = self.snapshot.load().confirmed;
+        self.state().sightings.history(confirmed)
+    }
+
+    /// Returns the time since the issuer confirmed the keys.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.snapshot.load().confirmed.map(|at| at.elapsed())
+    }
+
+    pub(crate) fn health(&self) -> IssuerHealth {
+        let snapshot = self.snapshot.load();
+        let state = self.state();
+        IssuerHealth {
+            issuer: self.name.to_string(),
+            keys: snapshot.keys.len(),
+            skipped_keys: snapshot.keys.skipped().len(),
+            revoked_keys: state.revoked.len(),
+            age: snapshot.confirmed.map(|at| at.elapsed()),
+            usable: snapshot
+                .confirmed
+                .is_some_and(|at| at.elapsed() <= self.max_stale),
+            last_error: state.last_error,
+            consecutive_failures: state.failures,
+        }
+    }
+}
+
+/// How an issuer's keys are doing.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct IssuerHealth {
+    /// The issuer.
+    pub issuer: String,
+    /// How many usable keys there are.
+    pub keys: usize,
+    /// How many published keys are not usable.
+    pub skipped_keys: usize,
+    /// How many key ids the operator has revoked, published or not.
+    pub revoked_keys: usize,
+    /// Time since the keys were last confirmed by the issuer; `None` while there are none.
+    pub age: Option<Duration>,
+    /// Whether tokens of this issuer can be decided on.
+    pub usable: bool,
+    /// Why the last fetch failed; `None` after a success.
+    pub last_error: Option<SourceErrorKind>,
+    /// How many fetches have failed since the last success.
+    pub consecutive_failures: u32,
+}

@@ -1,0 +1,178 @@
+//! The decision about one token: at once if the keys are there, else after a wait for them.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::JwtValidator;
+use crate::claims::Claims;
+use crate::error::AuthError;
+use crate::issuer::{Advice, Issuer};
+use crate::reason::{Answer, Reason};
+use crate::validate::{Refusal, decide};
+
+/// The longest that a caller waits for keys.
+const MAX_WAIT: Duration = Duration::from_secs(1);
+
+/// What can be said about a token without waiting.
+pub(crate) enum Decision {
+    Now(Result<Arc<Claims>, AuthError>),
+    /// Everything is right, unless the token is revoked.
+    UnlessRevoked(Arc<Claims>),
+    /// Other keys of this issuer may change the refusal.
+    NeedsKeys {
+        issuer: usize,
+        refusal: Refusal,
+    },
+}
+
+impl JwtValidator {
+    /// Decides as far as that needs no waiting.
+    pub(crate) fn decide(&self, token: &str) -> Decision {
+        let decision = self.decide_now(token);
+        if let Decision::Now(result) = &decision {
+            self.count(result);
+        }
+        decision
+    }
+
+    fn count(&self, result: &Result<Arc<Claims>, AuthError>) {
+        let refused = result.as_ref().err().map(AuthError::reason);
+        self.inner.metrics.decided(refused);
+    }
+
+    fn decide_now(&self, token: &str) -> Decision {
+        let now = clock::unix_seconds(self.inner.clock.now());
+        let slot = self.slot(token);
+        if let Some(claims) = slot.and_then(|slot| self.remembered(slot, now)) {
+            return self.passed(claims);
+        }
+        let asked = Cell::new(None);
+        let keys = |name: &str| self.keys_of(name, &asked, || self.could_pass(token, now));
+        match (decide(token, now, keys, &self.inner.policy), asked.get()) {
+            (Ok(accepted), Some(issuer)) => {
+                match self.check_issuer_claims(issuer, &accepted.claims) {
+                    Ok(()) => self.passed(self.remember(slot, issuer, accepted)),
+                    Err(reason) => Decision::Now(Err(refused(reason))),
+                }
+            }
+            (Err(refusal), Some(issuer)) if needs_keys(&refusal) => {
+                Decision::NeedsKeys { issuer, refusal }
+            }
+            // The first cannot be without an issuer that was asked.
+            (Ok(_), None) => Decision::Now(Err(AuthError::new(Reason::UnknownIssuer))),
+            (Err(refusal), _) => Decision::Now(Err(refused(refusal.reason()))),
+        }
+    }
+
+    fn passed(&self, claims: Arc<Claims>) -> Decision {
+        match self.inner.revocation {
+            None => Decision::Now(Ok(claims)),
+            Some(_) => Decision::UnlessRevoked(claims),
+        }
+    }
+
+    /// Asks the revocation hook, if there is one.
+    pub(crate) async fn unless_revoked(
+        &self,
+        claims: Arc<Claims>,
+    ) -> Result<Arc<Claims>, AuthError> {
+        let result = self.ask_revocation(claims).await;
+        self.count(&result);
+        result
+    }
+
+    async fn ask_revocation(&self, claims: Arc<Claims>) -> Result<Arc<Claims>, AuthError> {
+        if let Some(revocation) = &self.inner.revocation {
+            revocation.check(&claims).await.map_err(refused)?;
+        }
+        Ok(claims)
+    }
+
+    /// Waits for other keys as long as that is worth it, and decides again.
+    pub(crate) async fn decide_with_other_keys(
+        &self,
+        token: &str,
+        issuer: usize,
+        refusal: Refusal,
+    ) -> Result<Arc<Claims>, AuthError> {
+        let Some(issuer) = self.issuer(issuer) else {
+            // It made room for another one a moment ago.
+            let result = Err(refused(Reason::KeysUnavailable));
+            self.count(&result);
+            return result;
+        };
+        if matches!(refusal, Refusal::UnknownKey(_)) {
+            issuer.metrics.unknown_key_id();
+        }
+        let result = self.await_other_keys(token, &issuer, refusal).await;
+        self.count(&result);
+        result
+    }
+
+    async fn await_other_keys(
+        &self,
+        token: &str,
+        issuer: &Issuer,
+        mut refusal: Refusal,
+    ) -> Result<Arc<Claims>, AuthError> {
+        let deadline = Instant::now() + MAX_WAIT;
+        let arrival = issuer.begun();
+        loop {
+            let advice = match &refusal {
+                Refusal::UnknownKey(kid) => issuer.advise_on_unknown_key(kid.as_deref(), arrival),
+                Refusal::Signature => issuer.advise_on_bad_signature(arrival),
+                Refusal::Final(reason) => issuer.advise_without_keys(*reason),
+            };
+            let late = match advice {
+                Advice::Refuse(reason) => return Err(self.unavailable(issuer, reason)),
+                Advice::WaitFor(number) => {
+                    timeout_at(deadline, issuer.wait_for(number)).await.is_err()
+                }
+            };
+            refusal = match self.decide_now(token) {
+                Decision::Now(result) => return result,
+                Decision::UnlessRevoked(claims) => return self.ask_revocation(claims).await,
+                Decision::NeedsKeys { refusal, .. } => refusal,
+            };
+            if late {
+                let reason = match refusal {
+                    Refusal::UnknownKey(_) => Reason::KeyUndetermined,
+                    other => other.reason(),
+                };
+                return Err(self.unavailable(issuer, reason));
+            }
+        }
+    }
+
+    fn unavailable(&self, issuer: &Issuer, reason: Reason) -> AuthError {
+        if reason.answer() == Answer::Unavailable {
+            AuthError::with_retry_after(reason, issuer.retry_after())
+        } else {
+            AuthError::new(reason)
+        }
+    }
+}
+
+fn needs_keys(refusal: &Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::UnknownKey(_)
+            | Refusal::Signature
+            | Refusal::Final(Reason::KeysUnavailable | Reason::KeysStale)
+    )
+}
+
+/// For refusals that no keys would change.
+fn refused(reason: Reason) -> AuthError {
+    match reason {
+        // Setting a clock may take that long.
+        Reason::ClockUnset => AuthError::with_retry_after(reason, Duration::from_secs(30)),
+        _ if reason.answer() == Answer::Unavailable => {
+            AuthError::with_retry_after(reason, Duration::from_secs(1))
+        }
+        _ => AuthError::new(reason),
+    }
+}

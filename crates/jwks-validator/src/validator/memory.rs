@@ -1,0 +1,57 @@
+//! Tokens that passed before.
+
+use std::sync::Arc;
+
+use super::JwtValidator;
+use crate::claims::Claims;
+use crate::compact::MAX_TOKEN;
+use crate::validate::Accepted;
+use crate::verified::{Slot, Verified};
+
+impl JwtValidator {
+    pub(super) fn slot(&self, token: &str) -> Option<Slot> {
+        // Hashing what is refused for its length anyway would be an attacker's work done for free.
+        let verified = self.inner.verified.as_ref()?;
+        (token.len() <= MAX_TOKEN).then(|| verified.slot(token))
+    }
+
+    /// Finds an accepted token and decides again about its dates and its key.
+    pub(super) fn remembered(&self, slot: Slot, now: i64) -> Option<Arc<Claims>> {
+        let verified = self.inner.verified.as_ref()?;
+        let token = verified.get(slot)?;
+        let keys = match self.inner.issuers.get(token.issuer) {
+            Some(issuer) => issuer.keys().ok()?,
+            None => self.issuer(token.issuer)?.keys().ok()?,
+        };
+        let named = token.key.kid.as_deref().filter(|_| token.names_key);
+        if !keys.would_use(named, &token.key)
+            || token.claims.check_times(now, &self.inner.policy).is_err()
+        {
+            verified.remove(slot);
+            return None;
+        }
+        self.inner.metrics.cache_hit();
+        Some(token.claims)
+    }
+
+    pub(super) fn remember(
+        &self,
+        slot: Option<Slot>,
+        issuer: usize,
+        accepted: Accepted,
+    ) -> Arc<Claims> {
+        let claims = Arc::new(accepted.claims);
+        if let (Some(slot), Some(verified)) = (slot, &self.inner.verified) {
+            verified.insert(
+                slot,
+                Verified {
+                    claims: Arc::clone(&claims),
+                    issuer,
+                    key: accepted.key,
+                    names_key: accepted.names_key,
+                },
+            );
+        }
+        claims
+    }
+}
