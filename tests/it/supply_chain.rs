@@ -3,8 +3,11 @@
 //! cargo-deny checks more where it is installed; these hold wherever the tests run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+use clock::{Clock as _, SystemClock};
 use serde_json::Value;
 
 use crate::tree;
@@ -173,6 +176,57 @@ fn every_step_of_ci_takes_the_lock_file_as_it_is() {
         }
     }
     assert!(steps >= 5, "{steps} steps");
+}
+
+/// How long a release has to be out before it is taken: hijacked ones are mostly found within days.
+const MIN_AGE: Duration = Duration::from_secs(14 * 24 * 3_600);
+
+/// Where cargo keeps what it knows of the registry's packages, one folder per registry.
+#[expect(clippy::disallowed_methods, reason = "cargo tells where its files are")]
+fn registry_indexes() -> Vec<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let folder = home.map(|home| home.join("registry/index"));
+    let entries = folder.and_then(|folder| std::fs::read_dir(folder).ok());
+    let entries = entries.into_iter().flatten().filter_map(Result::ok);
+    entries.map(|entry| entry.path().join(".cache")).collect()
+}
+
+/// When a version was published, in RFC 3339, as far as the index on this machine says.
+fn published(index: &Path, name: &str, version: &str) -> Option<String> {
+    // The layout of the registry's index: by the first letters of the name.
+    let folder = match name.len() {
+        1 | 2 => name.len().to_string(),
+        3 => format!("3/{}", &name[..1]),
+        _ => format!("{}/{}", &name[..2], &name[2..4]),
+    };
+    let entry = std::fs::read(index.join(folder.to_lowercase()).join(name.to_lowercase())).ok()?;
+    let mut releases = entry
+        .split(|byte| *byte == 0)
+        .filter_map(|part| serde_json::from_slice::<Value>(part).ok());
+    let release = releases.find(|release| release["vers"] == version)?;
+    Some(release["pubtime"].as_str()?.to_owned())
+}
+
+/// I3
+#[test]
+#[expect(clippy::print_stdout, reason = "a person is told that it does not run")]
+fn no_locked_version_is_younger_than_two_weeks() {
+    let latest = humantime::format_rfc3339_seconds(SystemClock.now() - MIN_AGE).to_string();
+    let mut looked_at = 0;
+    for index in registry_indexes() {
+        for (name, version) in locked() {
+            let Some(published) = published(&index, &name, &version) else {
+                continue;
+            };
+            looked_at += 1;
+            // Both are in UTC and of one form, so they compare as text.
+            assert!(published <= latest, "{name} {version} came out {published}");
+        }
+    }
+    if looked_at == 0 {
+        println!("did not run: cargo has no dates of releases on this machine");
+    }
 }
 
 /// I10
