@@ -45,7 +45,6 @@ impl IdentityProvider {
     /// a problem: the client's secret would go to one provider and trust to another.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let allow_insecure_http = reader.bool("ALLOW_INSECURE_HTTP", false);
-        let before = reader.problems.len();
         let domain = reader.parse("APPLICATION_VANITY_DOMAIN", DOMAIN_FORM, origin);
         let issuer = reader.parse("ISSUER", ENDPOINT_FORM, |value| {
             endpoint(value, allow_insecure_http).map(|url| (value.to_owned(), url))
@@ -55,7 +54,11 @@ impl IdentityProvider {
                 let text = "is on another host than APPLICATION_VANITY_DOMAIN; set one";
                 reader.problem("ISSUER", text);
             }
-            (None, None) if reader.problems.len() == before => {
+            (None, None)
+                if !["ISSUER", "APPLICATION_VANITY_DOMAIN"]
+                    .into_iter()
+                    .any(|name| reader.has_problem(name)) =>
+            {
                 reader.problem("ISSUER", "is required, or APPLICATION_VANITY_DOMAIN");
             }
             _ => {}

@@ -246,10 +246,14 @@ impl<'a> Reader<'a> {
 
     fn require<T>(&mut self, name: &str, value: Option<T>) -> Option<T> {
         // A value that is there but unusable has its problem already.
-        if value.is_none() && !self.problems.iter().any(|problem| problem.name == name) {
+        if value.is_none() && !self.has_problem(name) {
             self.problem(name, "is required");
         }
         value
+    }
+
+    fn has_problem(&self, name: &str) -> bool {
+        self.problems.iter().any(|problem| problem.name == name)
     }
 }
 

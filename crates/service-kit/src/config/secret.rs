@@ -32,9 +32,8 @@ impl Reader<'_> {
     /// than one line end. A file that every user of the machine may read is a warning.
     pub fn required_secret(&mut self, name: &str) -> Option<SecretSetting> {
         let file_name = format!("{name}_FILE");
-        let before = self.problems.len();
         let setting = self.optional_secret(name);
-        if setting.is_none() && self.problems.len() == before {
+        if setting.is_none() && !self.has_problem(name) && !self.has_problem(&file_name) {
             self.problem(name, format!("is required, or {file_name}"));
         }
         setting

@@ -217,6 +217,32 @@ fn the_issuer_stays_byte_for_byte() {
     }
 }
 
+/// A launcher reads the shared variables for each service.
+#[test]
+fn a_problem_of_the_provider_is_one_line_for_two_readings() {
+    for (variable, expected) in [
+        (
+            ("ISSUER", "ftp://x"),
+            "ISSUER: must be an absolute https URL",
+        ),
+        (
+            ("APPLICATION_VANITY_DOMAIN", "a/b"),
+            "APPLICATION_VANITY_DOMAIN: must be",
+        ),
+        (("OTHER", "x"), "ISSUER: is required"),
+    ] {
+        let problems = lines([variable, ("SECRET_FILE", "/nonexistent")], |reader| {
+            for _ in 0..2 {
+                IdentityProvider::read(reader);
+                let _ = reader.required_secret("SECRET");
+            }
+        });
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].starts_with(expected), "{problems:?}");
+        assert!(problems[1].starts_with("SECRET_FILE: "), "{problems:?}");
+    }
+}
+
 /// H3
 #[test]
 fn an_issuer_over_plain_http_needs_consent() {
