@@ -28,6 +28,10 @@ pub struct Metadata {
     pub token_endpoint: Option<Url>,
     /// Where the keys are.
     pub jwks_uri: Option<Url>,
+    /// How clients may authenticate at the token endpoint
+    /// (`token_endpoint_auth_methods_supported`, RFC 8414 section 2), as far as these are strings;
+    /// `None` if the issuer does not say, which stands for `client_secret_basic`.
+    pub token_endpoint_auth_methods: Option<Vec<String>>,
 }
 
 /// Finds an issuer's endpoints and remembers them.
@@ -192,6 +196,13 @@ impl Discovery {
                 endpoint => endpoint?,
             },
             jwks_uri: endpoint("jwks_uri")?,
+            token_endpoint_auth_methods: members
+                .get("token_endpoint_auth_methods_supported")
+                .and_then(Value::as_array)
+                .map(|methods| {
+                    let texts = methods.iter().filter_map(Value::as_str);
+                    texts.map(str::to_owned).collect()
+                }),
         })
     }
 
@@ -275,6 +286,16 @@ impl DiscoveryError {
     #[must_use]
     pub fn is_issuer_mismatch(&self) -> bool {
         matches!(self.problem, Problem::IssuerMismatch { .. })
+    }
+
+    /// Returns the issuer that the metadata names, where it differs from the configured one: at most
+    /// 200 printable characters of it.
+    #[must_use]
+    pub fn published_issuer(&self) -> Option<&str> {
+        match &self.problem {
+            Problem::IssuerMismatch { published, .. } => Some(published),
+            _ => None,
+        }
     }
 }
 
@@ -394,6 +415,8 @@ mod tests {
             )
             .unwrap_err();
             assert!(error.is_issuer_mismatch(), "{published}");
+            let shown = published.replace("\\u0000", "?");
+            assert_eq!(error.published_issuer(), Some(&*shown));
             assert_eq!(error.answer(), Answer::Unusable);
         }
         assert!(read("https://idp.example", r#"{"issuer":"https://idp.example"}"#).is_ok());
@@ -442,6 +465,29 @@ mod tests {
                 .unwrap()
                 .restrict_to_origins([&keys]);
             assert_eq!(discovery.read(document.as_bytes()).is_ok(), ok, "{uri}");
+        }
+    }
+
+    #[test]
+    fn authentication_methods_are_those_that_are_strings() {
+        for (member, expected) in [
+            ("", None),
+            (
+                r#","token_endpoint_auth_methods_supported":["client_secret_post",7,"none"]"#,
+                Some(vec!["client_secret_post", "none"]),
+            ),
+            (
+                r#","token_endpoint_auth_methods_supported":[]"#,
+                Some(vec![]),
+            ),
+            (r#","token_endpoint_auth_methods_supported":"x""#, None),
+        ] {
+            let document = format!(r#"{{"issuer":"https://idp.example"{member}}}"#);
+            let metadata = read("https://idp.example", &document).unwrap();
+            let methods = metadata.token_endpoint_auth_methods;
+            let expected: Option<Vec<String>> =
+                expected.map(|methods| methods.into_iter().map(str::to_owned).collect());
+            assert_eq!(methods, expected, "{member}");
         }
     }
 
