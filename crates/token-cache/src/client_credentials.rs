@@ -1,5 +1,7 @@
 //! The token source that speaks to a token endpoint (RFC 6749 section 4.4).
 
+mod exchange;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,14 +14,12 @@ use url::{Url, form_urlencoded};
 
 use crate::client_auth::ClientAuth;
 use crate::error::{ConfigError, Permanent, TokenError, TokenErrorKind};
-use crate::reply::Reading;
 use crate::request::TokenRequest;
 use crate::secret::SecretSource;
 use crate::source::TokenSource;
 use crate::token::IssuedToken;
 
-/// Token replies are under 20 KiB even with the largest token that is taken.
-const MAX_BODY: usize = 64 * 1024;
+pub use exchange::Exchange;
 
 /// Gets tokens from a token endpoint with the client credentials grant.
 pub struct ClientCredentials {
@@ -157,7 +157,7 @@ impl ClientCredentials {
     }
 
     /// Returns the headers and the form of one token request.
-    fn exchange(&self, request: &TokenRequest, secret: &str) -> (HeaderMap, Vec<u8>) {
+    fn request(&self, request: &TokenRequest, secret: &str) -> (HeaderMap, Vec<u8>) {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         let mut form = form_urlencoded::Serializer::new(String::new());
@@ -195,29 +195,7 @@ impl ClientCredentials {
 #[async_trait]
 impl TokenSource for ClientCredentials {
     async fn fetch(&self, request: &TokenRequest) -> Result<IssuedToken, TokenError> {
-        let url = self.endpoint().await?;
-        let secret = self.secret.read().await?;
-        let credential = self.credential(&secret)?;
-        let (headers, form) = self.exchange(request, credential.expose_secret());
-        let reply = self
-            .http(&secret)?
-            .post_form(&url, headers, form, MAX_BODY)
-            .await
-            .map_err(|error| TokenError::from_fetch(&error));
-        let result = reply.and_then(|reply| {
-            let reading = Reading {
-                request,
-                all_scopes: self.all_scopes,
-                secret: credential.expose_secret(),
-            };
-            match reading.token(&reply) {
-                Ok(issued) => Ok(match reply.date() {
-                    Some(date) => issued.dated(date),
-                    None => issued,
-                }),
-                Err(error) => Err(error.with_retry_after(reply.retry_after(self.clock.now()))),
-            }
-        });
+        let result = self.exchange(request).await.result;
         if let (Err(error), Endpoint::Discovered(discovery)) = (&result, &self.endpoint) {
             // The endpoint may have moved, unless it was plainly the one that answered.
             let answered = [

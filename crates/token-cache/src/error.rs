@@ -23,10 +23,12 @@ pub struct TokenError {
     retry_at: Option<Instant>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Shared {
     kind: TokenErrorKind,
+    code: Option<String>,
     detail: Option<String>,
+    advice: Option<&'static str>,
     // What the provider asked for, before the cache turned it into an instant.
     retry_after: Option<Duration>,
 }
@@ -113,28 +115,51 @@ impl TokenError {
     /// Returns an error of this kind. For implementations of [`TokenSource`](crate::TokenSource).
     #[must_use]
     pub fn new(kind: TokenErrorKind) -> Self {
-        Self::build(kind, None, None)
+        Self {
+            shared: Arc::new(Shared {
+                kind,
+                code: None,
+                detail: None,
+                advice: None,
+                retry_after: None,
+            }),
+            retry_at: None,
+        }
     }
 
     /// Adds a text for the log. It must hold no secret; non-printable characters are replaced and it
     /// is cut at 200 characters.
     #[must_use]
     pub fn with_detail(self, detail: &str) -> Self {
-        let detail = Some(idp_http::printable(detail));
-        Self::build(self.kind(), detail, self.shared.retry_after)
+        let detail = idp_http::printable(detail);
+        self.changed(|shared| shared.detail = Some(detail))
+    }
+
+    /// Adds what an operator can change, in the words of the program: the settings have other names
+    /// there than here. It ends the text of the error, and with it the cache's log line.
+    #[must_use]
+    pub fn with_advice(self, advice: &'static str) -> Self {
+        self.changed(|shared| shared.advice = Some(advice))
     }
 
     /// Adds the wait that the provider asked for, at least 1 s and at most 5 min of it.
     #[must_use]
     pub fn with_retry_after(self, wait: Option<Duration>) -> Self {
         let wait = wait.map(|wait| wait.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER));
-        Self::build(self.kind(), self.shared.detail.clone(), wait)
+        self.changed(|shared| shared.retry_after = wait)
     }
 
     /// Returns the class of the failure.
     #[must_use]
     pub fn kind(&self) -> TokenErrorKind {
         self.shared.kind
+    }
+
+    /// Returns the code that the token endpoint gave (`error` of RFC 6749 section 5.2), such as
+    /// `invalid_scope`: at most 200 printable characters.
+    #[must_use]
+    pub fn oauth_code(&self) -> Option<&str> {
+        self.shared.code.as_deref()
     }
 
     /// Tells whether asking again, without changing anything, can help.
@@ -191,14 +216,17 @@ impl TokenError {
         Self::new(kind).with_detail(&error.to_string())
     }
 
-    fn build(kind: TokenErrorKind, detail: Option<String>, retry_after: Option<Duration>) -> Self {
+    pub(crate) fn with_oauth_code(self, code: &str) -> Self {
+        let code = idp_http::printable(code);
+        self.changed(|shared| shared.code = Some(code))
+    }
+
+    fn changed(self, change: impl FnOnce(&mut Shared)) -> Self {
+        let mut shared = Arc::unwrap_or_clone(self.shared);
+        change(&mut shared);
         Self {
-            shared: Arc::new(Shared {
-                kind,
-                detail,
-                retry_after,
-            }),
-            retry_at: None,
+            shared: Arc::new(shared),
+            retry_at: self.retry_at,
         }
     }
 }
@@ -270,8 +298,11 @@ impl fmt::Display for TokenError {
         if let TokenErrorKind::Invalid(_) = self.kind() {
             write!(f, " ({})", self.kind().as_str())?;
         }
-        match &self.shared.detail {
-            Some(detail) => write!(f, ": {detail}"),
+        if let Some(detail) = &self.shared.detail {
+            write!(f, ": {detail}")?;
+        }
+        match self.shared.advice {
+            Some(advice) => write!(f, "; {advice}"),
             None => Ok(()),
         }
     }

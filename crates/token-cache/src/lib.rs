@@ -90,7 +90,7 @@ mod tower;
 pub use assertion::AssertionAlgorithm;
 pub use cache::{TokenCache, TokenCacheBuilder};
 pub use client_auth::ClientAuth;
-pub use client_credentials::{ClientCredentials, ClientCredentialsBuilder};
+pub use client_credentials::{ClientCredentials, ClientCredentialsBuilder, Exchange};
 pub use error::{ConfigError, Invalid, Permanent, TokenError, TokenErrorKind, Transient};
 pub use freshness::Freshness;
 pub use health::Health;

@@ -101,11 +101,13 @@ impl Reading<'_> {
         };
         let description = text("error_description");
         let detail = if description.is_empty() {
-            code
+            code.clone()
         } else {
             format!("{code} ({description})")
         };
-        TokenError::new(kind).with_detail(&detail)
+        TokenError::new(kind)
+            .with_oauth_code(&code)
+            .with_detail(&detail)
     }
 }
 

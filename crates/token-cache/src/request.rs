@@ -50,6 +50,13 @@ impl TokenRequest {
         self
     }
 
+    /// Asks for no scope: for whatever the provider grants by default.
+    #[must_use]
+    pub fn without_scopes(mut self) -> Self {
+        self.scopes.clear();
+        self
+    }
+
     /// Returns the scopes that are asked for, sorted.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.scopes.iter().map(String::as_str)
@@ -131,6 +138,12 @@ mod tests {
         ] {
             assert_ne!(one, other);
         }
+    }
+
+    #[test]
+    fn a_request_without_scopes_keeps_the_rest() {
+        let asked = TokenRequest::new().scope("a b").audience("api");
+        assert_eq!(asked.without_scopes(), TokenRequest::new().audience("api"));
     }
 
     #[test]

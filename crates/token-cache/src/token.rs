@@ -178,7 +178,15 @@ impl IssuedToken {
         self.date
     }
 
-    pub(crate) fn lifetime(&self) -> Option<Duration> {
+    /// Returns the token's characters. Send them only to who the token is for, and never log them.
+    #[must_use]
+    pub fn access_token(&self) -> &str {
+        &self.token
+    }
+
+    /// Returns what the endpoint said in `expires_in`, which counts from before the request.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<Duration> {
         self.lifetime
     }
 

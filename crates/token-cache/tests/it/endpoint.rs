@@ -442,3 +442,51 @@ async fn ten_thousand_callers_without_a_token_send_one_request_over_the_network(
     }
     assert_eq!(requests.load(Ordering::SeqCst), 1);
 }
+
+/// For whoever looks for a mistake: what the endpoint said beside the token, or instead of it.
+#[tokio::test]
+async fn an_exchange_shows_the_answer_beside_what_it_was_read_as() {
+    let body = r#"{"access_token":"canary","token_type":"Bearer","expires_in":60,"scope":"a"}"#;
+    let endpoint = Endpoint::json("200 OK", body).await;
+    let exchange = source(&endpoint.url).exchange(&TokenRequest::new()).await;
+    assert!(!format!("{exchange:?}").contains("canary"), "{exchange:?}");
+    let issued = exchange.result.unwrap();
+    assert_eq!(issued.access_token(), "canary");
+    assert_eq!(issued.lifetime(), Some(Duration::from_secs(60)));
+    assert_eq!(exchange.reply.unwrap().body, body.as_bytes());
+
+    let body = r#"{"error":"invalid_scope"}"#;
+    let endpoint = Endpoint::json("400 Bad Request", body).await;
+    let exchange = source(&endpoint.url).exchange(&TokenRequest::new()).await;
+    let error = exchange.result.unwrap_err();
+    assert_eq!(error.oauth_code(), Some("invalid_scope"));
+    assert_eq!(exchange.reply.unwrap().status, 400);
+
+    let exchange = source("http://127.0.0.1:1/token")
+        .exchange(&TokenRequest::new())
+        .await;
+    assert!(exchange.result.is_err() && exchange.reply.is_none());
+}
+
+/// J1
+#[tokio::test]
+async fn an_error_code_shows_no_secret() {
+    let body = r#"{"error":"canary-secret\u001b"}"#;
+    let endpoint = Endpoint::json("400 Bad Request", body).await;
+    assert_eq!(failure(&endpoint.url).await.oauth_code(), Some(""));
+    let body = r#"{"error":"x\u001b"}"#;
+    let endpoint = Endpoint::json("400 Bad Request", body).await;
+    assert_eq!(failure(&endpoint.url).await.oauth_code(), Some("x?"));
+}
+
+#[test]
+fn advice_ends_the_text_of_an_error() {
+    let error = TokenError::new(TokenErrorKind::Permanent(Permanent::OAuth))
+        .with_advice("change SETTING")
+        .with_detail("invalid_scope")
+        .with_retry_after(Some(Duration::from_secs(2)));
+    assert_eq!(
+        error.to_string(),
+        "the provider refused the token request: invalid_scope; change SETTING"
+    );
+}
