@@ -5,6 +5,7 @@ mod details;
 use std::cell::OnceCell;
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::claims::Claims;
@@ -28,6 +29,39 @@ pub fn explain<K: Deref<Target = KeySet>>(
 ) -> Explanation {
     let now = clock::unix_seconds(now);
     explain_with(token, now, keys, policy, &[], || None).0
+}
+
+/// Explains what can be said about a token while the keys of its issuer are not at hand.
+///
+/// [`Check::Keys`], [`Check::Key`] and [`Check::Signature`] are left out as not reached; the checks
+/// around them are made. A token that passes those has [`Reason::KeysUnavailable`] and nothing vouches
+/// for it. `issuer` is the one to expect; `None` takes any.
+pub fn explain_without_keys(
+    token: &str,
+    now: SystemTime,
+    issuer: Option<&str>,
+    policy: &Policy,
+) -> Explanation {
+    let keys = |name: &str| match issuer {
+        Some(issuer) if issuer != name => Err(Reason::UnknownIssuer),
+        _ => Ok(Arc::new(KeySet::empty())),
+    };
+    let issuers: Vec<String> = issuer.map(str::to_owned).into_iter().collect();
+    let now = clock::unix_seconds(now);
+    let found = |reason| match reason {
+        // What is said only after the claims were looked at and found right.
+        Reason::UnknownKey => None,
+        reason => Some(reason),
+    };
+    let (mut explanation, _) = examine(token, now, keys, policy, &issuers, || None, found);
+    for report in &mut explanation.checks {
+        if matches!(report.check, Check::Keys | Check::Key | Check::Signature) {
+            report.outcome = CheckOutcome::NotReached;
+            report.detail = None;
+        }
+    }
+    explanation.reason = explanation.reason.or(Some(Reason::KeysUnavailable));
+    explanation
 }
 
 /// What became of a token, check by check.
@@ -214,6 +248,19 @@ pub(crate) fn explain_with<K: Deref<Target = KeySet>>(
     issuers: &[String],
     history: impl FnOnce() -> Option<KeyHistory>,
 ) -> (Explanation, Option<Claims>) {
+    examine(token, now, keys, policy, issuers, history, Some)
+}
+
+/// `found` may leave out a reason, as if the token had passed.
+fn examine<K: Deref<Target = KeySet>>(
+    token: &str,
+    now: i64,
+    keys: impl FnOnce(&str) -> Result<K, Reason>,
+    policy: &Policy,
+    issuers: &[String],
+    history: impl FnOnce() -> Option<KeyHistory>,
+    found: impl FnOnce(Reason) -> Option<Reason>,
+) -> (Explanation, Option<Claims>) {
     // The details are taken from the very set that decided.
     let asked: OnceCell<Result<K, Reason>> = OnceCell::new();
     let result = decide(
@@ -227,7 +274,7 @@ pub(crate) fn explain_with<K: Deref<Target = KeySet>>(
     );
     let (claims, reason) = match result {
         Ok(accepted) => (Some(accepted.claims), None),
-        Err(refusal) => (None, Some(refusal.reason())),
+        Err(refusal) => (None, found(refusal.reason())),
     };
     let parts = Parts::split(token).ok();
     let parts = parts.as_ref();

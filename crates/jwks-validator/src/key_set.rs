@@ -124,6 +124,12 @@ impl KeySet {
         self.len() == 0
     }
 
+    /// Returns the id and the algorithm of every usable key.
+    pub fn usable(&self) -> impl Iterator<Item = (Option<&str>, Algorithm)> {
+        let usable = self.keys.iter().filter(|key| !self.has_revoked(key));
+        usable.map(|key| (key.identity.kid.as_deref(), key.identity.algorithm))
+    }
+
     /// Returns the published keys that are not used, with the reason for each.
     #[must_use]
     pub fn skipped(&self) -> &[SkippedKey] {

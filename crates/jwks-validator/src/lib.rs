@@ -112,7 +112,7 @@ pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use builder::{BuildError, BuildErrorKind, JwtValidatorBuilder};
 pub use claims::Claims;
 pub use error::AuthError;
-pub use explain::{Check, CheckOutcome, CheckReport, Explanation, explain};
+pub use explain::{Check, CheckOutcome, CheckReport, Explanation, explain, explain_without_keys};
 pub use idp_http::{Answer, Discovery, IdpClient};
 pub use issuer::IssuerHealth;
 pub use key::SkipReason;

@@ -118,6 +118,7 @@ pub struct SourceError {
     answer: Answer,
     retry_after: Option<Duration>,
     skipped: Vec<SkippedKey>,
+    advice: Option<&'static str>,
 }
 
 /// Why a fetch brought no usable keys.
@@ -168,7 +169,16 @@ impl SourceError {
             answer,
             retry_after: None,
             skipped: Vec::new(),
+            advice: None,
         }
+    }
+
+    /// Adds what an operator can change, in the words of the program: the settings have other names
+    /// there than here. It ends the text of the error, and with it the validator's log line.
+    #[must_use]
+    pub fn with_advice(mut self, advice: &'static str) -> Self {
+        self.advice = Some(advice);
+        self
     }
 
     /// Sets how long the issuer asked to be left alone.
@@ -215,7 +225,11 @@ impl From<KeySetError> for SourceError {
 
 impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind.fmt(f)
+        self.kind.fmt(f)?;
+        match self.advice {
+            Some(advice) => write!(f, "; {advice}"),
+            None => Ok(()),
+        }
     }
 }
 

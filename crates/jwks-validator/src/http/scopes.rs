@@ -52,6 +52,11 @@ impl RequireScopes {
         Self::new(scopes, false)
     }
 
+    /// Returns the scopes, in the order in which they were given.
+    pub fn scopes(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.rule.scopes.iter().map(String::as_str)
+    }
+
     /// Sets the realm that the challenge names. Default: `api`.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use clock::ManualClock;
 use jwks_validator::{
     Algorithm, Check, CheckOutcome, Claims, DenyList, Explanation, JwtValidator, KeySet, Policy,
-    Reason, Revocation, RevocationError, explain,
+    Reason, Revocation, RevocationError, explain, explain_without_keys,
 };
 use serde_json::{Value, json};
 
@@ -449,4 +449,61 @@ async fn the_clock_of_the_validator_counts() {
         detail(&explanation, Check::Clock),
         "ours shows 0 s since 1970"
     );
+}
+
+#[test]
+fn without_keys_the_other_checks_are_made() {
+    let signer = Signer::es256("k");
+    let keyless = [Check::Keys, Check::Key, Check::Signature];
+    let cases = [
+        (
+            "good",
+            signer.token(&good_claims()),
+            Reason::KeysUnavailable,
+            None,
+        ),
+        (
+            "expired",
+            signer.token(&with("exp", json!(NOW - 70))),
+            Reason::Expired,
+            Some(Check::Expiry),
+        ),
+        (
+            "other audience",
+            signer.token(&with("aud", json!("https://x"))),
+            Reason::AudienceMismatch,
+            Some(Check::Audience),
+        ),
+        (
+            "other issuer",
+            signer.token(&with("iss", json!("https://x"))),
+            Reason::UnknownIssuer,
+            Some(Check::Issuer),
+        ),
+        (
+            "no token",
+            "x".to_owned(),
+            Reason::Segments,
+            Some(Check::Segments),
+        ),
+    ];
+    for (name, token, reason, failed) in cases {
+        let explanation = explain_without_keys(&token, at(NOW), Some(ISSUER), &policy());
+        assert_eq!(explanation.reason(), Some(reason), "{name}");
+        for report in explanation.checks() {
+            let expected = match failed {
+                _ if keyless.contains(&report.check) => CheckOutcome::NotReached,
+                Some(failed) if report.check == failed => CheckOutcome::Failed,
+                Some(failed) if report.check > failed => CheckOutcome::NotReached,
+                _ => CheckOutcome::Passed,
+            };
+            assert_eq!(report.outcome, expected, "{name}: {explanation}");
+        }
+    }
+    let good = explain_without_keys(&signer.token(&good_claims()), at(NOW), None, &policy());
+    assert!(detail(&good, Check::Expiry).starts_with("in "), "{good}");
+    assert_eq!(detail(&good, Check::Keys), "");
+    let other = signer.token(&with("iss", json!("https://x")));
+    let other = explain_without_keys(&other, at(NOW), None, &policy());
+    assert_eq!(other.reason(), Some(Reason::KeysUnavailable));
 }

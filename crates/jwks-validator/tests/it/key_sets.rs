@@ -1,6 +1,6 @@
 //! Intake of key sets.
 
-use jwks_validator::{KeySet, KeySetErrorKind, Reason, SkipReason};
+use jwks_validator::{Algorithm, KeySet, KeySetErrorKind, Reason, SkipReason};
 use serde_json::{Value, json};
 
 use crate::explaining::check;
@@ -433,4 +433,16 @@ fn documents_that_give_no_key_set_are_refused_whole() {
         assert_eq!(error.kind(), kind, "{name}");
     }
     assert_eq!(key_set(&many(64)).len(), 64);
+}
+
+#[test]
+fn usable_keys_are_listed_with_id_and_algorithm() {
+    let (named, unnamed) = (Signer::es256("k"), Signer::new("EdDSA", "x"));
+    let symmetric = json!({"kty": "oct", "kid": "s", "k": "AA"});
+    let keys = key_set(&[named.jwk(), jwk(&unnamed, json!({"kid": null})), symmetric]);
+    let usable: Vec<_> = keys.usable().collect();
+    assert_eq!(
+        usable,
+        [(Some("k"), Algorithm::Es256), (None, Algorithm::EdDsa)]
+    );
 }
