@@ -13,6 +13,8 @@ use service_kit::problem;
 use service_kit::shutdown::Shutdown;
 use tracing::{Level, debug, enabled, info, warn};
 
+use crate::advice::advice_on_refusal;
+
 /// What the routes need.
 #[derive(Clone, Debug)]
 pub struct AppState {
@@ -69,17 +71,21 @@ async fn log_refusal(response: Response) -> Response {
     if let Some(error) = response.extensions().get::<AuthError>() {
         let status = error.status().as_u16();
         let reason = error.reason().as_str();
+        let advice = match advice_on_refusal(error.reason()) {
+            Some(advice) => format!("; {advice}"),
+            None => String::new(),
+        };
         if error.status().is_server_error() {
             warn!(
                 http.status = status,
                 auth.reason = reason,
-                "could not decide on a request: {error}"
+                "could not decide on a request: {error}{advice}"
             );
         } else {
             info!(
                 http.status = status,
                 auth.reason = reason,
-                "refused a request: {error}"
+                "refused a request: {error}{advice}"
             );
         }
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use jwks_validator::{Algorithm, RequireScopes};
+use jwks_validator::{Algorithm, IssuerKeys, JwtValidator, JwtValidatorBuilder, RequireScopes};
 use service_kit::config::{IdentityProvider, Reader};
 
 /// What protected-data is configured with.
@@ -67,6 +67,19 @@ impl Config {
             algorithms: algorithms(reader),
             token_cache_entries: reader.usize("TOKEN_CACHE_ENTRIES", 10_000, 0..=1_000_000),
             provider,
+        }
+    }
+
+    /// Returns a validator's settings for keys from this source.
+    #[must_use]
+    pub fn validator(&self, keys: impl Into<IssuerKeys>) -> JwtValidatorBuilder {
+        let builder = JwtValidator::builder()
+            .issuer(&self.provider.issuer, keys)
+            .algorithms(self.algorithms.iter().copied())
+            .verified_token_cache(self.token_cache_entries);
+        match &self.audience {
+            Some(audience) => builder.audience(audience),
+            None => builder.dangerous_skip_audience(),
         }
     }
 }

@@ -3,10 +3,12 @@
 //! [`app`] is the router, [`Service`] puts it on a socket with its key cache, [`Config`] reads the
 //! variables.
 
+mod advice;
 mod api;
 mod config;
 mod service;
 
+pub use advice::{advice_on_keys, advice_on_refusal};
 pub use api::{AppState, app};
 pub use config::Config;
 pub use service::{Service, StartError};

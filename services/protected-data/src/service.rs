@@ -7,6 +7,7 @@ use service_kit::server::{BindError, Server};
 use service_kit::shutdown::Shutdown;
 use tracing::info;
 
+use crate::advice::Advised;
 use crate::api::{AppState, app};
 use crate::config::Config;
 
@@ -101,13 +102,6 @@ fn validator(config: &Config) -> Result<JwtValidator, StartError> {
             RemoteJwks::discover(http, discovery)
         }
     };
-    let builder = JwtValidator::builder()
-        .issuer(&provider.issuer, keys)
-        .algorithms(config.algorithms.iter().copied())
-        .verified_token_cache(config.token_cache_entries);
-    let builder = match &config.audience {
-        Some(audience) => builder.audience(audience),
-        None => builder.dangerous_skip_audience(),
-    };
+    let builder = config.validator(Advised(keys));
     builder.build().map_err(StartError::Validator)
 }

@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 
+use idp_http::IdpClient;
 use service_kit::config::{IdentityProvider, Reader, SecretSetting};
-use token_cache::{ClientAuth, SecretSource, TokenRequest};
+use token_cache::{ClientAuth, ClientCredentials, SecretSource, TokenRequest};
 use url::Url;
+
+use crate::service::StartError;
 
 /// What public-data is configured with.
 #[derive(Clone, Debug)]
@@ -26,7 +29,8 @@ pub struct Config {
     pub protected_data: Url,
 }
 
-const AUTH_METHODS: [(&str, ClientAuth); 3] = [
+/// What `CLIENT_AUTH_METHOD` can name.
+pub const AUTH_METHODS: [(&str, ClientAuth); 3] = [
     ("client_secret_basic", ClientAuth::SecretBasic),
     ("client_secret_basic_raw", ClientAuth::SecretBasicRaw),
     ("client_secret_post", ClientAuth::SecretPost),
@@ -68,7 +72,35 @@ impl Config {
         }
     }
 
-    pub(crate) fn secret(&self) -> Option<SecretSource> {
+    /// Returns what asks for tokens with these settings. Asks nobody for anything.
+    ///
+    /// # Errors
+    ///
+    /// Fails when a setting that needs the TLS library or the system's root certificates to be checked
+    /// cannot work.
+    pub fn token_source(&self) -> Result<ClientCredentials, StartError> {
+        let provider = &self.provider;
+        let mut http = IdpClient::builder().dangerous_allow_http(provider.allow_insecure_http);
+        if let Some(pem) = &provider.ca_pem {
+            http = http.extra_roots_pem(pem);
+        }
+        // Tried here, so that a bad certificate file is named as such.
+        http.clone().build().map_err(StartError::Provider)?;
+        // Absent only where the configuration had problems; then the provider will say so.
+        let secret = self
+            .secret()
+            .unwrap_or_else(|| secrecy::SecretString::default().into());
+        let source = ClientCredentials::builder(&self.client_id, secret)
+            .http(http)
+            .auth(self.client_auth);
+        let source = match &provider.token_endpoint {
+            Some(url) => source.token_endpoint(url.as_str()),
+            None => source.issuer(&provider.issuer),
+        };
+        source.build().map_err(StartError::Tokens)
+    }
+
+    fn secret(&self) -> Option<SecretSource> {
         Some(match self.client_secret.clone()? {
             SecretSetting::Value(secret) => SecretSource::Value(secret),
             SecretSetting::File(path) => SecretSource::File(path),

@@ -4,6 +4,7 @@
 //! [`app`] is the router, [`Service`] puts it on a socket with its token cache, [`Config`] reads the
 //! variables.
 
+mod advice;
 mod api;
 mod budget;
 mod config;
@@ -11,7 +12,8 @@ mod downstream;
 mod forwarded;
 mod service;
 
+pub use advice::advice;
 pub use api::{AppState, app};
-pub use config::Config;
+pub use config::{AUTH_METHODS, Config};
 pub use downstream::{Downstream, DownstreamError, DownstreamSetupError};
 pub use service::{Service, StartError};

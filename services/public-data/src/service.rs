@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use idp_http::IdpClient;
 use service_kit::server::{BindError, Server};
 use service_kit::shutdown::Shutdown;
-use token_cache::{ClientCredentials, StartupPolicy, TokenCache};
+use token_cache::{StartupPolicy, TokenCache};
 use tracing::info;
 
+use crate::advice::Advised;
 use crate::api::{AppState, app};
 use crate::config::Config;
 use crate::downstream::{Downstream, DownstreamSetupError};
@@ -94,25 +94,7 @@ impl Service {
 }
 
 fn token_cache(config: &Config) -> Result<TokenCache, StartError> {
-    let provider = &config.provider;
-    let mut http = IdpClient::builder().dangerous_allow_http(provider.allow_insecure_http);
-    if let Some(pem) = &provider.ca_pem {
-        http = http.extra_roots_pem(pem);
-    }
-    // Tried here, so that a bad certificate file is named as such.
-    http.clone().build().map_err(StartError::Provider)?;
-    // Absent only where the configuration had problems; then the provider will say so.
-    let secret = config
-        .secret()
-        .unwrap_or_else(|| secrecy::SecretString::default().into());
-    let source = ClientCredentials::builder(&config.client_id, secret)
-        .http(http)
-        .auth(config.client_auth);
-    let source = match &provider.token_endpoint {
-        Some(url) => source.token_endpoint(url.as_str()),
-        None => source.issuer(&provider.issuer),
-    };
-    TokenCache::builder(source.build().map_err(StartError::Tokens)?)
+    TokenCache::builder(Advised(config.token_source()?))
         .request(config.request.clone())
         .build()
         .map_err(StartError::Tokens)

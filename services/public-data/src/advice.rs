@@ -1,0 +1,82 @@
+//! What to change when there is no token, by the names of the variables.
+
+use async_trait::async_trait;
+use token_cache::{
+    ClientCredentials, IssuedToken, Permanent, TokenError, TokenErrorKind, TokenRequest,
+    TokenSource, Transient,
+};
+
+/// Returns what to change for this failure to go away, naming the variables of
+/// [`Config`](crate::Config).
+#[must_use]
+pub fn advice(error: &TokenError) -> &'static str {
+    match error.kind() {
+        TokenErrorKind::Permanent(Permanent::InvalidClient) => {
+            "correct CLIENT_SECRET (or CLIENT_SECRET_FILE) and CLIENT_ID; if these are right, the \
+             provider wants another CLIENT_AUTH_METHOD"
+        }
+        TokenErrorKind::Permanent(Permanent::ScopeNotGranted) => {
+            "allow the client this scope at the provider, or take it out of TOKEN_SCOPE"
+        }
+        TokenErrorKind::Permanent(Permanent::OAuth) => on_code(error.oauth_code()),
+        TokenErrorKind::Permanent(Permanent::Tls) => {
+            "set IDP_CA_FILE to the authority that signed the provider's certificate, and check scheme \
+             and host of ISSUER, APPLICATION_VANITY_DOMAIN or TOKEN_ENDPOINT"
+        }
+        TokenErrorKind::Permanent(Permanent::Discovery) => {
+            "set ISSUER to the issuer exactly as its metadata names it, or set TOKEN_ENDPOINT"
+        }
+        TokenErrorKind::Permanent(Permanent::Redirect | Permanent::Status)
+        | TokenErrorKind::Invalid(_) => {
+            "TOKEN_ENDPOINT, ISSUER or APPLICATION_VANITY_DOMAIN leads to something else than a token \
+             endpoint"
+        }
+        TokenErrorKind::Transient(Transient::Status) => {
+            "the provider behind ISSUER, APPLICATION_VANITY_DOMAIN or TOKEN_ENDPOINT is overloaded or \
+             broken; try again later"
+        }
+        TokenErrorKind::Transient(_) => {
+            "is the provider running? check host and port of ISSUER, APPLICATION_VANITY_DOMAIN or \
+             TOKEN_ENDPOINT"
+        }
+        _ => "check CLIENT_SECRET_FILE, and the scheme of ISSUER or TOKEN_ENDPOINT",
+    }
+}
+
+/// The codes of RFC 6749 section 5.2 and RFC 8707 section 2, and those that providers add.
+fn on_code(code: Option<&str>) -> &'static str {
+    match code {
+        Some("invalid_scope") => {
+            "take out of TOKEN_SCOPE what the client may not have, or allow it at the provider"
+        }
+        Some("invalid_target") => {
+            "set TOKEN_AUDIENCE or TOKEN_RESOURCE to an API that the provider knows, or take them out"
+        }
+        Some("unauthorized_client") => {
+            "allow CLIENT_ID the client credentials grant at the provider, and check CLIENT_SECRET and \
+             CLIENT_AUTH_METHOD"
+        }
+        Some("access_denied") => {
+            "allow CLIENT_ID the API that TOKEN_AUDIENCE names, at the provider"
+        }
+        _ => "check TOKEN_SCOPE, TOKEN_AUDIENCE and TOKEN_RESOURCE",
+    }
+}
+
+/// A token source whose failures say what to change, so that the cache's log lines do.
+#[derive(Debug)]
+pub(crate) struct Advised(pub(crate) ClientCredentials);
+
+#[async_trait]
+impl TokenSource for Advised {
+    async fn fetch(&self, request: &TokenRequest) -> Result<IssuedToken, TokenError> {
+        self.0.fetch(request).await.map_err(|error| {
+            let advice = advice(&error);
+            error.with_advice(advice)
+        })
+    }
+
+    async fn credentials_version(&self) -> u64 {
+        self.0.credentials_version().await
+    }
+}
