@@ -20,6 +20,10 @@ public:
 protected:
     cargo run --quiet --package protected-data
 
+# Check the configuration, the identity provider and the running pair; `just doctor --dev` beside `just up`
+doctor *args:
+    cargo run --quiet --package m2m-cli -- doctor {{args}}
+
 # Print a token reply of the running embedded provider
 token:
     curl -sS -u "${CLIENT_ID:-dev-client}:${CLIENT_SECRET:-dev-secret}" -d grant_type=client_credentials http://127.0.0.1:6003/api/v1/oauth2/token

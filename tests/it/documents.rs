@@ -208,6 +208,7 @@ fn the_two_commands_of_the_readme_are_those_of_the_justfile_and_of_ci() {
         "idp",
         "public",
         "protected",
+        "doctor",
         "token",
         "test",
         "lint",

@@ -1,0 +1,285 @@
+//! A token, and how the client has to authenticate for it.
+
+use std::time::SystemTime;
+
+use http::StatusCode;
+use idp_http::{Reply, json};
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+use service_kit::config::SecretSetting;
+use token_cache::{
+    ClientAuth, Exchange, IssuedToken, Permanent, TokenError, TokenErrorKind, TokenRequest,
+};
+use url::Url;
+
+use super::discovery::Endpoints;
+use super::{Examination, Findings, Reach, with_sources};
+use crate::jwt::UnverifiedToken;
+use crate::report::Finding;
+
+const CHECK: &str = "token endpoint";
+
+/// A fresh token and what came with it.
+pub(super) struct Obtained {
+    pub(super) issued: IssuedToken,
+    pub(super) unverified: UnverifiedToken,
+    /// `scope` of the reply.
+    pub(super) granted: Option<String>,
+    /// Why it is not the token that was asked for: less scope was granted, or none could be asked for.
+    pub(super) scope_error: Option<TokenError>,
+    /// The reply's `Date`.
+    pub(super) date: Option<SystemTime>,
+    /// When the reply came, by our clock.
+    pub(super) received: SystemTime,
+}
+
+/// What became of a token request.
+enum Outcome {
+    Token(Box<Obtained>),
+    /// The provider does not take these credentials in this way.
+    Unauthenticated(TokenError),
+    /// The credentials are right, the scope is not.
+    Scope(TokenError),
+    Failed(TokenError),
+}
+
+type Method = (&'static str, ClientAuth);
+
+impl Examination {
+    pub(super) async fn credentials(
+        &self,
+        reach: &Reach,
+        endpoints: &Endpoints,
+        findings: &mut Findings<'_>,
+    ) -> Option<Obtained> {
+        let Some(url) = &endpoints.token else {
+            findings.add(Finding::not_checked(
+                CHECK,
+                "no token endpoint is known, see discovery",
+            ));
+            return None;
+        };
+        if reach.is_down(url) {
+            findings.add(Finding::not_checked(
+                CHECK,
+                format!("{url} cannot be reached"),
+            ));
+            return None;
+        }
+        let methods = self.methods(endpoints.methods.as_deref());
+        let mut refusal = None;
+        let mut tried = Vec::new();
+        for (name, auth) in methods {
+            tried.push(name);
+            let outcome = match self.ask(url, auth, &self.public.request).await {
+                Ok(Outcome::Scope(error)) => self.ask_without_scope(url, auth, error).await,
+                other => other,
+            };
+            match outcome {
+                Ok(Outcome::Token(obtained)) => {
+                    findings.add(self.authenticated(url, &tried, endpoints));
+                    return Some(*obtained);
+                }
+                Ok(Outcome::Unauthenticated(error)) => {
+                    // The configured method's refusal says most.
+                    refusal.get_or_insert(error);
+                }
+                Ok(Outcome::Scope(error) | Outcome::Failed(error)) => {
+                    let change = public_data::advice(&error);
+                    findings.add(Finding::failed(CHECK, format!("{url}: {error}"), change));
+                    return None;
+                }
+                Err(found) => {
+                    let change = "check IDP_CA_FILE, ISSUER and TOKEN_ENDPOINT";
+                    findings.add(Finding::failed(CHECK, found, change));
+                    return None;
+                }
+            }
+        }
+        if let Some(error) = refusal {
+            findings.add(self.unauthenticated(&error, &tried, endpoints));
+        }
+        None
+    }
+
+    /// The configured method first, then those that the provider lists and we have.
+    fn methods(&self, listed: Option<&[String]>) -> Vec<Method> {
+        let known = public_data::AUTH_METHODS;
+        let configured = known
+            .into_iter()
+            .filter(|(_, auth)| *auth == self.public.client_auth);
+        let is_listed = |name: &str| match listed {
+            Some(listed) => listed.iter().any(|one| one == name),
+            None => true,
+        };
+        let others = known.into_iter().filter(|(_, auth)| {
+            *auth != self.public.client_auth
+                && match auth {
+                    ClientAuth::SecretPost => is_listed("client_secret_post"),
+                    // Two ways of one name, which differ only for certain characters.
+                    ClientAuth::SecretBasic | ClientAuth::SecretBasicRaw => {
+                        is_listed("client_secret_basic")
+                            && (self.public.client_auth == ClientAuth::SecretPost
+                                && *auth == ClientAuth::SecretBasic
+                                || self.encoding_matters())
+                    }
+                    _ => false,
+                }
+        });
+        configured.chain(others).collect()
+    }
+
+    /// Tells whether `client_secret_basic` and its raw form differ on the wire.
+    fn encoding_matters(&self) -> bool {
+        let is_plain = |text: &str| {
+            text.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        };
+        let secret_is_plain = match &self.public.client_secret {
+            Some(SecretSetting::Value(secret)) => is_plain(secret.expose_secret()),
+            Some(SecretSetting::File(path)) => std::fs::read_to_string(path)
+                .is_ok_and(|text| is_plain(text.trim_end_matches(['\r', '\n']))),
+            None => true,
+        };
+        !(secret_is_plain && is_plain(&self.public.client_id))
+    }
+
+    async fn ask(
+        &self,
+        url: &Url,
+        auth: ClientAuth,
+        request: &TokenRequest,
+    ) -> Result<Outcome, String> {
+        let mut config = self.public.clone();
+        config.provider.token_endpoint = Some(url.clone());
+        config.client_auth = auth;
+        let source = config
+            .token_source()
+            .map_err(|error| with_sources(&error))?;
+        let Exchange { result, reply, .. } = source.exchange(request).await;
+        let received = self.clock.now();
+        let reply_is_401 = reply
+            .as_ref()
+            .is_some_and(|reply| reply.status == StatusCode::UNAUTHORIZED);
+        Ok(match result {
+            Ok(issued) => Outcome::Token(Box::new(obtained(issued, reply.as_ref(), received))),
+            Err(error) => match error.kind() {
+                TokenErrorKind::Permanent(Permanent::ScopeNotGranted) => {
+                    match narrower(reply.as_ref(), received) {
+                        Some(obtained) => Outcome::Token(Box::new(Obtained {
+                            scope_error: Some(error),
+                            ..obtained
+                        })),
+                        None => Outcome::Failed(error),
+                    }
+                }
+                // Some say `unauthorized_client` to a wrong secret (Keycloak); the status tells.
+                TokenErrorKind::Permanent(Permanent::InvalidClient) => {
+                    Outcome::Unauthenticated(error)
+                }
+                _ if reply_is_401 => Outcome::Unauthenticated(error),
+                _ if error.oauth_code() == Some("invalid_scope") => Outcome::Scope(error),
+                _ => Outcome::Failed(error),
+            },
+        })
+    }
+
+    /// Finds out what is granted when nothing is asked for, so that the checks can go on.
+    async fn ask_without_scope(
+        &self,
+        url: &Url,
+        auth: ClientAuth,
+        refused: TokenError,
+    ) -> Result<Outcome, String> {
+        let request = self.public.request.clone().without_scopes();
+        Ok(match self.ask(url, auth, &request).await? {
+            Outcome::Token(obtained) => Outcome::Token(Box::new(Obtained {
+                scope_error: Some(refused),
+                ..*obtained
+            })),
+            _ => Outcome::Scope(refused),
+        })
+    }
+
+    fn authenticated(&self, url: &Url, tried: &[&str], endpoints: &Endpoints) -> Finding {
+        match tried {
+            [configured] => {
+                let found = format!("{url} gives a token, with {configured}");
+                let is_listed = endpoints.methods.as_ref().is_none_or(|listed| {
+                    listed
+                        .iter()
+                        .any(|one| configured.starts_with(one.as_str()))
+                });
+                if is_listed {
+                    Finding::passed(CHECK, found)
+                } else {
+                    Finding::warning(CHECK, format!("{found}, which its metadata does not list"))
+                }
+            }
+            [configured, .., works] => Finding::failed(
+                CHECK,
+                format!("the provider refuses this client with {configured} and takes {works}"),
+                format!("set CLIENT_AUTH_METHOD={works}"),
+            ),
+            [] => Finding::not_checked(CHECK, "no method is known"),
+        }
+    }
+
+    fn unauthenticated(
+        &self,
+        error: &TokenError,
+        tried: &[&str],
+        endpoints: &Endpoints,
+    ) -> Finding {
+        let secret = self.origins.secret;
+        let tried = tried.join(", ");
+        let mut change = format!(
+            "correct {secret} (was it rotated?), or CLIENT_ID if that is not this client's"
+        );
+        let known = |name: &String| {
+            let mut known = public_data::AUTH_METHODS.into_iter();
+            known.any(|(known, _)| known == name)
+        };
+        if let Some(listed) = &endpoints.methods
+            && !listed.iter().any(known)
+        {
+            let listed: Vec<String> = listed.iter().map(|one| idp_http::printable(one)).collect();
+            change = format!(
+                "the provider lists only {}, which CLIENT_AUTH_METHOD has not; allow the client another \
+                 method there",
+                listed.join(", ")
+            );
+        }
+        Finding::failed(CHECK, format!("{error}; tried with {tried}"), change)
+    }
+}
+
+fn obtained(issued: IssuedToken, reply: Option<&Reply>, received: SystemTime) -> Obtained {
+    let members = reply.and_then(|reply| json::from_slice(&reply.body).ok());
+    let granted = members.as_ref().and_then(|members| members.get("scope"));
+    Obtained {
+        unverified: UnverifiedToken::read(issued.access_token()),
+        granted: granted.and_then(Value::as_str).map(idp_http::printable),
+        scope_error: None,
+        date: reply.and_then(date),
+        received,
+        issued,
+    }
+}
+
+/// Takes the token out of a reply that was refused for its scope alone.
+fn narrower(reply: Option<&Reply>, received: SystemTime) -> Option<Obtained> {
+    let reply = reply?;
+    let members = json::from_slice(&reply.body).ok()?;
+    let token = members.get("access_token")?.as_str()?;
+    let lifetime = members.get("expires_in").and_then(Value::as_u64);
+    let lifetime = lifetime.map(std::time::Duration::from_secs);
+    let issued = IssuedToken::new(token.to_owned(), lifetime).ok()?;
+    Some(obtained(issued, Some(reply), received))
+}
+
+/// Reads `Date` (RFC 9110 section 6.6.1).
+pub(super) fn date(reply: &Reply) -> Option<SystemTime> {
+    let value = reply.headers.get(http::header::DATE)?.to_str().ok()?;
+    httpdate::parse_http_date(value).ok()
+}

@@ -1,0 +1,123 @@
+//! The readable parts of a token, before anything vouches for them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use idp_http::json;
+use serde_json::{Map, Value};
+
+/// Header and claims of a token. The signature is left behind.
+#[derive(Debug, Default)]
+pub(crate) struct UnverifiedToken {
+    /// `None` when it is no strict JSON object.
+    pub(crate) header: Option<Map<String, Value>>,
+    /// As above.
+    pub(crate) claims: Option<Map<String, Value>>,
+}
+
+impl UnverifiedToken {
+    /// Reads the first two of the parts that dots separate; a text without them has neither.
+    pub(crate) fn read(token: &str) -> Self {
+        let mut parts = token.split('.');
+        let (Some(header), Some(claims), Some(_)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Self::default();
+        };
+        Self {
+            header: object(header),
+            claims: object(claims),
+        }
+    }
+
+    pub(crate) fn kid(&self) -> Option<&str> {
+        self.header.as_ref()?.get("kid")?.as_str()
+    }
+
+    /// A date claim in seconds since 1970.
+    pub(crate) fn date(&self, name: &str) -> Option<i64> {
+        let value = self.claims.as_ref()?.get(name)?;
+        value
+            .as_i64()
+            .or_else(|| value.as_f64().map(|seconds| seconds.floor() as i64))
+    }
+
+    /// The granted scopes as a token names them: `scope`, or what Entra and Okta have instead.
+    pub(crate) fn scopes(&self) -> Option<Vec<&str>> {
+        let claims = self.claims.as_ref()?;
+        match claims.get("scope").or_else(|| claims.get("scp"))? {
+            Value::String(scopes) => Some(scopes.split(' ').filter(|s| !s.is_empty()).collect()),
+            Value::Array(scopes) => Some(scopes.iter().filter_map(Value::as_str).collect()),
+            _ => None,
+        }
+    }
+}
+
+fn object(part: &str) -> Option<Map<String, Value>> {
+    let bytes = URL_SAFE_NO_PAD.decode(part).ok()?;
+    match json::from_slice(&bytes) {
+        Ok(Value::Object(members)) => Some(members),
+        _ => None,
+    }
+}
+
+/// A date for people, or `None` beyond what a calendar holds.
+pub(crate) fn calendar(unix: i64) -> Option<String> {
+    /// 9999-12-31T23:59:59Z, the last that RFC 3339 can write.
+    const LAST: u64 = 253_402_300_799;
+    let seconds = u64::try_from(unix).ok().filter(|s| *s <= LAST)?;
+    let time: SystemTime = UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
+    Some(humantime::format_rfc3339_seconds(time).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(header: &str, claims: &str) -> String {
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        format!("{}.{}.c2ln", encode(header), encode(claims))
+    }
+
+    #[test]
+    fn header_and_claims_are_read_and_the_signature_is_not() {
+        let read = UnverifiedToken::read(&token(
+            r#"{"kid":"k"}"#,
+            r#"{"iat":1.5,"exp":7,"nbf":"x","scope":"a  b"}"#,
+        ));
+        assert_eq!(read.kid(), Some("k"));
+        assert_eq!(read.date("iat"), Some(1));
+        assert_eq!(read.date("exp"), Some(7));
+        assert_eq!(read.date("nbf"), None);
+        assert_eq!(read.scopes(), Some(vec!["a", "b"]));
+        let listed = UnverifiedToken::read(&token("{}", r#"{"scp":["a",7,"b"]}"#));
+        assert_eq!(listed.scopes(), Some(vec!["a", "b"]));
+    }
+
+    #[test]
+    fn what_is_no_token_has_no_parts() {
+        for text in [
+            "",
+            "opaque",
+            "a.b",
+            "a.b.c",
+            "..",
+            "é.é.é",
+            &"x".repeat(9_000),
+        ] {
+            let read = UnverifiedToken::read(text);
+            assert!(read.header.is_none() && read.claims.is_none(), "{text:?}");
+        }
+        let twice = UnverifiedToken::read(&token(r#"{"a":1,"a":2}"#, "[]"));
+        assert!(twice.header.is_none() && twice.claims.is_none());
+    }
+
+    #[test]
+    fn dates_beyond_the_calendar_have_no_form() {
+        assert_eq!(calendar(0).unwrap(), "1970-01-01T00:00:00Z");
+        assert_eq!(calendar(253_402_300_799).unwrap(), "9999-12-31T23:59:59Z");
+        for beyond in [-1, 253_402_300_800, i64::MAX, i64::MIN] {
+            assert_eq!(calendar(beyond), None, "{beyond}");
+        }
+    }
+}

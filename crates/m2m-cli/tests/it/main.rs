@@ -1,0 +1,17 @@
+//! `m2m` against the embedded provider and the running pair.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests panic where they break"
+)]
+
+mod healthy;
+mod inspecting;
+mod logs;
+mod misconfigured;
+mod program;
+mod providers;
+mod scenario;
+mod tokens;
+mod world;
