@@ -42,6 +42,8 @@ use self::world::{Seen, World};
 /// In a plain test run; `M2M_SEEDS` sets another number.
 const SEEDS: u64 = 200;
 
+/// A10, A11, B9, C1, C2, C10, C13, C14, C18, D2, D4, D5, D6, D7, D19, D20, D21, D22, D27, E30
+/// H14, H15, H18
 #[test]
 fn seeded_scripts_of_faults_break_no_promise() {
     if let Some(seed) = variable("M2M_SEED") {
@@ -90,6 +92,7 @@ fn a_seed_tells_everything_that_happens() {
     }
 }
 
+/// D30
 #[test]
 fn what_befalls_one_issuer_changes_no_answer_about_another() {
     for seed in 0..8 {

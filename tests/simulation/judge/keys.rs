@@ -66,14 +66,15 @@ impl KeyWatch {
                 self.failures += 1;
                 let (shortest, longest) = waits(is_unusable, asked, self.failures);
                 let (retry, retry_by) = (now + shortest, now + longest);
-                // One that a token caused does not put off the one that is due.
-                let was_ahead = self.due_by > now;
-                self.due = if was_ahead {
+                // One that a token caused does not put off the one that is due. Jitter decides
+                // whether there is one.
+                let (may_be_ahead, is_ahead) = (self.due_by > now, self.due > now);
+                self.due = if may_be_ahead {
                     self.due.clamp(now, retry)
                 } else {
                     retry
                 };
-                self.due_by = if was_ahead {
+                self.due_by = if is_ahead {
                     self.due_by.min(retry_by)
                 } else {
                     retry_by

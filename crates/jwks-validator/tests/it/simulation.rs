@@ -25,7 +25,7 @@ use crate::signer::seed;
 
 const SEEDS: u64 = 10_000;
 
-/// D2, D3, D5, D6, D7, D10, D19, D20, D21, D22, D23, D28, D30, D31, D32, D34, D38, D40
+/// D2, D3, D5, D6, D7, D10, D11, D19, D20, D21, D22, D23, D28, D30, D31, D32, D34, D36, D38, D40, E30, F25
 #[test]
 fn ten_thousand_seeded_scripts_keep_every_promise() {
     if let Some(seed) = seed() {

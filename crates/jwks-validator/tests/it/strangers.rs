@@ -23,17 +23,27 @@ static GOOD: LazyLock<(Vec<String>, KeySet)> = LazyLock::new(|| {
     (tokens, key_set(&signers.each_ref().map(Signer::jwk)))
 });
 
-/// Bytes that look like a token from afar.
+/// Text that looks like a token, from afar or from close by.
 fn token_like() -> impl Strategy<Value = String> {
-    let part = prop_oneof![
-        vec(any::<u8>(), 0..2_000).prop_map(encode),
-        "[A-Za-z0-9_-]{0,2000}",
-        json().prop_map(encode),
-        Just(encode(r#"{"alg":"ES256","kid":"ES256","typ":"at+jwt"}"#)),
-        Just(encode(good_claims().to_string())),
-        vec(any::<u8>(), 64).prop_map(encode),
-    ];
-    vec(part, 0..6).prop_map(|parts| parts.join("."))
+    let part = || {
+        prop_oneof![
+            vec(any::<u8>(), 0..2_000).prop_map(encode),
+            "[A-Za-z0-9_-]{0,2000}",
+            json().prop_map(encode),
+        ]
+    };
+    let header = Just(encode(r#"{"alg":"ES256","kid":"ES256","typ":"at+jwt"}"#));
+    let payload = Just(encode(good_claims().to_string()));
+    let signature = vec(any::<u8>(), 64).prop_map(encode);
+    let three = (
+        prop_oneof![4 => header, 1 => part()],
+        prop_oneof![4 => payload, 1 => part()],
+        prop_oneof![4 => signature, 1 => part()],
+    );
+    prop_oneof![
+        vec(part(), 0..6).prop_map(|parts| parts.join(".")),
+        three.prop_map(|(header, payload, signature)| format!("{header}.{payload}.{signature}")),
+    ]
 }
 
 /// Text that is JSON, with names and values that mean something here.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jwks_validator::Answer;
 
-use super::source::{Brought, Event};
+use super::source::Brought;
 use super::world::KIDS;
 
 /// The keys of one issuer in the course of time.
@@ -46,24 +46,19 @@ impl History {
         }
     }
 
-    /// Returns what became of a fetch, if the event is its end.
-    pub(super) fn see(&mut self, event: &Event) -> Option<Outcome> {
-        let (at, brought) = match event {
-            Event::Began(at) => {
-                self.began = *at;
-                return None;
-            }
-            Event::Ended(at, brought) => (*at, brought),
-        };
+    pub(super) fn began(&mut self, at: Duration) {
+        self.began = at;
+    }
+
+    /// Returns what the fetch was to the validator.
+    pub(super) fn ended(&mut self, at: Duration, brought: Brought) -> Outcome {
         self.ended += 1;
         let last = &self.states.last().unwrap().1;
         let (published, max_age) = match brought {
-            Brought::Keys(keys, max_age) if !keys.is_empty() => (keys.clone(), *max_age),
+            Brought::Keys(keys, max_age) if !keys.is_empty() => (keys, max_age),
             Brought::Same if last.confirmed.is_some() => (last.published.clone(), None),
-            Brought::Nothing(answer, retry_after) => {
-                return Some(Outcome::Failure(*answer, *retry_after));
-            }
-            _ => return Some(Outcome::Failure(Answer::None, None)),
+            Brought::Nothing(answer, retry_after) => return Outcome::Failure(answer, retry_after),
+            _ => return Outcome::Failure(Answer::None, None),
         };
         let confirmed = Some(self.began);
         let known = Known {
@@ -72,7 +67,7 @@ impl History {
         };
         self.states.push((at, known));
         self.successes.push((self.ended, at));
-        Some(Outcome::Success(max_age))
+        Outcome::Success(max_age)
     }
 
     /// What is known once everything that happens now has happened.

@@ -209,10 +209,15 @@ impl Observer {
             let Issuer {
                 history, budgets, ..
             } = &mut self.issuers[issuer];
-            let outcome = history.see(&event);
-            match (&event, outcome) {
-                (Event::Ended(at, _), Some(outcome)) => budgets.ended(*at, outcome),
-                (Event::Began(at) | Event::Ended(at, _), _) => budgets.began(*at),
+            match event {
+                Event::Began(at) => {
+                    history.began(at);
+                    budgets.began(at);
+                }
+                Event::Ended(at, brought) => {
+                    let outcome = history.ended(at, brought);
+                    budgets.ended(at, outcome);
+                }
             }
         }
     }

@@ -46,7 +46,7 @@ impl Script {
             self.change_weather();
         }
         self.observer.caller.validator.start();
-        for _ in 0..self.rng.usize(5..11) {
+        for _ in 0..self.rng.usize(4..10) {
             self.step().await;
             self.observer.look_around().await;
             for _ in 0..self.rng.usize(1..3) {
