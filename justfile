@@ -22,7 +22,7 @@ protected:
 
 # Check the configuration, the identity provider and the running pair; `just doctor --dev` beside `just up`
 doctor *args:
-    cargo run --quiet --package m2m-cli -- doctor {{args}}
+    cargo m2m doctor {{args}}
 
 # Print a token reply of the running embedded provider
 token:
@@ -56,9 +56,13 @@ doc:
 deny:
     cargo deny --offline check bans licenses sources
 
-# Measure
+# Measure the libraries
 bench:
     cargo bench --workspace
+
+# Measure what a request costs the services, beside the same route without the validator
+bench-services *args:
+    cargo run --release --package load -- bench {{args}}
 
 # Put the pair under load for two minutes while keys rotate and the provider comes and goes
 load *args:
