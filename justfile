@@ -72,6 +72,10 @@ load *args:
 soak hours="8":
     cargo run --release --package load -- --duration {{hours}}h --out target/soak
 
+# Plant one bug at a time and see which tests notice; takes about half an hour
+plant *args:
+    bash tests/plant/run {{args}}
+
 # Run everything that CI runs
 ci:
     bash .ci/run

@@ -216,8 +216,12 @@ fn the_two_commands_of_the_readme_are_those_of_the_justfile_and_of_ci() {
         "doc",
         "deny",
         "bench",
+        "bench-services",
+        "doctor",
+        "sim",
         "load",
         "soak",
+        "plant",
         "ci",
     ] {
         recipe(name);

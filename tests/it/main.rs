@@ -11,6 +11,7 @@ mod documents;
 mod downstream;
 mod interop;
 mod path;
+mod plant;
 mod processes;
 mod program;
 mod restarts;
