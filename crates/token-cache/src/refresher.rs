@@ -205,8 +205,8 @@ impl Refresher {
             let direction = if ahead_s > 0 { "ahead of" } else { "behind" };
             warn!(
                 provider.clock_ahead_s = ahead_s,
-                "the provider's clock is {apart_s} s {direction} this machine's; whoever checks the \
-                 token's times by another clock may refuse it"
+                "the provider's clock is {apart_s} s {direction} this machine's; set the clock of this \
+                 machine or of the provider, or its tokens will be refused"
             );
         }
     }

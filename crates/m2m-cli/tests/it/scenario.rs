@@ -176,8 +176,16 @@ async fn clock_off() -> Vec<Scenario> {
         );
     }
     for (name, by_s, way) in [
-        ("the provider's clock is fast", 300, "300 s ahead of"),
-        ("the provider's clock is slow", -300, "s behind"),
+        (
+            "the provider's clock is fast",
+            300,
+            "s behind the provider's",
+        ),
+        (
+            "the provider's clock is slow",
+            -300,
+            "s ahead of the provider's",
+        ),
     ] {
         let idp = DevIdp::builder()
             .clock(Arc::new(Off { by_s }))
@@ -188,7 +196,11 @@ async fn clock_off() -> Vec<Scenario> {
         let variables = variables(idp.issuer());
         all.push(
             Scenario::new(name, variables, vec![idp])
-                .doctor(&["clock", way, "set the clock of the provider"])
+                .doctor(&[
+                    "clock",
+                    way,
+                    "set the clock of this machine (or the provider's",
+                ])
                 .log(&["set the clock of this machine or of the provider"]),
         );
     }
