@@ -137,7 +137,8 @@ impl Judge {
     }
 
     pub(crate) fn token_came(&self, host: usize, token: &str, lifetime: Duration) {
-        self.state().tokens[host].came(token, lifetime);
+        let now = self.moment(Host::Public(host));
+        self.state().tokens[host].came(token, lifetime, now);
     }
 
     pub(crate) fn token_fetch_failed(&self, host: usize, end: FetchEnd) {

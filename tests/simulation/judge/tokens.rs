@@ -91,8 +91,13 @@ impl TokenWatch {
         self.retries = 0;
     }
 
-    pub(super) fn came(&mut self, text: &str, lifetime: Duration) {
+    pub(super) fn came(&mut self, text: &str, lifetime: Duration, now: Moment) {
         let sent = self.sent.take().unwrap();
+        if sent.age(now) >= lifetime {
+            // A wall clock was stepped meanwhile: as if nobody had answered.
+            self.failed(&FetchEnd::failed(false, None), now.monotonic);
+            return;
+        }
         self.failed = None;
         self.failures = 0;
         self.forced = None;
