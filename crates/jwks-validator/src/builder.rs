@@ -25,6 +25,7 @@ pub struct JwtValidatorBuilder {
     algorithms: Vec<Algorithm>,
     leeway: Duration,
     rfc9068: bool,
+    clients_only: bool,
     max_lifetime: Duration,
     max_stale: Duration,
     remembered_tokens: usize,
@@ -48,6 +49,7 @@ impl JwtValidatorBuilder {
             algorithms: Algorithm::ALL.to_vec(),
             leeway: DEFAULT_LEEWAY,
             rfc9068: false,
+            clients_only: false,
             max_lifetime: DEFAULT_MAX_LIFETIME,
             max_stale: Duration::from_secs(60 * 60),
             remembered_tokens: 0,
@@ -156,6 +158,14 @@ impl JwtValidatorBuilder {
         self
     }
 
+    /// Requires that the subject is the client itself ([`Policy::clients_only`]). Default: it may be
+    /// anybody.
+    #[must_use]
+    pub fn clients_only(mut self) -> Self {
+        self.clients_only = true;
+        self
+    }
+
     /// Sets the longest time from issue to expiry, in whole seconds. Default 24 h.
     #[must_use]
     pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
@@ -226,6 +236,7 @@ impl JwtValidatorBuilder {
             .leeway(self.leeway)
             .max_lifetime(self.max_lifetime);
         policy.rfc9068 = self.rfc9068;
+        policy.clients_only = self.clients_only;
         let issuers: Vec<Arc<Issuer>> = self
             .issuers
             .into_iter()

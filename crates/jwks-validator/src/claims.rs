@@ -200,6 +200,9 @@ impl<'a> UnverifiedClaims<'a> {
             times.iat.ok_or(Reason::IssuedAtMissing)?;
             jti.ok_or(Reason::TokenIdMissing)?;
         }
+        if policy.clients_only && (sub.is_none() || sub != client_id) {
+            return Err(Reason::SubjectNotClient);
+        }
         Ok(CheckedClaims {
             issuer: self.issuer()?,
             sub,

@@ -150,6 +150,7 @@ checks! {
     ClaimTypes, "claim types", "Subject, client, token id and scope are strings, or absent";
     Binding, "binding", "The token is not bound to a key of its sender";
     Rfc9068, "rfc 9068", "The claims that RFC 9068 requires are there, if the policy says so";
+    Client, "client", "The subject is the client itself, if the policy says so";
     IssuerClaims, "issuer claims", "The claims that tokens of this issuer must carry are there";
     Revocation, "revocation", "The token is not revoked";
 }
@@ -366,6 +367,7 @@ fn check_of(reason: Reason, parts: Option<&Parts<'_>>) -> Option<Check> {
         | Reason::ClientIdMissing
         | Reason::IssuedAtMissing
         | Reason::TokenIdMissing => Check::Rfc9068,
+        Reason::SubjectNotClient => Check::Client,
         Reason::ClaimMismatch => Check::IssuerClaims,
         Reason::Revoked | Reason::RevocationUnknown => Check::Revocation,
         Reason::NoCredentials

@@ -16,6 +16,7 @@ pub struct Policy {
     pub(crate) leeway: i64,
     pub(crate) max_lifetime: i64,
     pub(crate) rfc9068: bool,
+    pub(crate) clients_only: bool,
 }
 
 /// The longest leeway that is allowed.
@@ -49,6 +50,7 @@ impl Policy {
             leeway: seconds(DEFAULT_LEEWAY),
             max_lifetime: seconds(DEFAULT_MAX_LIFETIME),
             rfc9068: false,
+            clients_only: false,
         }
     }
 
@@ -79,6 +81,15 @@ impl Policy {
     #[must_use]
     pub fn rfc9068(mut self) -> Self {
         self.rfc9068 = true;
+        self
+    }
+
+    /// Requires that the subject is the client itself: `client_id` and `sub` are there and equal, as in
+    /// tokens of the client credentials grant (RFC 9068 section 2.2). Without it, an API that knows
+    /// callers by `sub` should know that a client may be named like a user (RFC 9700 section 4.15).
+    #[must_use]
+    pub fn clients_only(mut self) -> Self {
+        self.clients_only = true;
         self
     }
 }

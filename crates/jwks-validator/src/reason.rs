@@ -103,6 +103,7 @@ reasons! {
     SubjectType, InvalidToken, "subject_type", "the subject claim is not a non-empty string";
     ClientIdMissing, InvalidToken, "client_id_missing", "there is no client id claim";
     ClientIdType, InvalidToken, "client_id_type", "the client id claim is not a non-empty string";
+    SubjectNotClient, InvalidToken, "subject_not_client", "the subject is not the client itself";
     TokenIdMissing, InvalidToken, "token_id_missing", "there is no token id claim";
     TokenIdType, InvalidToken, "token_id_type", "the token id claim is not a string";
     ScopeType, InvalidToken, "scope_type", "the scope claim is not a string";

@@ -29,7 +29,7 @@ use crate::reason::Reason;
 ///    the only key of that issuer for that `alg`.
 /// 6. The signature.
 /// 7. The claims: `exp`, `nbf`, `iat`, the lifetime, `aud`, `sub`, `client_id`, `jti`, `scope`, no
-///    `cnf`, and what RFC 9068 requires if the policy says so.
+///    `cnf`, and, if the policy says so, what RFC 9068 requires and that `sub` is the client.
 ///
 /// # Errors
 ///

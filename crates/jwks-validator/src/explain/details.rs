@@ -91,6 +91,8 @@ impl Facts<'_> {
             }
             Check::Binding if failed => Some("the claim cnf is there".to_owned()),
             Check::Rfc9068 if !self.policy.rfc9068 => Some("not asked for".to_owned()),
+            Check::Client if !self.policy.clients_only => Some("not asked for".to_owned()),
+            Check::Client => Some(["sub", "client_id"].map(|name| self.claim(name)).join(", ")),
             Check::Revocation => Some("nobody is asked".to_owned()),
             Check::HeaderEncoding
             | Check::Header

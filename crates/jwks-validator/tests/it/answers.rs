@@ -111,6 +111,20 @@ async fn a_good_token_reaches_the_handler_and_its_answer_is_not_stored() {
     assert_eq!(vary, ["accept", "authorization"]);
 }
 
+/// G7
+#[tokio::test]
+async fn a_token_in_a_form_is_no_credential() {
+    let signer = Signer::es256("k");
+    let app = app(&FakeSource::with_keys(&[&signer])).await;
+    let mut form = Request::new(Body::from(format!("access_token={}", signer.good())));
+    *form.method_mut() = Method::POST;
+    let urlencoded = HeaderValue::from_static("application/x-www-form-urlencoded");
+    form.headers_mut().insert(CONTENT_TYPE, urlencoded);
+    let response = ask(&app, form).await;
+    assert_eq!(response.status(), 401);
+    assert_eq!(reason(&response), Some(Reason::NoCredentials));
+}
+
 /// G1, G2, G3, G5, G6, G7
 #[tokio::test]
 async fn requests_without_exactly_one_bearer_token_are_refused() {

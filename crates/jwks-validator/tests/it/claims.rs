@@ -260,6 +260,25 @@ fn identities_are_strings_and_required_by_rfc_9068() {
     }
 }
 
+/// F16
+#[test]
+fn the_subject_is_the_client_where_that_is_asked_for() {
+    let client = good_claims()["client_id"].clone();
+    let wrong = Some(Reason::SubjectNotClient);
+    assert_cases("sub", &policy(), &[Case("another", json!("alice"), None)]);
+    assert_cases(
+        "sub",
+        &policy().clients_only(),
+        &[
+            Case("another", json!("alice"), wrong),
+            Case("missing", json!(null), wrong),
+            Case("the client", client, None),
+        ],
+    );
+    let without_client = [Case("missing", json!(null), wrong)];
+    assert_cases("client_id", &policy().clients_only(), &without_client);
+}
+
 /// F19
 #[test]
 fn scopes_are_compared_whole() {

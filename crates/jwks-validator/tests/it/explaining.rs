@@ -269,6 +269,7 @@ async fn the_report_has_a_line_for_every_check() {
   passed       claim types
   passed       binding
   passed       rfc 9068          not asked for
+  passed       client            not asked for
   passed       issuer claims
   passed       revocation        nobody is asked"#,
         token.len()
