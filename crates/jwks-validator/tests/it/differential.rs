@@ -240,9 +240,10 @@ impl World {
 }
 
 impl World {
-    /// The tokens are made for one instant, and the system's clock goes on while they are judged.
+    /// The tokens are made for one instant, and the system's clock goes on while they are judged. One
+    /// second before belongs to it: jsonwebtoken still accepts in the second in which a token expires.
     fn depends_on_the_second(&self, token: &str, rules: &Rules) -> bool {
-        let answers = (self.now..=unix_seconds(SystemClock.now()) + 1)
+        let answers = (self.now - 1..=unix_seconds(SystemClock.now()) + 1)
             .map(|now| judge(token, now, &self.reference_keys, rules).err());
         answers.collect::<BTreeSet<_>>().len() > 1
     }

@@ -20,6 +20,8 @@ pub(crate) struct Case<'p> {
     elapsed: Duration,
     /// Time on a core, by program.
     busy: Vec<Duration>,
+    /// Of the first program, at the end of a turn.
+    resident_kib: Option<u64>,
 }
 
 /// What a case came to.
@@ -48,6 +50,7 @@ impl<'p> Case<'p> {
             clients,
             requests,
             busy: vec![Duration::ZERO; programs.len()],
+            resident_kib: None,
             programs,
             sent: Vec::new(),
             elapsed: Duration::ZERO,
@@ -67,6 +70,7 @@ impl<'p> Case<'p> {
         for ((total, before), after) in self.busy.iter_mut().zip(before).zip(after) {
             *total += after.saturating_sub(before);
         }
+        self.resident_kib = self.programs[0].resident_kib().max(self.resident_kib);
         self.sent.push(sent);
         Ok(())
     }
@@ -79,9 +83,7 @@ impl<'p> Case<'p> {
             // Histograms of the same bounds.
             let _ = latency.add(&sent.latency);
         }
-        let resident = self.programs[0]
-            .resident_kib()
-            .map(|kib| float(kib) / 1_024.0);
+        let resident = self.resident_kib.map(|kib| float(kib) / 1_024.0);
         let busy = |busy: &Duration| (!busy.is_zero()).then(|| busy.as_secs_f64() * 1e6 / count);
         Cost {
             name: self.name.clone(),
