@@ -260,6 +260,17 @@ fn identities_are_strings_and_required_by_rfc_9068() {
     }
 }
 
+/// J1
+#[test]
+fn the_payload_is_what_was_signed_and_debug_shows_issuer_and_dates_alone() {
+    let signer = Signer::es256("k");
+    let claims = check(&signer.good(), &signer.keys()).unwrap();
+    assert_eq!(claims.payload(), good_claims().to_string().as_bytes());
+    let shown = format!("{claims:?}");
+    assert!(shown.contains(ISSUER) && shown.contains("exp"), "{shown}");
+    assert!(!shown.contains("client-1"), "{shown}");
+}
+
 /// F16
 #[test]
 fn the_subject_is_the_client_where_that_is_asked_for() {
