@@ -1,10 +1,15 @@
 //! The table and the JSON.
 
+use std::time::Duration;
+
 use dev_idp::RequestCounts;
 use serde_json::{Value, json};
 
 use crate::provider::Events;
 use crate::record::Summary;
+
+/// From here on the growth of memory is shown.
+const LONG_ENOUGH: Duration = Duration::from_secs(15 * 60);
 
 pub(crate) fn print(summary: &Summary, fetches: &RequestCounts, events: &Events) {
     let counts = &summary.counts;
@@ -37,11 +42,13 @@ pub(crate) fn print(summary: &Summary, fetches: &RequestCounts, events: &Events)
                 format!("{largest:.1} MiB"),
                 "≤ 20",
             );
-            row(
-                "  growth in the second half",
-                format!("{slope:.2} MiB/h"),
-                "",
-            );
+            // In minutes, buffers that are made once look like growth.
+            let growth = if summary.duration >= LONG_ENOUGH {
+                format!("{slope:.2} MiB/h")
+            } else {
+                "run too short".to_owned()
+            };
+            row("  growth in the second half", growth, "");
         }
     }
     row("token requests", fetches.token.to_string(), "");
