@@ -118,7 +118,7 @@ impl KeySet {
         usable.count()
     }
 
-    /// Tells whether there is no usable key; never so for a set that was read.
+    /// Tells whether there is no usable key. A set that was read has one until the operator revokes it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -301,4 +301,14 @@ fn document(json: &[u8]) -> serde_json::Result<Vec<&RawValue>> {
     let document = deserializer.deserialize_map(Document)?;
     deserializer.end()?;
     Ok(document)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::KeySet;
+
+    #[test]
+    fn a_set_without_keys_is_empty() {
+        assert!(KeySet::empty().is_empty());
+    }
 }

@@ -433,6 +433,7 @@ fn documents_that_give_no_key_set_are_refused_whole() {
         assert_eq!(error.kind(), kind, "{name}");
     }
     assert_eq!(key_set(&many(64)).len(), 64);
+    assert!(!key_set(&many(1)).is_empty());
 }
 
 #[test]

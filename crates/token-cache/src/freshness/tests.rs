@@ -84,6 +84,14 @@ fn either_clock_can_end_a_lifetime_and_neither_can_stretch_it() {
         Freshness::Expired
     );
     assert_eq!(token.freshness(at(start, 10, -3_600_000)), Freshness::Fresh);
+    // The refresh is due at the very moment that either clock reaches, and not before.
+    let stale = [(225_000, 224_999), (224_999, 225_000), (225_000, 225_000)];
+    for (monotonic_ms, wall_ms) in stale {
+        let state = token.freshness(at(start, monotonic_ms, wall_ms));
+        assert_eq!(state, Freshness::Stale, "{monotonic_ms} {wall_ms}");
+    }
+    let before = token.freshness(at(start, 224_999, 224_999));
+    assert_eq!(before, Freshness::Fresh);
     // Stepped forward an hour: not served, although little time passed.
     assert_eq!(
         token.freshness(at(start, 10, 3_600_000)),
