@@ -307,6 +307,40 @@ fn document(json: &[u8]) -> serde_json::Result<Vec<&RawValue>> {
 mod tests {
     use super::KeySet;
 
+    /// The generator of P-256 and its inverse: two points on the curve.
+    const X: &str = "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY";
+    const Y: [&str; 2] = [
+        "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU",
+        "sBy9HAHlgGVxGBS1g_Bh6dQxzKmUzqExNEm_l8hArgo",
+    ];
+
+    fn set(keys: &[(&str, usize)]) -> KeySet {
+        let keys: Vec<_> = keys
+            .iter()
+            .map(|(kid, y)| {
+                serde_json::json!({ "kty": "EC", "crv": "P-256", "kid": kid, "x": X, "y": Y[*y] })
+            })
+            .collect();
+        let document = serde_json::json!({ "keys": keys }).to_string();
+        KeySet::from_jwks_json(document.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn sets_are_the_same_if_each_key_is_in_both() {
+        let both = set(&[("a", 0), ("b", 1)]);
+        for (name, other, same) in [
+            ("itself", set(&[("a", 0), ("b", 1)]), true),
+            ("in another order", set(&[("b", 1), ("a", 0)]), true),
+            ("one less", set(&[("a", 0)]), false),
+            ("one more", set(&[("a", 0), ("b", 1), ("c", 0)]), false),
+            ("another material", set(&[("a", 1), ("b", 1)]), false),
+            ("another name", set(&[("a", 0), ("c", 1)]), false),
+        ] {
+            assert_eq!(both.has_same_keys(&other), same, "{name}");
+            assert_eq!(other.has_same_keys(&both), same, "{name}");
+        }
+    }
+
     #[test]
     fn a_set_without_keys_is_empty() {
         assert!(KeySet::empty().is_empty());
