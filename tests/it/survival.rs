@@ -57,6 +57,7 @@ async fn a_hundred_sigterms_with_requests_in_flight_and_tokens_under_way_lose_no
 /// A protected-data that takes its time, so that requests are in flight.
 async fn protected_data() -> String {
     let app = axum::Router::new().fallback(|| async {
+        // Not a wait for anything: how long a request is in flight.
         tokio::time::sleep(Duration::from_millis(20)).await;
         r#"{"protectedData":"here I am"}"#
     });

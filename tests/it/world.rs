@@ -9,7 +9,7 @@ use jwks_validator::JwtValidator;
 use reqwest::{Client, Response};
 use service_kit::config::Reader;
 use service_kit::shutdown::{Shutdown, ShutdownKind};
-use token_cache::TokenCache;
+use token_cache::{StartupPolicy, TokenCache};
 use tokio::task::JoinHandle;
 
 pub(crate) const PUBLIC_BODY: &str = r#"{"publicData":"hello world","protectedData":"here I am"}"#;
@@ -84,9 +84,8 @@ impl Pair {
 
     pub(crate) async fn wait_ready(&self) {
         let ready = async {
-            while let Err(error) = self.tokens.token().await {
-                tokio::time::sleep(error.retry_after()).await;
-            }
+            let token = StartupPolicy::Require(LIMIT);
+            self.tokens.start(token).await.unwrap();
             assert!(self.validator.wait_ready().await);
         };
         tokio::time::timeout(LIMIT, ready).await.unwrap();

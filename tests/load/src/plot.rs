@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use plotters::coord::ranged1d::ValueFormatter;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use crate::Failure;
@@ -68,44 +70,42 @@ fn chart<const N: usize>(
         .margin(12)
         .x_label_area_size(32)
         .y_label_area_size(56);
-    // The two kinds of axes are two types.
     if logarithmic {
-        let mut chart = builder.build_cartesian_2d(0.0..seconds, (0.1..top).log_scale())?;
-        chart
-            .configure_mesh()
-            .x_desc("seconds")
-            .light_line_style(TRANSPARENT)
-            .draw()?;
-        for (name, color, points) in lines {
-            let points = points.into_iter().map(|(x, y)| (x, y.max(0.1)));
-            chart
-                .draw_series(LineSeries::new(points, color))?
-                .label(name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color));
-        }
-        chart
-            .configure_series_labels()
-            .border_style(MAX)
-            .background_style(WHITE)
-            .draw()?;
+        let lines = lines.map(|(name, color, points)| {
+            let positive = points.into_iter().map(|(x, y)| (x, y.max(0.1)));
+            (name, color, positive.collect())
+        });
+        fill(
+            builder.build_cartesian_2d(0.0..seconds, (0.1..top).log_scale())?,
+            lines,
+        )
     } else {
-        let mut chart = builder.build_cartesian_2d(0.0..seconds, 0.0..top)?;
-        chart
-            .configure_mesh()
-            .x_desc("seconds")
-            .light_line_style(TRANSPARENT)
-            .draw()?;
-        for (name, color, points) in lines {
-            chart
-                .draw_series(LineSeries::new(points, color))?
-                .label(name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color));
-        }
-        chart
-            .configure_series_labels()
-            .border_style(MAX)
-            .background_style(WHITE)
-            .draw()?;
+        fill(builder.build_cartesian_2d(0.0..seconds, 0.0..top)?, lines)
     }
+}
+
+fn fill<'a, 'b: 'a, const N: usize, Y>(
+    mut chart: ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, Y>>,
+    lines: [Line<'_>; N],
+) -> Result<(), Failure>
+where
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    chart
+        .configure_mesh()
+        .x_desc("seconds")
+        .light_line_style(TRANSPARENT)
+        .draw()?;
+    for (name, color, points) in lines {
+        chart
+            .draw_series(LineSeries::new(points, color))?
+            .label(name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color));
+    }
+    chart
+        .configure_series_labels()
+        .border_style(MAX)
+        .background_style(WHITE)
+        .draw()?;
     Ok(())
 }

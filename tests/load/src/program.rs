@@ -165,6 +165,7 @@ pub(crate) async fn ready(address: &str) -> Result<(), Failure> {
     let url = format!("http://{address}/readyz");
     let ready = async {
         while !matches!(client.get(&url).send().await, Ok(response) if response.status() == 200) {
+            // A load tool, not a test: readiness is asked for as a load balancer asks.
             sleep(Duration::from_millis(20)).await;
         }
     };

@@ -204,12 +204,8 @@ impl Judge {
         keys: &[reference::Key],
     ) -> Result<(), Broken> {
         let rules = Rules {
-            issuer: issuer.name().to_owned(),
             algorithms: vec!["EdDSA"],
-            audiences: Some(vec![AUDIENCE.to_owned()]),
-            leeway: 60,
-            max_lifetime: 24 * 3_600,
-            rfc9068: false,
+            ..Rules::usual(issuer.name(), AUDIENCE)
         };
         reference::judge(token, now, keys, &rules).map(|_| ())
     }

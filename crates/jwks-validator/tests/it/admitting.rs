@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance};
 
-use crate::fake_source::{FakeSource, Script, builder, keys, settle};
+use crate::fake_source::{FakeSource, Script, builder, keys, reason, settle};
 use crate::signer::{AUDIENCE, ISSUER, NOW, Signer, good_claims};
 
 /// Admits the names that it has a source for, and keeps what it was asked.
@@ -60,14 +60,6 @@ fn of(issuer: &str) -> Value {
     let mut claims = good_claims();
     claims["iss"] = issuer.into();
     claims
-}
-
-async fn reason(validator: &JwtValidator, token: &str) -> Option<Reason> {
-    validator
-        .validate(token)
-        .await
-        .err()
-        .map(|error| error.reason())
 }
 
 const RED: &str = "https://idp.example/tenants/red";

@@ -4,23 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jwks_validator::{JwtValidator, Reason};
+use jwks_validator::Reason;
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance};
 
-use crate::fake_source::{FakeSource, Script, at_once, builder, keys, settle, started};
+use crate::fake_source::{FakeSource, Script, at_once, builder, keys, reason, settle, started};
 use crate::signer::{NOW, Signer, good_claims};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-async fn reason(validator: &JwtValidator, token: &str) -> Option<Reason> {
-    validator
-        .validate(token)
-        .await
-        .err()
-        .map(|error| error.reason())
-}
 
 /// D33
 #[tokio::test(start_paused = true)]

@@ -260,18 +260,7 @@ impl Seen {
 }
 
 fn deployments() -> Vec<(Policy, Rules)> {
-    const DAY: i64 = 86_400;
-    let rules = Rules {
-        issuer: ISSUER.to_owned(),
-        algorithms: vec![
-            "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
-            "EdDSA",
-        ],
-        audiences: Some(vec![AUDIENCE.to_owned()]),
-        leeway: 60,
-        max_lifetime: DAY,
-        rfc9068: false,
-    };
+    let rules = Rules::usual(ISSUER, AUDIENCE);
     let policy = || Policy::for_audiences([AUDIENCE]);
     let seconds = std::time::Duration::from_secs;
     vec![

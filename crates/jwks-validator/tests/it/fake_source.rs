@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use clock::ManualClock;
 use jwks_validator::{
-    Answer, Fetched, JwtValidator, JwtValidatorBuilder, KeySet, KeySource, SourceError,
+    Answer, Fetched, JwtValidator, JwtValidatorBuilder, KeySet, KeySource, Reason, SourceError,
     SourceErrorKind, Validators,
 };
 use serde_json::Value;
@@ -110,6 +110,7 @@ impl KeySource for FakeSource {
         let _ended = CountOnDrop(&self.ended);
         let mut script = self.script.lock().unwrap().clone();
         while let Script::After(delay, then) = script {
+            // On paused time: how long the answer is under way, not a wait for anything.
             tokio::time::sleep(delay).await;
             script = *then;
         }
@@ -152,4 +153,13 @@ pub(crate) async fn started(source: &FakeSource) -> JwtValidator {
     validator.start();
     assert!(validator.wait_ready().await);
     validator
+}
+
+/// Why a token is refused; `None` if it is accepted.
+pub(crate) async fn reason(validator: &JwtValidator, token: &str) -> Option<Reason> {
+    validator
+        .validate(token)
+        .await
+        .err()
+        .map(|error| error.reason())
 }

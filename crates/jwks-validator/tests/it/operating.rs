@@ -10,16 +10,8 @@ use jwks_validator::{
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance};
 
-use crate::fake_source::{FakeSource, Script, builder, keys, settle, started};
+use crate::fake_source::{FakeSource, Script, builder, keys, reason, settle, started};
 use crate::signer::{ISSUER, NOW, Signer, good_claims};
-
-async fn reason(validator: &JwtValidator, token: &str) -> Option<Reason> {
-    validator
-        .validate(token)
-        .await
-        .err()
-        .map(|error| error.reason())
-}
 
 async fn refresh(validator: &JwtValidator) -> RefreshOutcome {
     let refreshed = validator.refresh().await;

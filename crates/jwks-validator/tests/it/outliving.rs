@@ -7,6 +7,7 @@ use axum::Router;
 use axum::routing::get;
 use clock::ManualClock;
 use jwks_validator::{Jwt, JwtLayer, Reason, RequireScopes};
+use tokio::time::advance;
 
 use crate::answers::{ask, bearer, reason, text};
 use crate::fake_source::{FakeSource, builder, keys};
@@ -28,7 +29,7 @@ async fn a_request_completes_although_its_token_expires_meanwhile() {
         let clock = clock.clone();
         async move {
             clock.advance(Duration::from_secs(3_600));
-            tokio::time::sleep(Duration::from_secs(5)).await;
+            advance(Duration::from_secs(5)).await;
             claims.client_id().unwrap().to_owned()
         }
     };

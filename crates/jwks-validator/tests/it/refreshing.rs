@@ -4,20 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::ManualClock;
-use jwks_validator::{Answer, JwtValidator, Reason, SourceErrorKind};
+use jwks_validator::{Answer, Reason, SourceErrorKind};
 use serde_json::json;
 use tokio::time::{Instant, advance};
 
-use crate::fake_source::{FakeSource, Script, builder, keys, settle, started};
+use crate::fake_source::{FakeSource, Script, builder, keys, reason, settle, started};
 use crate::signer::{NOW, Signer, good_claims, jwks};
-
-async fn reason(validator: &JwtValidator, token: &str) -> Option<Reason> {
-    validator
-        .validate(token)
-        .await
-        .err()
-        .map(|error| error.reason())
-}
 
 /// Moves paused time and lets the tasks that it wakes run.
 async fn pass(duration: Duration) {

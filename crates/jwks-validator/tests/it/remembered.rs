@@ -7,7 +7,7 @@ use clock::ManualClock;
 use jwks_validator::{JwtValidator, Reason};
 use serde_json::json;
 
-use crate::fake_source::{FakeSource, Script, builder, keys};
+use crate::fake_source::{FakeSource, Script, builder, keys, reason};
 use crate::signer::{NOW, Signer, encode, good_claims, jwks};
 
 struct Setup {
@@ -30,14 +30,6 @@ async fn setup(source: FakeSource, entries: usize) -> Setup {
         clock,
         validator,
     }
-}
-
-async fn reason(validator: &JwtValidator, token: &str) -> Option<Reason> {
-    validator
-        .validate(token)
-        .await
-        .err()
-        .map(|error| error.reason())
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::answers::{self, ask, bearer};
-use crate::fake_source::{FakeSource, builder, keys};
+use crate::fake_source::{FakeSource, builder, keys, reason};
 use crate::signatures::twin;
 use crate::signer::{ISSUER, NOW, Signer, at, good_claims};
 
@@ -80,14 +80,6 @@ async fn ready(source: &FakeSource, hook: impl Revocation) -> JwtValidator {
     validator.start();
     assert!(validator.wait_ready().await);
     validator
-}
-
-async fn reason(validator: &JwtValidator, token: &str) -> Option<Reason> {
-    validator
-        .validate(token)
-        .await
-        .err()
-        .map(|error| error.reason())
 }
 
 fn without(claim: &str) -> Value {

@@ -52,20 +52,14 @@ impl Examination {
         endpoints: &Endpoints,
         findings: &mut Findings<'_>,
     ) -> Option<Obtained> {
-        let Some(url) = &endpoints.token else {
-            findings.add(Finding::not_checked(
-                CHECK,
-                "no token endpoint is known, see discovery",
-            ));
-            return None;
+        let unknown = "no token endpoint is known, see discovery";
+        let url = match reach.endpoint(endpoints.token.as_ref(), unknown) {
+            Ok(url) => url,
+            Err(why) => {
+                findings.add(Finding::not_checked(CHECK, why));
+                return None;
+            }
         };
-        if reach.is_down(url) {
-            findings.add(Finding::not_checked(
-                CHECK,
-                format!("{url} cannot be reached"),
-            ));
-            return None;
-        }
         let methods = self.methods(endpoints.methods.as_deref());
         let mut refusal = None;
         let mut tried = Vec::new();

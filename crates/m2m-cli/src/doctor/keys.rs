@@ -124,20 +124,14 @@ impl Examination {
         endpoints: &Endpoints,
         findings: &mut Findings<'_>,
     ) -> Option<Published> {
-        let Some(url) = &endpoints.keys else {
-            findings.add(Finding::not_checked(
-                CHECK,
-                "their address is not known, see discovery",
-            ));
-            return None;
+        let unknown = "their address is not known, see discovery";
+        let url = match reach.endpoint(endpoints.keys.as_ref(), unknown) {
+            Ok(url) => url,
+            Err(why) => {
+                findings.add(Finding::not_checked(CHECK, why));
+                return None;
+            }
         };
-        if reach.is_down(url) {
-            findings.add(Finding::not_checked(
-                CHECK,
-                format!("{url} cannot be reached"),
-            ));
-            return None;
-        }
         match fetch(&self.http, url, &*self.clock).await {
             Ok(published) => {
                 unusable(published.keys.skipped(), findings);

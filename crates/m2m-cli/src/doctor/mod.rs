@@ -215,6 +215,15 @@ struct Reach {
 }
 
 impl Reach {
+    /// Returns an address that can be asked, or why there is none.
+    fn endpoint<'u>(&self, url: Option<&'u Url>, unknown: &str) -> Result<&'u Url, String> {
+        match url {
+            None => Err(unknown.to_owned()),
+            Some(url) if self.is_down(url) => Err(format!("{url} cannot be reached")),
+            Some(url) => Ok(url),
+        }
+    }
+
     fn is_down(&self, url: &Url) -> bool {
         self.down.contains(&url.origin().ascii_serialization())
     }

@@ -11,6 +11,7 @@ use m2m_cli::report::{Finding, Report, Status};
 use m2m_cli::settings::Settings;
 use service_kit::config::Reader;
 use service_kit::shutdown::{Shutdown, ShutdownKind};
+use token_cache::StartupPolicy;
 use tokio::task::JoinHandle;
 
 /// Longer than anything here takes; ends a test that would hang.
@@ -88,9 +89,8 @@ impl Pair {
     /// Waits until both services are ready.
     pub(crate) async fn wait_ready(&self) {
         let ready = async {
-            while let Err(error) = self.tokens.token().await {
-                tokio::time::sleep(error.retry_after()).await;
-            }
+            let token = StartupPolicy::Require(LIMIT);
+            self.tokens.start(token).await.unwrap();
             assert!(self.validator.wait_ready().await);
         };
         tokio::time::timeout(LIMIT, ready).await.unwrap();

@@ -153,6 +153,7 @@ impl Script {
         match self.rng.u32(0..24) {
             0..6 => {
                 let wait = self.wait();
+                // A step of the script: paused time passes, and what is due in it happens.
                 sleep(wait).await;
             }
             6..11 => {

@@ -36,17 +36,7 @@ struct Deployment {
 /// The default one first.
 static DEPLOYMENTS: LazyLock<[Deployment; 2]> = LazyLock::new(|| {
     let policy = Policy::for_audiences([AUDIENCE]);
-    let rules = Rules {
-        issuer: ISSUER.to_owned(),
-        algorithms: vec![
-            "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
-            "EdDSA",
-        ],
-        audiences: Some(vec![AUDIENCE.to_owned()]),
-        leeway: 60,
-        max_lifetime: 24 * 60 * 60,
-        rfc9068: false,
-    };
+    let rules = Rules::usual(ISSUER, AUDIENCE);
     let strict = Deployment {
         policy: policy
             .clone()

@@ -67,6 +67,7 @@ impl Script {
                 let longest_ms = [10, 1_000, 5_000, 31_000, 130_000, 400_000][self.rng.usize(..6)];
                 let duration = Duration::from_millis(self.rng.u64(..longest_ms));
                 self.observer.note(format!("{duration:?} pass"));
+                // A step of the script: paused time passes, and what is due in it happens.
                 sleep(duration).await;
             }
             14 => self.step_clock(),

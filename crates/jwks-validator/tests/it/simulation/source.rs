@@ -163,6 +163,7 @@ impl KeySource for Source {
         let mut fetch = Fetch::begin(self, validators);
         let weather = self.state().weather;
         if !weather.latency.is_zero() {
+            // On paused time: how long the answer is under way.
             sleep(weather.latency).await;
         }
         match weather.reply {

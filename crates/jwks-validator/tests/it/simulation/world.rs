@@ -90,12 +90,9 @@ pub(super) fn kid(key: usize) -> String {
 
 fn rules(issuer: &str) -> Rules {
     Rules {
-        issuer: issuer.to_owned(),
         algorithms: vec!["EdDSA"],
-        audiences: Some(vec![AUDIENCE.to_owned()]),
-        leeway: 60,
         max_lifetime: MAX_LIFETIME.as_secs().cast_signed(),
-        rfc9068: false,
+        ..Rules::usual(issuer, AUDIENCE)
     }
 }
 

@@ -100,6 +100,7 @@ impl TokenSource for Source {
         let mut unfinished = Unfinished(trace, key, false);
         let latency = self.0.state.lock().unwrap().latency;
         if !latency.is_zero() {
+            // On paused time: how long the answer is under way.
             sleep(latency).await;
         }
         let fetched = self.0.answer(key);
