@@ -34,7 +34,7 @@ test:
 
 # Run many scripts of the simulated world; a failing seed prints the line that repeats it
 sim count='10000':
-    M2M_SEEDS={{count}} cargo test --package tests --test simulation seeded
+    M2M_SEEDS={{count}} cargo test --release --package tests --test simulation seeded
 
 # Run one script of it again
 sim-seed seed:

@@ -30,6 +30,7 @@ mod transport;
 mod wall_clock;
 mod world;
 
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -41,6 +42,9 @@ use self::world::{Seen, World};
 
 /// In a plain test run; `M2M_SEEDS` sets another number.
 const SEEDS: u64 = 200;
+
+/// A longer run says how far it is each time it has done this many.
+const PROGRESS: u64 = 500;
 
 /// A10, A11, B9, C1, C2, C10, C13, C14, C18, D2, D4, D5, D6, D7, D19, D20, D21, D22, D27, E30
 /// H14, H15, H18
@@ -71,6 +75,11 @@ fn seeded_scripts_of_faults_break_no_promise() {
                         if let Err(broken) = run(seed) {
                             next.store(known + count, Ordering::Relaxed);
                             return Some((seed, broken));
+                        }
+                        let done = at + 1;
+                        if count > SEEDS && done.is_multiple_of(PROGRESS) {
+                            // Not `eprintln!`: the harness would keep it to the end.
+                            let _ = writeln!(std::io::stderr(), "{done} of {}", known + count);
                         }
                     }
                 })

@@ -131,12 +131,13 @@ impl World {
                 () = sleep_until(self.trace.start() + due) => {}
             }
             last = self.trace.now();
+            // Before anything new: what the last message caused is over by now.
+            self.look();
             if let Some((_, action)) = actions.next_if(|(at, _)| *at <= last) {
                 self.act(action).await;
             } else if let Some(delivery) = self.network.deliver() {
                 self.deliver(delivery);
             }
-            self.look();
             self.trace.check()?;
         }
         Ok(Seen {
