@@ -10,6 +10,7 @@ mod coverage;
 mod documents;
 mod downstream;
 mod interop;
+mod launcher;
 mod path;
 mod plant;
 mod processes;

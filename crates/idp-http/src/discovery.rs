@@ -1,19 +1,21 @@
 //! Authorization server metadata.
 
-use std::fmt;
+mod error;
+
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::Value;
 use url::{Origin, Url};
 
-use crate::backoff::Answer;
 use crate::client::IdpClient;
-use crate::error::FetchError;
 use crate::json;
 use crate::text::printable;
 use crate::url_rules::{self, UrlProblem};
+
+pub use self::error::DiscoveryError;
+use self::error::Problem;
 
 /// Metadata documents are a few KiB; the cap leaves room for long lists of claims.
 const MAX_BODY: usize = 256 * 1024;
@@ -221,118 +223,6 @@ impl Discovery {
     }
 }
 
-/// Why no metadata was found.
-#[derive(Clone, Debug)]
-pub struct DiscoveryError {
-    problem: Problem,
-    overloaded: bool,
-    retry_after: Option<Duration>,
-}
-
-#[derive(Clone, Debug)]
-enum Problem {
-    Fetch(FetchError),
-    Status(StatusCode),
-    Document(&'static str),
-    IssuerMismatch {
-        configured: String,
-        published: String,
-    },
-    Endpoint(&'static str, UrlProblem),
-    PrivateEndpoint(&'static str),
-    ForeignEndpoint(&'static str),
-}
-
-impl DiscoveryError {
-    fn new(problem: Problem) -> Self {
-        Self {
-            problem,
-            overloaded: false,
-            retry_after: None,
-        }
-    }
-
-    /// Returns what the attempt got, for [`Backoff`](crate::Backoff).
-    #[must_use]
-    pub fn answer(&self) -> Answer {
-        match &self.problem {
-            Problem::Fetch(error) => error.answer(),
-            _ => Answer::Unusable,
-        }
-    }
-
-    /// Tells whether the provider says that it cannot serve now: 408, 425, 429 or 5xx.
-    #[must_use]
-    pub fn is_overloaded(&self) -> bool {
-        self.overloaded
-    }
-
-    /// Returns the wait that the provider asked for.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
-    }
-
-    /// Returns the exchange's error when no complete answer came.
-    #[must_use]
-    pub fn fetch_error(&self) -> Option<&FetchError> {
-        match &self.problem {
-            Problem::Fetch(error) => Some(error),
-            _ => None,
-        }
-    }
-
-    /// Tells whether the published issuer differs from the configured one.
-    #[must_use]
-    pub fn is_issuer_mismatch(&self) -> bool {
-        matches!(self.problem, Problem::IssuerMismatch { .. })
-    }
-
-    /// Returns the issuer that the metadata names, where it differs from the configured one: at most
-    /// 200 printable characters of it.
-    #[must_use]
-    pub fn published_issuer(&self) -> Option<&str> {
-        match &self.problem {
-            Problem::IssuerMismatch { published, .. } => Some(published),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for DiscoveryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("discovery failed: ")?;
-        match &self.problem {
-            Problem::Fetch(error) => write!(f, "{error}"),
-            Problem::Status(status) => write!(f, "the provider answered {}", status.as_u16()),
-            Problem::Document(what) => write!(f, "unusable metadata: {what}"),
-            Problem::IssuerMismatch {
-                configured,
-                published,
-            } => write!(
-                f,
-                "the metadata names issuer \"{published}\", but \"{configured}\" is configured; \
-                 they must be equal byte for byte"
-            ),
-            Problem::Endpoint(name, problem) => write!(f, "unusable metadata: `{name}` {problem}"),
-            Problem::ForeignEndpoint(name) => {
-                write!(
-                    f,
-                    "unusable metadata: `{name}` is on another origin than the issuer"
-                )
-            }
-            Problem::PrivateEndpoint(name) => {
-                write!(
-                    f,
-                    "unusable metadata: `{name}` is a private address, the issuer is not"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for DiscoveryError {}
-
 fn wall_time() -> SystemTime {
     use clock::Clock as _;
     clock::SystemClock.now()
@@ -360,167 +250,4 @@ fn candidates(issuer: &Url) -> Vec<Url> {
 mod provider_shapes;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn paths(issuer: &str) -> Vec<String> {
-        candidates(&issuer.parse().unwrap())
-            .iter()
-            .map(|url| url.path().to_owned())
-            .collect()
-    }
-
-    #[test]
-    fn an_issuer_without_a_path_has_two_well_known_addresses() {
-        let expected = [
-            "/.well-known/openid-configuration",
-            "/.well-known/oauth-authorization-server",
-        ];
-        assert_eq!(paths("https://idp.example"), expected);
-        assert_eq!(paths("https://idp.example/"), expected);
-    }
-
-    #[test]
-    fn an_issuer_with_a_path_has_three() {
-        assert_eq!(
-            paths("https://idp.example/realms/main"),
-            [
-                "/realms/main/.well-known/openid-configuration",
-                "/.well-known/oauth-authorization-server/realms/main",
-                "/realms/main/.well-known/oauth-authorization-server",
-            ]
-        );
-    }
-
-    fn read(issuer: &str, document: &str) -> Result<Metadata, DiscoveryError> {
-        let client = IdpClient::builder().build().unwrap();
-        Discovery::new(client, issuer)
-            .unwrap()
-            .read(document.as_bytes())
-    }
-
-    /// D26
-    #[test]
-    fn the_published_issuer_must_be_the_configured_one_byte_for_byte() {
-        for published in [
-            "https://idp.example/",
-            "https://IDP.example",
-            "https://idp.example:443",
-            "https://idp.example\\u0000",
-            "https://evil.example",
-        ] {
-            let error = read(
-                "https://idp.example",
-                &format!(r#"{{"issuer":"{published}"}}"#),
-            )
-            .unwrap_err();
-            assert!(error.is_issuer_mismatch(), "{published}");
-            let shown = published.replace("\\u0000", "?");
-            assert_eq!(error.published_issuer(), Some(&*shown));
-            assert_eq!(error.answer(), Answer::Unusable);
-        }
-        assert!(read("https://idp.example", r#"{"issuer":"https://idp.example"}"#).is_ok());
-    }
-
-    /// D25
-    #[test]
-    fn endpoints_of_a_public_issuer_are_public_https_addresses() {
-        for (uri, ok) in [
-            ("https://keys.example/jwks", true),
-            ("http://idp.example/jwks", false),
-            ("http://127.0.0.1/jwks", false),
-            ("https://127.0.0.1/jwks", false),
-            ("https://169.254.169.254/jwks", false),
-            ("https://user:pw@idp.example/jwks", false),
-            ("file:///etc/passwd", false),
-            ("/jwks", false),
-        ] {
-            let document = format!(r#"{{"issuer":"https://idp.example","jwks_uri":"{uri}"}}"#);
-            assert_eq!(read("https://idp.example", &document).is_ok(), ok, "{uri}");
-        }
-        let local = r#"{"issuer":"http://127.0.0.1:1","jwks_uri":"http://127.0.0.1:1/jwks"}"#;
-        assert!(read("http://127.0.0.1:1", local).is_ok());
-    }
-
-    /// D25
-    #[test]
-    fn endpoints_of_an_issuer_from_outside_stay_on_allowed_origins() {
-        let keys: Url = "https://keys.example/".parse().unwrap();
-        for (uri, ok) in [
-            ("https://idp.example/jwks", true),
-            ("https://idp.example:443/other", true),
-            ("https://keys.example/jwks", true),
-            ("https://idp.example:8443/jwks", false),
-            ("http://idp.example/jwks", false),
-            ("https://evil.example/jwks", false),
-            ("https://idp.example.evil.example/jwks", false),
-            ("https://sub.idp.example/jwks", false),
-            ("https://keys.example:1/jwks", false),
-            ("https://169.254.169.254/latest", false),
-            ("https://idp.example@evil.example/jwks", false),
-        ] {
-            let document = format!(r#"{{"issuer":"https://idp.example","jwks_uri":"{uri}"}}"#);
-            let client = IdpClient::builder().build().unwrap();
-            let discovery = Discovery::new(client, "https://idp.example")
-                .unwrap()
-                .restrict_to_origins([&keys]);
-            assert_eq!(discovery.read(document.as_bytes()).is_ok(), ok, "{uri}");
-        }
-    }
-
-    #[test]
-    fn authentication_methods_are_those_that_are_strings() {
-        for (member, expected) in [
-            ("", None),
-            (
-                r#","token_endpoint_auth_methods_supported":["client_secret_post",7,"none"]"#,
-                Some(vec!["client_secret_post", "none"]),
-            ),
-            (
-                r#","token_endpoint_auth_methods_supported":[]"#,
-                Some(vec![]),
-            ),
-            (r#","token_endpoint_auth_methods_supported":"x""#, None),
-        ] {
-            let document = format!(r#"{{"issuer":"https://idp.example"{member}}}"#);
-            let metadata = read("https://idp.example", &document).unwrap();
-            let methods = metadata.token_endpoint_auth_methods;
-            let expected: Option<Vec<String>> =
-                expected.map(|methods| methods.into_iter().map(str::to_owned).collect());
-            assert_eq!(methods, expected, "{member}");
-        }
-    }
-
-    #[test]
-    fn unusable_documents_are_refused() {
-        for document in [
-            "",
-            "[]",
-            "<html>",
-            "{}",
-            r#"{"issuer":1}"#,
-            r#"{"issuer":"https://idp.example","issuer":"https://idp.example"}"#,
-            r#"{"issuer":"https://idp.example","jwks_uri":7}"#,
-        ] {
-            assert!(read("https://idp.example", document).is_err(), "{document}");
-        }
-    }
-
-    #[test]
-    fn an_issuer_url_has_no_query_fragment_or_credentials() {
-        let client = IdpClient::builder().build().unwrap();
-        for (issuer, expected) in [
-            ("idp.example", UrlProblem::Syntax),
-            ("http://idp.example", UrlProblem::Scheme),
-            ("https://idp.example?tenant=1", UrlProblem::Query),
-            ("https://idp.example#a", UrlProblem::Fragment),
-            ("https://a@idp.example", UrlProblem::Credentials),
-        ] {
-            assert_eq!(
-                Discovery::new(client.clone(), issuer).unwrap_err(),
-                expected,
-                "{issuer}"
-            );
-        }
-    }
-}
+mod tests;

@@ -9,10 +9,10 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance};
 
-use crate::fake_source::{FakeSource, Script, at_once, builder, keys, reason, settle, started};
+use crate::fake_source::{
+    FakeSource, SECOND, Script, at_once, builder, keys, reason, settle, started,
+};
 use crate::signer::{NOW, Signer, good_claims};
-
-const SECOND: Duration = Duration::from_secs(1);
 
 /// D33
 #[tokio::test(start_paused = true)]

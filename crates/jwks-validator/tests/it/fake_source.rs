@@ -14,8 +14,11 @@ use jwks_validator::{
 };
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::advance;
 
 use crate::signer::{AUDIENCE, ISSUER, NOW, Signer, jwks};
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 /// Clones share their script and their count.
 #[derive(Clone, Debug)]
@@ -162,4 +165,10 @@ pub(crate) async fn reason(validator: &JwtValidator, token: &str) -> Option<Reas
         .await
         .err()
         .map(|error| error.reason())
+}
+
+/// Moves paused time and lets the tasks that it wakes run.
+pub(crate) async fn pass(duration: Duration) {
+    advance(duration).await;
+    settle().await;
 }

@@ -41,3 +41,4 @@ mod signer;
 mod simulation;
 mod strangers;
 mod symmetric;
+mod unknown_keys;

@@ -4,23 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::ManualClock;
-use token_cache::{
-    Freshness, Permanent, RefreshPolicy, StartupPolicy, TokenErrorKind, TokenRequest, Transient,
-};
+use token_cache::{RefreshPolicy, StartupPolicy, TokenErrorKind, TokenRequest, Transient};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, timeout};
 
-use crate::script::{DOWN, Script, Step, WRONG_SECRET, cache, cache_with};
+use crate::script::{DOWN, Script, Step, cache, cache_with, settle};
 
 const HOUR: Duration = Duration::from_secs(3_600);
-
-/// Lets every task run until all of them wait for time or for each other.
-async fn settle() {
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
-}
 
 /// B1
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -41,27 +32,6 @@ async fn ten_thousand_callers_without_a_token_cost_one_request() {
     script.open();
     while let Some(token) = callers.join_next().await {
         assert_eq!(token.unwrap(), "token-1");
-    }
-    assert_eq!(script.calls(), 1);
-}
-
-/// B1
-#[tokio::test(start_paused = true)]
-async fn every_waiter_of_a_failed_attempt_gets_its_failure() {
-    let script = Script::gated([WRONG_SECRET]);
-    let cache = cache(&script);
-    let mut callers = JoinSet::new();
-    for _ in 0..100 {
-        let cache = cache.clone();
-        callers.spawn(async move { cache.token().await.unwrap_err().kind() });
-    }
-    settle().await;
-    script.open();
-    while let Some(kind) = callers.join_next().await {
-        assert_eq!(
-            kind.unwrap(),
-            TokenErrorKind::Permanent(Permanent::InvalidClient)
-        );
     }
     assert_eq!(script.calls(), 1);
 }
@@ -105,84 +75,6 @@ async fn callers_leave_at_their_own_deadline_and_the_fetch_goes_on() {
     assert_eq!(script.calls(), 1);
 }
 
-/// B4
-#[tokio::test(start_paused = true)]
-async fn a_panic_in_the_source_is_a_failure_like_another() {
-    let script = Script::new([Step::Panic]);
-    let cache = cache(&script);
-    let error = cache.token().await.unwrap_err();
-    assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Panic));
-    advance(error.retry_after()).await;
-    settle().await;
-    assert_eq!(cache.token().await.unwrap().secret(), "token-2");
-}
-
-/// B6
-#[tokio::test(start_paused = true)]
-async fn a_failed_refresh_keeps_the_token_that_is_still_valid() {
-    let script = Script::new([Step::Token("first", Some(3_600))]).then_always(DOWN);
-    let cache = cache(&script);
-    assert_eq!(cache.token().await.unwrap().secret(), "first");
-    for second in 0..3_599 {
-        advance(Duration::from_secs(1)).await;
-        settle().await;
-        assert_eq!(
-            cache.token().await.unwrap().secret(),
-            "first",
-            "after {second} s"
-        );
-    }
-    let health = cache.health();
-    assert_eq!(health.freshness, Some(Freshness::Critical));
-    assert_eq!(
-        health.last_error,
-        Some(TokenErrorKind::Transient(Transient::Connect))
-    );
-    assert!(health.consecutive_failures > 100);
-    advance(Duration::from_secs(1)).await;
-    settle().await;
-    let error = cache.token().await.unwrap_err();
-    assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Connect));
-}
-
-/// B7, B8
-#[tokio::test(start_paused = true)]
-async fn callers_fail_at_once_in_an_outage_and_recover_by_themselves() {
-    let script = Script::gated([DOWN]).then_always(DOWN);
-    let cache = cache(&script);
-    script.open();
-    assert!(cache.token().await.is_err());
-    // The next attempt hangs; callers do not hang with it.
-    script.called(2).await;
-    let before = Instant::now();
-    let error = cache.token().await.unwrap_err();
-    assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Connect));
-    assert_eq!(Instant::now(), before);
-    assert_eq!(error.retry_after(), Duration::from_secs(1));
-    script.now_always(None);
-    script.open();
-    settle().await;
-    assert_eq!(cache.token().await.unwrap().secret(), "token-2");
-    assert_eq!(cache.health().last_error, None);
-}
-
-/// B26
-#[tokio::test(start_paused = true)]
-async fn while_one_attempt_probes_the_provider_every_caller_fails_at_once() {
-    let script = Script::gated([DOWN]).then_always(DOWN);
-    let cache = cache(&script);
-    script.open();
-    cache.token().await.unwrap_err();
-    script.called(2).await;
-    let before = Instant::now();
-    for _ in 0..1_000 {
-        let token = timeout(Duration::from_secs(1), cache.token());
-        token.await.unwrap().unwrap_err();
-    }
-    assert_eq!(Instant::now(), before);
-    assert_eq!(script.calls(), 2);
-}
-
 /// B28
 #[tokio::test(start_paused = true)]
 async fn a_fleet_that_restarts_spreads_its_first_requests_and_a_caller_ends_the_wait() {
@@ -214,114 +106,6 @@ async fn a_fleet_that_restarts_spreads_its_first_requests_and_a_caller_ends_the_
     // Forty random times in fewer than five of ten parts: once in 10^12 runs.
     assert!(tenths.len() >= 5, "{tenths:?}");
     assert!(fleet.iter().all(|script| script.calls() == 1));
-}
-
-/// B9, A1
-#[tokio::test(start_paused = true)]
-async fn an_outage_costs_one_attempt_per_back_off_step_whatever_the_callers_do() {
-    let script = Script::new([]).then_always(DOWN);
-    let cache = cache(&script);
-    let end = Instant::now() + Duration::from_secs(60);
-    while Instant::now() < end {
-        for _ in 0..20 {
-            assert!(cache.token().await.is_err());
-        }
-        advance(Duration::from_millis(100)).await;
-        settle().await;
-    }
-    let times = script.times();
-    for pair in times.windows(2) {
-        let wait = pair[1] - pair[0];
-        assert!(wait >= Duration::from_millis(250), "{wait:?}");
-        assert!(
-            wait <= Duration::from_secs(2),
-            "a returning provider is noticed within 2 s: {wait:?}"
-        );
-    }
-    assert!(times.len() <= 80, "{} attempts", times.len());
-}
-
-/// A11
-#[tokio::test(start_paused = true)]
-async fn retry_after_decides_when_the_next_attempt_comes() {
-    let script = Script::new([Step::Overloaded(Duration::from_secs(40))]);
-    let cache = cache(&script);
-    let error = cache.token().await.unwrap_err();
-    assert_eq!(error.retry_after(), Duration::from_secs(40));
-    advance(Duration::from_secs(39)).await;
-    settle().await;
-    assert_eq!(script.calls(), 1);
-    assert_eq!(
-        cache.token().await.unwrap_err().retry_after(),
-        Duration::from_secs(1)
-    );
-    advance(Duration::from_secs(1)).await;
-    settle().await;
-    assert_eq!(cache.token().await.unwrap().secret(), "token-2");
-}
-
-/// A10
-#[tokio::test(start_paused = true)]
-async fn an_attempt_retries_transient_failures_twice_and_no_other() {
-    for (step, calls) in [(DOWN, 3), (WRONG_SECRET, 1)] {
-        let script = Script::new([]).then_always(step.clone());
-        let clock = ManualClock::at_unix(2_000_000_000);
-        let cache = cache_with(&script, RefreshPolicy::default(), clock);
-        assert!(cache.token().await.is_err());
-        assert_eq!(script.calls(), calls, "{step:?}");
-    }
-}
-
-/// A12, B20
-#[tokio::test(start_paused = true)]
-async fn rejected_credentials_open_a_window_that_a_new_secret_ends() {
-    let script = Script::new([]).then_always(WRONG_SECRET);
-    let cache = cache(&script);
-    for _ in 0..6 {
-        let calls = script.calls();
-        let error = cache.token().await.unwrap_err();
-        assert_eq!(
-            error.kind(),
-            TokenErrorKind::Permanent(Permanent::InvalidClient)
-        );
-        script.called(calls + 1).await;
-        settle().await;
-    }
-    let window = cache.health().next_attempt_in.unwrap();
-    assert!(window > Duration::from_secs(10), "{window:?}");
-    script.now_always(None);
-    script.replace_credentials();
-    advance(Duration::from_millis(1_001)).await;
-    settle().await;
-    assert!(cache.token().await.is_ok());
-}
-
-/// A12
-#[tokio::test(start_paused = true)]
-async fn rejected_credentials_are_tried_again_without_a_change_on_our_side() {
-    let script = Script::new([WRONG_SECRET]);
-    let cache = cache(&script);
-    let error = cache.token().await.unwrap_err();
-    assert!(error.retry_after() >= Duration::from_millis(2_500));
-    assert!(error.retry_after() <= Duration::from_secs(5));
-    advance(error.retry_after()).await;
-    settle().await;
-    assert!(cache.token().await.is_ok());
-}
-
-/// A12, B20
-#[tokio::test(start_paused = true)]
-async fn a_secret_that_was_replaced_during_the_request_is_used_at_once_and_once() {
-    let script = Script::new([Step::Outdated]);
-    let cache = cache(&script);
-    let before = Instant::now();
-    assert_eq!(cache.token().await.unwrap().secret(), "token-2");
-    assert_eq!(Instant::now(), before);
-
-    let script = Script::new([Step::Outdated]).then_always(WRONG_SECRET);
-    let cache = crate::script::cache(&script);
-    assert!(cache.token().await.is_err());
-    assert_eq!(script.calls(), 2);
 }
 
 /// A22, B22

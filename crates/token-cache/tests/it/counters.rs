@@ -16,7 +16,7 @@ use token_cache::{
 use tokio::time::advance;
 
 use crate::middleware::{Api, INVALID, plain_client, unauthorized};
-use crate::script::{DOWN, Script, Step, WRONG_SECRET};
+use crate::script::{DOWN, Script, Step, WRONG_SECRET, settle};
 
 /// Numbers by name and label.
 struct Recorded<'a> {
@@ -84,12 +84,6 @@ fn named_cache(script: &Script) -> TokenCache {
         .clock(Arc::new(ManualClock::at_unix(2_000_000_000)))
         .build()
         .unwrap()
-}
-
-async fn settle() {
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
 }
 
 /// B6, B27

@@ -15,15 +15,9 @@ use token_cache::{
 use tokio::task::JoinSet;
 use tokio::time::{advance, timeout};
 
-use crate::script::{Script, Step, cache, cache_with};
+use crate::script::{Script, Step, cache, cache_with, settle};
 
 const HOUR: Duration = Duration::from_secs(3_600);
-
-async fn settle() {
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
-}
 
 /// B19
 #[test]

@@ -16,6 +16,7 @@ mod examples;
 mod extremes;
 mod logs;
 mod middleware;
+mod outage;
 mod script;
 mod simulation;
 mod stack;

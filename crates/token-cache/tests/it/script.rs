@@ -153,3 +153,10 @@ pub(crate) fn cache_with(script: &Script, policy: RefreshPolicy, clock: ManualCl
         .build()
         .unwrap()
 }
+
+/// Lets every task run until all of them wait for time or for each other.
+pub(crate) async fn settle() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,163 @@
+use super::*;
+use crate::backoff::Answer;
+
+fn paths(issuer: &str) -> Vec<String> {
+    candidates(&issuer.parse().unwrap())
+        .iter()
+        .map(|url| url.path().to_owned())
+        .collect()
+}
+
+#[test]
+fn an_issuer_without_a_path_has_two_well_known_addresses() {
+    let expected = [
+        "/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server",
+    ];
+    assert_eq!(paths("https://idp.example"), expected);
+    assert_eq!(paths("https://idp.example/"), expected);
+}
+
+#[test]
+fn an_issuer_with_a_path_has_three() {
+    assert_eq!(
+        paths("https://idp.example/realms/main"),
+        [
+            "/realms/main/.well-known/openid-configuration",
+            "/.well-known/oauth-authorization-server/realms/main",
+            "/realms/main/.well-known/oauth-authorization-server",
+        ]
+    );
+}
+
+fn read(issuer: &str, document: &str) -> Result<Metadata, DiscoveryError> {
+    let client = IdpClient::builder().build().unwrap();
+    Discovery::new(client, issuer)
+        .unwrap()
+        .read(document.as_bytes())
+}
+
+/// D26
+#[test]
+fn the_published_issuer_must_be_the_configured_one_byte_for_byte() {
+    for published in [
+        "https://idp.example/",
+        "https://IDP.example",
+        "https://idp.example:443",
+        "https://idp.example\\u0000",
+        "https://evil.example",
+    ] {
+        let error = read(
+            "https://idp.example",
+            &format!(r#"{{"issuer":"{published}"}}"#),
+        )
+        .unwrap_err();
+        assert!(error.is_issuer_mismatch(), "{published}");
+        let shown = published.replace("\\u0000", "?");
+        assert_eq!(error.published_issuer(), Some(&*shown));
+        assert_eq!(error.answer(), Answer::Unusable);
+    }
+    assert!(read("https://idp.example", r#"{"issuer":"https://idp.example"}"#).is_ok());
+}
+
+/// D25
+#[test]
+fn endpoints_of_a_public_issuer_are_public_https_addresses() {
+    for (uri, ok) in [
+        ("https://keys.example/jwks", true),
+        ("http://idp.example/jwks", false),
+        ("http://127.0.0.1/jwks", false),
+        ("https://127.0.0.1/jwks", false),
+        ("https://169.254.169.254/jwks", false),
+        ("https://user:pw@idp.example/jwks", false),
+        ("file:///etc/passwd", false),
+        ("/jwks", false),
+    ] {
+        let document = format!(r#"{{"issuer":"https://idp.example","jwks_uri":"{uri}"}}"#);
+        assert_eq!(read("https://idp.example", &document).is_ok(), ok, "{uri}");
+    }
+    let local = r#"{"issuer":"http://127.0.0.1:1","jwks_uri":"http://127.0.0.1:1/jwks"}"#;
+    assert!(read("http://127.0.0.1:1", local).is_ok());
+}
+
+/// D25
+#[test]
+fn endpoints_of_an_issuer_from_outside_stay_on_allowed_origins() {
+    let keys: Url = "https://keys.example/".parse().unwrap();
+    for (uri, ok) in [
+        ("https://idp.example/jwks", true),
+        ("https://idp.example:443/other", true),
+        ("https://keys.example/jwks", true),
+        ("https://idp.example:8443/jwks", false),
+        ("http://idp.example/jwks", false),
+        ("https://evil.example/jwks", false),
+        ("https://idp.example.evil.example/jwks", false),
+        ("https://sub.idp.example/jwks", false),
+        ("https://keys.example:1/jwks", false),
+        ("https://169.254.169.254/latest", false),
+        ("https://idp.example@evil.example/jwks", false),
+    ] {
+        let document = format!(r#"{{"issuer":"https://idp.example","jwks_uri":"{uri}"}}"#);
+        let client = IdpClient::builder().build().unwrap();
+        let discovery = Discovery::new(client, "https://idp.example")
+            .unwrap()
+            .restrict_to_origins([&keys]);
+        assert_eq!(discovery.read(document.as_bytes()).is_ok(), ok, "{uri}");
+    }
+}
+
+#[test]
+fn authentication_methods_are_those_that_are_strings() {
+    for (member, expected) in [
+        ("", None),
+        (
+            r#","token_endpoint_auth_methods_supported":["client_secret_post",7,"none"]"#,
+            Some(vec!["client_secret_post", "none"]),
+        ),
+        (
+            r#","token_endpoint_auth_methods_supported":[]"#,
+            Some(vec![]),
+        ),
+        (r#","token_endpoint_auth_methods_supported":"x""#, None),
+    ] {
+        let document = format!(r#"{{"issuer":"https://idp.example"{member}}}"#);
+        let metadata = read("https://idp.example", &document).unwrap();
+        let methods = metadata.token_endpoint_auth_methods;
+        let expected: Option<Vec<String>> =
+            expected.map(|methods| methods.into_iter().map(str::to_owned).collect());
+        assert_eq!(methods, expected, "{member}");
+    }
+}
+
+#[test]
+fn unusable_documents_are_refused() {
+    for document in [
+        "",
+        "[]",
+        "<html>",
+        "{}",
+        r#"{"issuer":1}"#,
+        r#"{"issuer":"https://idp.example","issuer":"https://idp.example"}"#,
+        r#"{"issuer":"https://idp.example","jwks_uri":7}"#,
+    ] {
+        assert!(read("https://idp.example", document).is_err(), "{document}");
+    }
+}
+
+#[test]
+fn an_issuer_url_has_no_query_fragment_or_credentials() {
+    let client = IdpClient::builder().build().unwrap();
+    for (issuer, expected) in [
+        ("idp.example", UrlProblem::Syntax),
+        ("http://idp.example", UrlProblem::Scheme),
+        ("https://idp.example?tenant=1", UrlProblem::Query),
+        ("https://idp.example#a", UrlProblem::Fragment),
+        ("https://a@idp.example", UrlProblem::Credentials),
+    ] {
+        assert_eq!(
+            Discovery::new(client.clone(), issuer).unwrap_err(),
+            expected,
+            "{issuer}"
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! `up` as a process.
+
+use dev_idp::DevIdp;
+use tokio::net::TcpListener;
+
+use crate::processes::{just, with};
+use crate::program::Program;
+use crate::world::{PUBLIC_BODY, client, variables, variables_for};
+
+/// `up` on free ports.
+const FREE_PORTS: [(&str, &str); 3] = [
+    ("PUBLIC_DATA_ADDR", "127.0.0.1:0"),
+    ("PROTECTED_DATA_ADDR", "127.0.0.1:0"),
+    ("DEV_IDP_ADDR", "127.0.0.1:0"),
+];
+
+#[tokio::test]
+async fn up_check_makes_one_request_through_the_pair_and_ends_with_0() {
+    let ended = Program::start("up", &["--check"], &just(&FREE_PORTS))
+        .ended()
+        .await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(
+        ended.stdout.lines().any(|line| line == PUBLIC_BODY),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stdout.contains("curl http://127.0.0.1:"),
+        "{}",
+        ended.stdout
+    );
+}
+
+#[tokio::test]
+async fn up_serves_until_it_is_interrupted() {
+    let mut up = Program::start("up", &[], &just(&FREE_PORTS));
+    let line = up.answer("Repeat it:").await;
+    let url = line.split_whitespace().last().unwrap();
+    let body = client()
+        .get(url)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert_eq!(body, PUBLIC_BODY);
+    up.signal("INT");
+    assert_eq!(up.ended().await.status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn up_says_in_one_line_what_to_change() {
+    let idp = DevIdp::builder().start().await.unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let gone = "http://127.0.0.1:1";
+    let hold = TcpListener::bind(&taken).await;
+    for (name, variables, expected) in [
+        (
+            "a wrong secret",
+            with(variables(&idp), &[("CLIENT_SECRET", "canary")]),
+            "CLIENT_SECRET",
+        ),
+        ("a provider that is down", variables_for(gone), "ISSUER"),
+        (
+            "a busy port",
+            with(variables(&idp), &[("PUBLIC_DATA_ADDR", &taken)]),
+            "PUBLIC_DATA_ADDR",
+        ),
+        (
+            "a busy port of the provider",
+            with(just(&FREE_PORTS), &[("DEV_IDP_ADDR", &taken)]),
+            "DEV_IDP_ADDR",
+        ),
+        (
+            "a wrong audience",
+            with(
+                variables(&idp),
+                &[("API_AUDIENCE", "https://other.example")],
+            ),
+            "API_AUDIENCE",
+        ),
+    ] {
+        let ended = Program::start("up", &["--check"], &variables).ended().await;
+        assert_eq!(ended.status.code(), Some(1), "{name}: {}", ended.stderr);
+        let line = ended.stderr.lines().find(|line| line.contains(expected));
+        assert!(line.is_some(), "{name}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("canary"), "{name}");
+    }
+    drop(hold);
+}
