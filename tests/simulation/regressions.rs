@@ -14,5 +14,8 @@ pub(crate) const REGRESSIONS: &[(u64, &str)] = &[
         "a wall clock is stepped past the expiry of a token that is on its way",
     ),
     // It looked at a host before the host had taken up what it had just got.
-    (1505, "a delayed token comes after the fault that delayed it"),
+    (
+        1505,
+        "a delayed token comes after the fault that delayed it",
+    ),
 ];
