@@ -18,4 +18,8 @@ pub(crate) const REGRESSIONS: &[(u64, &str)] = &[
         1505,
         "a delayed token comes after the fault that delayed it",
     ),
+    (
+        21,
+        "a young token is rejected while the one before it is still accepted",
+    ),
 ];

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use crate::accepted::LastAccepted;
 use crate::cache::TokenCache;
 use crate::challenge::rejects_token;
 use crate::error::{ConfigError, TokenError, TokenErrorKind};
@@ -17,6 +18,16 @@ use crate::token::AccessToken;
 pub(crate) struct Bearer {
     cache: TokenCache,
     origins: Arc<[Origin]>,
+    accepted: Arc<LastAccepted>,
+}
+
+/// What to do with a request whose token was rejected.
+#[derive(Debug)]
+pub(crate) enum Rejection {
+    /// Send it once more with the token before, which was accepted just now.
+    Former(AccessToken),
+    /// The token was dropped: send it once more with a new one.
+    Dropped,
 }
 
 #[derive(Clone, Debug)]
@@ -70,27 +81,42 @@ impl Bearer {
         }
     }
 
-    /// Tells whether an answer rejects the token that was sent. If so, the token is dropped.
+    /// Tells whether an answer rejects the token that was sent. If so, the token is dropped, unless the
+    /// one before it is still accepted: then the resource server has yet to learn of a new key. That is
+    /// known of the cache's `own` token only.
     pub(crate) fn rejected(
         &self,
         status: StatusCode,
         headers: &HeaderMap,
         sent: &AccessToken,
-    ) -> bool {
-        let rejected = status == StatusCode::UNAUTHORIZED && rejects_token(headers);
-        if rejected {
-            self.cache.invalidate(sent);
+        own: bool,
+    ) -> Option<Rejection> {
+        if own && status.is_success() {
+            self.accepted.note(sent, self.cache.now());
         }
-        rejected
+        if status != StatusCode::UNAUTHORIZED || !rejects_token(headers) {
+            return None;
+        }
+        self.accepted.forget(sent);
+        let former = self.accepted.instead_of(sent, self.cache.now());
+        if let Some(former) = former.filter(|_| own) {
+            return Some(Rejection::Former(former));
+        }
+        self.cache.invalidate(sent);
+        Some(Rejection::Dropped)
     }
 
     /// A token other than the rejected one. Without it there is nothing to repeat the request with:
     /// the answer at hand says more than the failure to get another token.
     pub(crate) async fn another_token(
         &self,
+        rejection: Rejection,
         request: Option<&TokenRequest>,
         rejected: &AccessToken,
     ) -> Option<AccessToken> {
+        if let Rejection::Former(former) = rejection {
+            return Some(former);
+        }
         let newer = self.token(request).await.ok();
         let newer = newer.filter(|newer| !newer.is_same(rejected));
         if newer.is_none() {
@@ -103,13 +129,28 @@ impl Bearer {
         self.cache.metrics().replay(replay);
     }
 
-    /// Counts a replay by its answer; `None` when none came.
-    pub(crate) fn count_answer(&self, status: Option<StatusCode>) {
-        self.count(match status {
+    /// Takes note of the answer to a replay; `None` when none came. `rejected` is the token of the first
+    /// sending, `sent` that of the replay.
+    pub(crate) fn replayed(
+        &self,
+        status: Option<StatusCode>,
+        rejected: &AccessToken,
+        sent: &AccessToken,
+        own: bool,
+    ) {
+        let replay = match status {
             Some(StatusCode::UNAUTHORIZED) => Replay::Rejected,
             Some(_) => Replay::Ok,
             None => Replay::Failed,
-        });
+        };
+        if replay == Replay::Rejected {
+            // If the former token was sent, the new one is still in its place.
+            self.accepted.forget(sent);
+            self.cache.invalidate(rejected);
+        } else if own && status.is_some_and(|status| status.is_success()) {
+            self.accepted.note(sent, self.cache.now());
+        }
+        self.count(replay);
     }
 }
 
@@ -133,6 +174,7 @@ impl BearerBuilder {
         Ok(Bearer {
             cache: self.cache,
             origins,
+            accepted: Arc::default(),
         })
     }
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::error::{ConfigError, TokenError, TokenErrorKind, Transient};
-use crate::freshness::Freshness;
+use crate::freshness::{Freshness, Moment};
 use crate::health::Health;
 use crate::metrics::{CacheMetrics, Read};
 use crate::policy::{RefreshPolicy, StartupPolicy};
@@ -185,6 +185,10 @@ impl TokenCache {
         let kept = others.get(request)?;
         inner.touch(kept);
         inner.ready(&kept.slot)
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.inner.shared.now()
     }
 
     pub(crate) fn metrics(&self) -> &CacheMetrics {

@@ -60,6 +60,7 @@
 //! | `private-key-jwt` | `ClientAuth::PrivateKeyJwt` |
 //! | `tower` | `BearerTokenLayer` for hyper, hyper-util and tonic clients |
 
+mod accepted;
 #[cfg(feature = "private-key-jwt")]
 mod assertion;
 mod bearer;

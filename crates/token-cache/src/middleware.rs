@@ -20,6 +20,9 @@ use crate::request::TokenRequest;
 /// - After a 401 that speaks of the token (a Bearer challenge with `invalid_token`, or no challenge),
 ///   the token is invalidated by compare-and-swap and the request is sent once more with a new one,
 ///   if its body can be cloned and the new token differs. 403 is never repeated.
+/// - If the token before that one was accepted less than 5 s ago and has not expired, the request is sent
+///   once more with it instead, and the new token kept: after a rotation without overlap a resource server
+///   that fetches keys on a budget learns of the new key late.
 ///
 /// Without a token the request fails with a [`TokenError`](crate::TokenError), which
 /// [`reqwest_middleware::Error::Middleware`] carries. Cancelling a request cancels no fetch.
@@ -124,31 +127,34 @@ impl Middleware for BearerTokenMiddleware {
         if !attaches.map_err(Error::middleware)? {
             return next.run(request, extensions).await;
         }
+        let own = extensions.get::<TokenRequest>().is_none();
         let token = bearer
-            .token(extensions.get::<TokenRequest>())
+            .token(extensions.get())
             .await
             .map_err(Error::middleware)?;
         // Cloned before the token is on it. A streamed body cannot be, and is sent once.
         let again = request.try_clone();
         authorize(request.headers_mut(), &token);
         let response = next.clone().run(request, extensions).await?;
-        if !bearer.rejected(response.status(), response.headers(), &token) {
+        let (status, headers) = (response.status(), response.headers());
+        let Some(rejection) = bearer.rejected(status, headers, &token, own) else {
             return Ok(response);
-        }
+        };
         let Some(mut again) = again else {
             bearer.count(Replay::Body);
             return Ok(response);
         };
-        let newer = bearer.another_token(extensions.get::<TokenRequest>(), &token);
-        let Some(newer) = newer.await else {
+        let other = bearer.another_token(rejection, extensions.get(), &token);
+        let Some(other) = other.await else {
             return Ok(response);
         };
-        debug!("the token was rejected, sending the request once more with a new one");
-        authorize(again.headers_mut(), &newer);
+        debug!("the token was rejected, sending the request once more with another one");
+        authorize(again.headers_mut(), &other);
         // Unread, it would hold its connection for as long as the replay takes.
         drop(response);
         let replayed = next.run(again, extensions).await;
-        bearer.count_answer(replayed.as_ref().ok().map(Response::status));
+        let status = replayed.as_ref().ok().map(Response::status);
+        bearer.replayed(status, &token, &other, own);
         replayed
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 
+use super::tokens::{Moment, TokenWatch};
 use crate::network::Outcome;
 
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub(super) struct Attempts {
     pub(super) ended: Vec<Option<StatusCode>>,
     /// A rejected token makes one more necessary.
     pub(super) must_repeat: bool,
+    /// A rejected token, and the one before it, which the replay has to take.
+    bridged: Option<(String, String)>,
 }
 
 /// The budget looks back on ten seconds, counted in whole ones: on nine to ten.
@@ -50,6 +53,13 @@ impl Calls {
         let rejected = attempts.ended.last() == Some(&Some(StatusCode::UNAUTHORIZED));
         let verdict = if count > 3 {
             Err("outage: more than two calls, each with a replay".into())
+        } else if rejected
+            && attempts
+                .bridged
+                .as_ref()
+                .is_some_and(|(_, former)| *former != token)
+        {
+            Err("outage: the accepted token is not sent instead of the rejected one".into())
         } else if rejected && attempts.tokens.last() == Some(&token) {
             Err("outage: a rejected token is sent again".into())
         } else if count > 0 && !rejected {
@@ -63,21 +73,44 @@ impl Calls {
         (count as u64, verdict)
     }
 
-    /// Returns the token if it was rejected, unless the call was a replay for that reason already.
-    pub(super) fn ended(&mut self, number: u64, outcome: &Outcome) -> Option<String> {
-        let attempts = self.of.get_mut(&number)?;
+    /// Returns whether a token was rejected so that the cache has to get another one.
+    pub(super) fn ended(
+        &mut self,
+        number: u64,
+        outcome: &Outcome,
+        watch: &mut TokenWatch,
+        now: Moment,
+    ) -> bool {
+        let Some(attempts) = self.of.get_mut(&number) else {
+            return false;
+        };
         let status = outcome.as_ref().ok().map(crate::network::Response::status);
         let rejected = Some(StatusCode::UNAUTHORIZED);
         let is_replay = attempts.ended.last() == Some(&rejected);
         attempts.ended.push(status);
-        let token = attempts.tokens.last().cloned();
-        token.filter(|_| status == rejected && !is_replay)
-    }
-
-    pub(super) fn must_repeat(&mut self, number: u64) {
-        if let Some(attempts) = self.of.get_mut(&number) {
-            attempts.must_repeat = true;
+        let Some(token) = attempts.tokens.last() else {
+            return false;
+        };
+        if status.is_some_and(|status| status.is_success()) {
+            watch.accepted(token, now);
         }
+        if status != rejected {
+            attempts.bridged = None;
+            return false;
+        }
+        watch.forget(token);
+        if is_replay {
+            // The token before was refused too.
+            let bridged = attempts.bridged.take();
+            return bridged.is_some_and(|(token, _)| watch.rejected(&token, now));
+        }
+        if let Some(former) = watch.instead_of(token, now) {
+            attempts.bridged = Some((token.clone(), former));
+            attempts.must_repeat = true;
+            return false;
+        }
+        attempts.must_repeat = watch.rejected(token, now);
+        attempts.must_repeat
     }
 }
 

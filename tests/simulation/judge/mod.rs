@@ -188,11 +188,9 @@ impl Judge {
         let now = self.moment(Host::Public(host));
         let mut state = self.state();
         let state = &mut *state;
-        if let Some(token) = state.calls[host].ended(number, outcome)
-            && state.tokens[host].rejected(&token, now)
-        {
+        let watch = &mut state.tokens[host];
+        if state.calls[host].ended(number, outcome, watch, now) {
             state.troubled[host] = now.monotonic;
-            state.calls[host].must_repeat(number);
         }
     }
 

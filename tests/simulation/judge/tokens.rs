@@ -1,5 +1,6 @@
 //! How often one public-data may ask for a token.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::FetchEnd;
@@ -26,6 +27,10 @@ pub(crate) struct TokenWatch {
     forced: Option<Duration>,
     cool_down: Duration,
     cool_until: Duration,
+    /// The last tokens that came, and when they expire by the wall clock.
+    lives: VecDeque<(String, Duration)>,
+    /// The token that was accepted last, and when that was noted.
+    accepted: Option<(String, Moment)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +55,10 @@ const RETRY_WINDOW: Duration = Duration::from_secs(3);
 /// A token that is rejected younger than this doubles the cool-down.
 const YOUNG: Duration = Duration::from_secs(60);
 const MAX_COOL_DOWN: Duration = Duration::from_secs(30);
+/// For so long an accepted token can stand in for the one after it.
+const RECENT: Duration = Duration::from_secs(5);
+/// So far apart acceptances are noted.
+const NOTED: Duration = Duration::from_secs(1);
 
 impl TokenWatch {
     /// When a rejected token was dropped that has not been replaced.
@@ -101,6 +110,9 @@ impl TokenWatch {
         self.failed = None;
         self.failures = 0;
         self.forced = None;
+        self.lives
+            .push_front((text.to_owned(), sent.wall + lifetime));
+        self.lives.truncate(4);
         self.current = Some(Token {
             text: text.to_owned(),
             sent,
@@ -120,6 +132,31 @@ impl TokenWatch {
                 longest,
             });
         }
+    }
+
+    pub(super) fn accepted(&mut self, text: &str, now: Moment) {
+        let is_noted = self
+            .accepted
+            .as_ref()
+            .is_some_and(|(last, at)| last == text && now.monotonic - at.monotonic < NOTED);
+        if !is_noted {
+            self.accepted = Some((text.to_owned(), now));
+        }
+    }
+
+    pub(super) fn forget(&mut self, text: &str) {
+        self.accepted = self.accepted.take().filter(|(last, _)| last != text);
+    }
+
+    /// The token that a call with a rejected one has to be repeated with, if not a new one.
+    pub(super) fn instead_of(&self, rejected: &str, now: Moment) -> Option<String> {
+        let (last, at) = self.accepted.as_ref()?;
+        let lives = self
+            .lives
+            .iter()
+            .any(|(text, until)| text == last && now.wall < *until);
+        let is_recent = now.monotonic - at.monotonic < RECENT;
+        (last != rejected && lives && is_recent).then(|| last.clone())
     }
 
     /// A resource server rejected a token. Returns whether the cache has to get another one.

@@ -11,9 +11,10 @@ use pin_project_lite::pin_project;
 use tracing::debug;
 
 use super::{BearerTokenLayer, ReplayBody, ReplayEmpty};
-use crate::bearer::{Bearer, authorize};
+use crate::bearer::{Bearer, Rejection, authorize};
 use crate::error::TokenError;
 use crate::metrics::Replay;
+use crate::request::TokenRequest;
 use crate::token::AccessToken;
 
 /// The service that a [`BearerTokenLayer`] makes.
@@ -82,6 +83,7 @@ where
                     request: copy(&request, body),
                 });
                 let bearer = bearer.clone();
+                let own = request.extensions().get::<TokenRequest>().is_none();
                 match bearer.ready_token(request.extensions().get()) {
                     Some(token) => {
                         authorize(request.headers_mut(), &token);
@@ -89,6 +91,7 @@ where
                         let rejectable = Rejectable {
                             bearer,
                             token,
+                            own,
                             again,
                         };
                         (State::Sending { response }, Some(rejectable))
@@ -137,6 +140,8 @@ type Answer<ResB> = Result<Response<ResB>, BearerTokenError>;
 struct Rejectable<S, B> {
     bearer: Bearer,
     token: AccessToken,
+    /// Whether it is the cache's own token.
+    own: bool,
     again: Option<Again<S, B>>,
 }
 
@@ -170,12 +175,15 @@ where
                 StateProjection::Waiting { future } => return future.as_mut().poll(cx),
                 StateProjection::Sending { response } => {
                     let response = ready!(response.poll(cx)).map_err(inner_error)?;
-                    match this.rejectable.take() {
-                        Some(rejectable) if rejectable.is_rejected_by(&response) => {
-                            let future = Box::pin(rejectable.send_again(response));
+                    let Some(rejectable) = this.rejectable.take() else {
+                        return Poll::Ready(Ok(response));
+                    };
+                    match rejectable.rejected_by(&response) {
+                        Some(rejection) => {
+                            let future = Box::pin(rejectable.send_again(rejection, response));
                             this.state.set(State::Waiting { future });
                         }
-                        _ => return Poll::Ready(Ok(response)),
+                        None => return Poll::Ready(Ok(response)),
                     }
                 }
             }
@@ -194,6 +202,7 @@ where
     S: Service<Request<B>, Response = Response<ResB>>,
     S::Error: Into<BoxError>,
 {
+    let own = request.extensions().get::<TokenRequest>().is_none();
     let token = bearer
         .token(request.extensions().get())
         .await
@@ -203,23 +212,23 @@ where
     let rejectable = Rejectable {
         bearer,
         token,
+        own,
         again,
     };
-    if rejectable.is_rejected_by(&response) {
-        rejectable.send_again(response).await
-    } else {
-        Ok(response)
+    match rejectable.rejected_by(&response) {
+        Some(rejection) => rejectable.send_again(rejection, response).await,
+        None => Ok(response),
     }
 }
 
 impl<S, B> Rejectable<S, B> {
-    fn is_rejected_by<ResB>(&self, response: &Response<ResB>) -> bool {
-        self.bearer
-            .rejected(response.status(), response.headers(), &self.token)
+    fn rejected_by<ResB>(&self, response: &Response<ResB>) -> Option<Rejection> {
+        let (status, headers) = (response.status(), response.headers());
+        self.bearer.rejected(status, headers, &self.token, self.own)
     }
 
-    /// Sends the request once more with another token, or returns the rejection.
-    async fn send_again<ResB>(self, rejection: Response<ResB>) -> Answer<ResB>
+    /// Sends the request once more with another token, or returns the answer that rejects it.
+    async fn send_again<ResB>(self, rejection: Rejection, response: Response<ResB>) -> Answer<ResB>
     where
         S: Service<Request<B>, Response = Response<ResB>>,
         S::Error: Into<BoxError>,
@@ -227,22 +236,24 @@ impl<S, B> Rejectable<S, B> {
         let bearer = self.bearer;
         let Some(mut again) = self.again else {
             bearer.count(Replay::Body);
-            return Ok(rejection);
+            return Ok(response);
         };
-        let newer = bearer.another_token(again.request.extensions().get(), &self.token);
-        let Some(newer) = newer.await else {
-            return Ok(rejection);
+        let extensions = again.request.extensions();
+        let other = bearer.another_token(rejection, extensions.get(), &self.token);
+        let Some(other) = other.await else {
+            return Ok(response);
         };
-        debug!("the token was rejected, sending the request once more with a new one");
-        authorize(again.request.headers_mut(), &newer);
+        debug!("the token was rejected, sending the request once more with another one");
+        authorize(again.request.headers_mut(), &other);
         // Unread, it would hold its connection for as long as the replay takes.
-        drop(rejection);
+        drop(response);
         let service = &mut again.service;
         let result = match poll_fn(|cx| service.poll_ready(cx).map_err(inner_error)).await {
             Ok(()) => service.call(again.request).await.map_err(inner_error),
             Err(error) => Err(error),
         };
-        bearer.count_answer(result.as_ref().ok().map(Response::status));
+        let status = result.as_ref().ok().map(Response::status);
+        bearer.replayed(status, &self.token, &other, self.own);
         result
     }
 }

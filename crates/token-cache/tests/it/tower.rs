@@ -241,6 +241,22 @@ async fn nothing_is_replayed_without_another_token() {
     }
 }
 
+/// D22
+#[tokio::test(start_paused = true)]
+async fn a_new_token_that_is_not_accepted_yet_is_kept_and_the_one_before_it_used() {
+    let api = Api::<Empty<Bytes>>::new(rejects("token-2"));
+    let cache = cache(&Script::new([]));
+    let service = layer(&cache).build().unwrap().layer(api.clone());
+    let send = async || service.clone().oneshot(get(ORIGIN)).await.unwrap().status();
+    assert_eq!(send().await, StatusCode::OK);
+    assert!(cache.invalidate(&cache.token().await.unwrap()));
+    cache.token().await.unwrap();
+    assert_eq!(send().await, StatusCode::OK);
+    let sent = ["Bearer token-1", "Bearer token-2", "Bearer token-1"];
+    assert_eq!(api.authorizations(), sent);
+    assert_eq!(cache.token().await.unwrap().secret(), "token-2");
+}
+
 /// C5
 #[tokio::test(start_paused = true)]
 async fn a_body_that_may_not_be_sent_twice_is_sent_once_and_the_next_request_has_a_new_token() {
