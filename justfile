@@ -56,9 +56,13 @@ doc:
 deny:
     cargo deny --offline check bans licenses sources
 
-# Measure the libraries
+# Measure the libraries: tables, and the same as JSON and SVG in target/bench
 bench:
     cargo bench --workspace
+
+# Count the instructions of the hot paths and compare them with tests/instructions.txt (needs valgrind)
+bench-instructions:
+    cargo bench --package measure --bench instructions
 
 # Measure what a request costs the services, beside the same route without the validator
 bench-services *args:

@@ -19,7 +19,7 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -30,8 +30,8 @@ use jsonwebtoken::{DecodingKey, Validation};
 use jwks_validator::{
     Fetched, JwtValidator, KeySet, KeySource, Policy, Reason, SourceError, Validators, validate,
 };
+use measure::{Row, Table, allocations, ratio};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use signer::{AUDIENCE, ISSUER, Signer, decode, encode, good_claims, jwks};
 
@@ -51,17 +51,22 @@ fn main() {
     };
     let mut bench = Bench {
         criterion: &mut criterion,
-        rows: Vec::new(),
+        table: Table::default(),
         rounds,
     };
     signatures(&mut bench);
     remembered(&mut bench);
     refused(&mut bench);
     key_sets(&mut bench);
-    let rows = bench.rows;
+    let mut table = bench.table;
     criterion.final_summary();
     if rounds > 0 {
-        report(&folder, &rows);
+        for row in &mut table.rows {
+            row.ns = median_ns(&folder, &row.what);
+        }
+        println!("\n{table}");
+        let folder = measure::folder(env!("CARGO_TARGET_TMPDIR"));
+        table.write(&folder, "validate").unwrap();
     }
 }
 
@@ -319,15 +324,9 @@ fn now<F: Future>(future: F) -> F::Output {
 
 struct Bench<'c> {
     criterion: &'c mut Criterion,
-    rows: Vec<Row>,
+    table: Table,
     /// How often both sides of a ratio take their turn.
     rounds: usize,
-}
-
-struct Row {
-    id: String,
-    ratio: Option<(f64, &'static str)>,
-    goal: &'static str,
 }
 
 impl Bench<'_> {
@@ -335,10 +334,10 @@ impl Bench<'_> {
     fn base<R>(&mut self, id: &str, mut run: impl FnMut() -> R) {
         self.criterion
             .bench_function(id, |bencher| bencher.iter(&mut run));
-        self.rows.push(Row {
-            id: id.to_owned(),
-            ratio: None,
-            goal: "",
+        self.table.rows.push(Row {
+            what: id.to_owned(),
+            allocations: Some(allocations(&mut run)),
+            ..Row::default()
         });
     }
 
@@ -350,63 +349,9 @@ impl Bench<'_> {
         goal: &'static str,
     ) {
         self.base(id, &mut run);
-        let row = self.rows.last_mut().unwrap();
-        row.ratio = ratio(self.rounds, &mut run, &mut base).map(|ratio| (ratio, name));
-        row.goal = goal;
-    }
-}
-
-/// The median, over all rounds, of the time of `run` by the time of `base`.
-fn ratio<R, B>(
-    rounds: usize,
-    run: &mut impl FnMut() -> R,
-    base: &mut impl FnMut() -> B,
-) -> Option<f64> {
-    // Long enough for the clock, short enough that both turns of a round see the same machine.
-    const TURN: Duration = Duration::from_micros(500);
-    let (runs, bases) = (repeats(TURN, run), repeats(TURN, base));
-    let mut ratios: Vec<f64> = (0..rounds)
-        .map(|_| {
-            let run = turn(runs, run) / f64::from(runs);
-            run / (turn(bases, base) / f64::from(bases))
-        })
-        .collect();
-    ratios.sort_unstable_by(f64::total_cmp);
-    ratios.get(rounds / 2).copied()
-}
-
-fn repeats<R>(turn_length: Duration, run: &mut impl FnMut() -> R) -> u32 {
-    let mut count = 1;
-    while turn(count, run) < turn_length.as_secs_f64() {
-        count *= 2;
-    }
-    count
-}
-
-fn turn<R>(count: u32, run: &mut impl FnMut() -> R) -> f64 {
-    let begun = Instant::now();
-    for _ in 0..count {
-        black_box(run());
-    }
-    begun.elapsed().as_secs_f64()
-}
-
-fn report(folder: &Path, rows: &[Row]) {
-    println!(
-        "\n| {:<40} | {:>10} | {:>26} | {:<16} |",
-        "what", "figure", "ratio", "goal"
-    );
-    println!("| {:-<40} | {:->10} | {:->26} | {:-<16} |", "", "", "", "");
-    for row in rows {
-        let figure = median_ns(folder, &row.id)
-            .map_or_else(|| "not run".to_owned(), |ns| format!("{:.2} µs", ns / 1e3));
-        let ratio = row
-            .ratio
-            .map_or_else(String::new, |(ratio, name)| format!("{ratio:.3} × {name}"));
-        println!(
-            "| {:<40} | {figure:>10} | {ratio:>26} | {:<16} |",
-            row.id, row.goal
-        );
+        let row = self.table.rows.last_mut().unwrap();
+        row.ratio = ratio(self.rounds, &mut run, &mut base).map(|ratio| (ratio, name.to_owned()));
+        row.goal = goal.to_owned();
     }
 }
 

@@ -27,6 +27,7 @@ use axum::routing::post;
 use clock::{Clock, ManualClock, SystemClock};
 use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode};
 use http::{HeaderMap, HeaderValue, header};
+use measure::{Row, Table};
 use token_cache::{
     AccessToken, ClientCredentials, IssuedToken, SecretString, StartupPolicy, TokenCache,
     TokenError, TokenRequest, TokenSource,
@@ -56,7 +57,7 @@ fn main() {
     let mut criterion = Criterion::default()
         .output_directory(&folder)
         .configure_from_args();
-    attach(&mut criterion);
+    let allocations = attach(&mut criterion);
     readers(&mut criterion);
     criterion.final_summary();
     // What `cargo test --benches` and profilers pass.
@@ -67,10 +68,11 @@ fn main() {
     let herd = herd();
     // Last: pausing tokio's time makes its clock slower for the rest of the process.
     let waiting = waiting_callers();
-    report(&estimates, &herd, waiting);
+    report(&estimates, &herd, waiting, allocations);
 }
 
-fn attach(criterion: &mut Criterion) {
+/// Returns the allocations of one.
+fn attach(criterion: &mut Criterion) -> f64 {
     let runtime = runtime();
     let cache = warm_cache(&runtime);
     let mut group = criterion.benchmark_group("attach");
@@ -102,6 +104,11 @@ fn attach(criterion: &mut Criterion) {
         );
     });
     group.finish();
+    let mut headers = request_headers();
+    measure::allocations(&mut || {
+        let token = cache_token(&cache);
+        headers.insert(header::AUTHORIZATION, token.authorization().clone())
+    })
 }
 
 /// Headers as a request of a service has them, with room for one more.
@@ -333,54 +340,63 @@ impl Estimates {
     }
 }
 
-fn report(estimates: &Estimates, herd: &Herd, waiting: u64) {
-    let line = |what: &str, figure: String, ratio: String, goal: &str| {
-        println!("| {what:<44} | {figure:>10} | {ratio:>26} | {goal:<28} |");
-    };
-    println!();
-    line("what", "figure".into(), "ratio".into(), "goal");
-    line("---", "---".into(), "---".into(), "---");
-    let times = |id: &str, base: &str| match (estimates.median_ns(id), estimates.median_ns(base)) {
-        (Some(time), Some(base)) => (format!("{time:.1} ns"), format!("{:.2}", time / base)),
-        _ => ("not run".to_owned(), String::new()),
+fn report(estimates: &Estimates, herd: &Herd, waiting: u64, allocations: f64) {
+    let mut table = Table::default();
+    let mut times = |what: &str, id: &str, (base, name): (&str, &str), goal: &str| {
+        let ns = estimates.median_ns(id);
+        let ratio = ns
+            .zip(estimates.median_ns(base))
+            .map(|(ns, base)| ns / base);
+        table.rows.push(Row {
+            what: what.to_owned(),
+            ns,
+            ratio: ratio.map(|ratio| (ratio, name.to_owned())),
+            goal: goal.to_owned(),
+            ..Row::default()
+        });
     };
     for (what, id, goal) in [
         ("one ArcSwap load and two clock reads", "floor", ""),
         ("read a fresh token", "read", ""),
-        ("attach it to a request", "attach", "≤ 150 ns"),
+        (
+            "attach it to a request",
+            "attach",
+            "≤ 150 ns, 0 allocations",
+        ),
     ] {
-        let (figure, ratio) = times(&format!("attach/{id}"), "attach/floor");
-        line(what, figure, format!("{ratio} × the load and clocks"), goal);
+        let floor = ("attach/floor", "load and clocks");
+        times(what, &format!("attach/{id}"), floor, goal);
     }
     for tasks in READERS {
-        let (figure, ratio) = times(&format!("readers/{tasks}"), "readers/1");
         let what = format!("read, {tasks} tasks at once, time of one core");
-        line(
-            &what,
-            figure,
-            format!("{ratio} × one task"),
-            "< 2 × one task",
-        );
+        let one = ("readers/1", "one task");
+        times(&what, &format!("readers/{tasks}"), one, "< 2 × one task");
     }
-    line(
-        &format!("{HERD} callers without a token"),
-        format!("{:.1} ms", herd.total.as_secs_f64() * 1e3),
-        format!(
-            "{:.2} × the endpoint",
-            herd.total.as_secs_f64() / herd.latency.as_secs_f64()
+    table.rows[2].allocations = Some(allocations);
+    let (total, latency) = (herd.total.as_secs_f64(), herd.latency.as_secs_f64());
+    table.rows.push(Row {
+        what: format!("{HERD} callers without a token"),
+        ns: Some(total * 1e9),
+        ratio: Some((total / latency, "the endpoint".to_owned())),
+        goal: "< 2 × the endpoint".to_owned(),
+        ..Row::default()
+    });
+    for (what, text, goal) in [
+        ("token requests for them", herd.requests.to_string(), "1"),
+        (
+            &format!("callers who waited in {REFRESHES} refreshes"),
+            format!("{waiting} at {READS_PER_SECOND} reads/s"),
+            "0",
         ),
-        "< 2 × the endpoint, 1 request",
-    );
-    line(
-        "token requests for them",
-        herd.requests.to_string(),
-        String::new(),
-        "1",
-    );
-    line(
-        &format!("callers who waited in {REFRESHES} refreshes"),
-        waiting.to_string(),
-        format!("at {READS_PER_SECOND} reads/s"),
-        "0",
-    );
+    ] {
+        table.rows.push(Row {
+            what: what.to_owned(),
+            text,
+            goal: goal.to_owned(),
+            ..Row::default()
+        });
+    }
+    println!("\n{table}");
+    let folder = measure::folder(env!("CARGO_TARGET_TMPDIR"));
+    table.write(&folder, "token-cache").unwrap();
 }

@@ -1,0 +1,328 @@
+//! Counts instructions instead of time, so that a change that costs something shows on any machine.
+//!
+//! `cargo bench -p measure --bench instructions` runs itself under callgrind (valgrind), once with few and
+//! once with many repetitions of each operation, and takes the difference: what one operation costs without
+//! the start. It fails when a figure has left the band of 3 % around the one in `tests/instructions.txt`;
+//! `UPDATE=1` writes that file anew, and the change that moves a figure says why. The work of the
+//! cryptography library is measured and taken off, because it chooses its code by the processor.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints its result, ends where it breaks, and is told by the environment to update"
+)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::future::Future;
+use std::hint::black_box;
+use std::path::Path;
+use std::pin::pin;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, ParsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clock::ManualClock;
+use http::{HeaderMap, header};
+use jwks_validator::{
+    Fetched, JwtValidator, KeySet, KeySource, Policy, SourceError, Validators, validate,
+};
+use serde_json::json;
+use token_cache::{IssuedToken, StartupPolicy, TokenCache, TokenError, TokenRequest, TokenSource};
+
+const ISSUER: &str = "https://idp.example";
+const AUDIENCE: &str = "https://api.example";
+/// 2027-01-15T08:00:00Z.
+const NOW: u64 = 1_800_000_000;
+
+/// What is counted, and what of it is the cryptography library's.
+const OPERATIONS: [(&str, Option<&str>); 6] = [
+    ("attach", None),
+    ("verify", None),
+    ("sha256", None),
+    ("validate", Some("verify")),
+    ("hit", Some("sha256")),
+    ("refuse an unknown key", None),
+];
+/// Repetitions; with more, what varies at the start weighs less.
+const FEW: u32 = 20;
+const MANY: u32 = 1_020;
+/// The same for what takes half a million instructions.
+const MANY_SLOW: u32 = 120;
+const RUNS: usize = 3;
+/// In percent of the recorded figure.
+const BAND: f64 = 3.0;
+const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../instructions.txt");
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let operation = arguments
+        .find(|it| it == "--operation")
+        .and_then(|_| arguments.next());
+    if let Some(operation) = operation {
+        let times = arguments.next().unwrap().parse().unwrap();
+        run(&operation, times);
+        return ExitCode::SUCCESS;
+    }
+    // What `cargo test --benches` passes.
+    if std::env::args().any(|it| it == "--test") {
+        for (operation, _) in OPERATIONS {
+            run(operation, 1);
+        }
+        return ExitCode::SUCCESS;
+    }
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("instructions are not counted: valgrind is not installed");
+        return ExitCode::SUCCESS;
+    }
+    let counted: BTreeMap<&str, i64> = OPERATIONS
+        .iter()
+        .map(|(operation, _)| (*operation, per_operation(operation)))
+        .collect();
+    let own: Vec<(String, i64)> = OPERATIONS
+        .iter()
+        // These say something of the library and the processor only.
+        .filter(|(operation, _)| !["verify", "sha256"].contains(operation))
+        .map(|(operation, less)| match less {
+            Some(less) => (
+                format!("{operation} less {less}"),
+                counted[operation] - counted[less],
+            ),
+            None => ((*operation).to_owned(), counted[operation]),
+        })
+        .collect();
+    report(&own, &counted)
+}
+
+fn report(own: &[(String, i64)], counted: &BTreeMap<&str, i64>) -> ExitCode {
+    let before: BTreeMap<String, i64> = std::fs::read_to_string(RECORD)
+        .unwrap_or_default()
+        .lines()
+        .filter_map(|line| line.rsplit_once(": "))
+        .filter_map(|(name, count)| Some((name.to_owned(), count.parse().ok()?)))
+        .collect();
+    let mut text = String::from(
+        "Instructions of one operation, without those of the cryptography library.\n\
+         Written by `UPDATE=1 cargo bench -p measure --bench instructions`.\n\n",
+    );
+    let mut is_moved = false;
+    println!(
+        "{:<32} {:>12} {:>12} {:>9}",
+        "instructions", "recorded", "counted", "change"
+    );
+    for (name, count) in own {
+        let _ = writeln!(text, "{name}: {count}");
+        let Some(recorded) = before.get(name) else {
+            println!("{name:<32} {:>12} {count:>12}", "-");
+            is_moved = true;
+            continue;
+        };
+        let change = (float(*count) / float(*recorded) - 1.0) * 100.0;
+        is_moved |= change.abs() > BAND;
+        println!("{name:<32} {recorded:>12} {count:>12} {change:>+8.1}%");
+    }
+    println!(
+        "of the cryptography library here: {} for a signature, {} for a hash",
+        counted["verify"], counted["sha256"]
+    );
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(RECORD, text).unwrap();
+        return ExitCode::SUCCESS;
+    }
+    if is_moved {
+        println!("a figure moved by more than {BAND} %: see tests/instructions.txt");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn float(count: i64) -> f64 {
+    f64::from(i32::try_from(count).unwrap())
+}
+
+/// The smallest of several runs: random bytes and addresses make some a little longer.
+fn per_operation(operation: &str) -> i64 {
+    let many = match operation {
+        "verify" | "validate" => MANY_SLOW,
+        _ => MANY,
+    };
+    let runs = (0..RUNS).map(|_| total(operation, many) - total(operation, FEW));
+    runs.min().unwrap_or_default() / i64::from(many - FEW)
+}
+
+/// Instructions of a whole run, as callgrind counts them.
+fn total(operation: &str, times: u32) -> i64 {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("callgrind.out");
+    let run = Command::new("valgrind")
+        .args(["--tool=callgrind", "--quiet"])
+        .arg(format!("--callgrind-out-file={}", out.display()))
+        .arg(std::env::current_exe().unwrap())
+        .args(["--operation", operation, &times.to_string()])
+        .output()
+        .unwrap();
+    assert!(
+        run.status.success(),
+        "{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
+    let text = std::fs::read_to_string(out).unwrap();
+    let summary = text.lines().find_map(|line| {
+        line.strip_prefix("summary: ")
+            .or(line.strip_prefix("totals: "))
+    });
+    summary.unwrap().trim().parse().unwrap()
+}
+
+fn run(operation: &str, times: u32) {
+    match operation {
+        "attach" => {
+            let (_runtime, cache) = token_cache();
+            let mut headers = HeaderMap::with_capacity(8);
+            repeat(times, || {
+                let token = now(cache.token()).unwrap();
+                headers.insert(header::AUTHORIZATION, token.authorization().clone());
+            });
+        }
+        "hit" => {
+            let signed = Signed::new("k");
+            let (_runtime, validator) = validator(&signed);
+            now(validator.validate(&signed.token)).unwrap();
+            repeat(times, || now(validator.validate(&signed.token)).unwrap());
+        }
+        "sha256" => {
+            let token = Signed::new("k").token;
+            repeat(times, || digest(&SHA256, token.as_bytes()));
+        }
+        "verify" => {
+            let signed = Signed::new("k");
+            let (message, signature) = signed.token.rsplit_once('.').unwrap();
+            let key = ParsedPublicKey::new(&ED25519, signed.key.public_key()).unwrap();
+            let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+            repeat(times, || {
+                key.verify_sig(message.as_bytes(), &signature).unwrap();
+            });
+        }
+        "validate" => {
+            let signed = Signed::new("k");
+            let (keys, policy) = (signed.keys(), Policy::for_audiences([AUDIENCE]));
+            let check = || validate(&signed.token, at(), |_| Ok(&keys), &policy).unwrap();
+            repeat(times, check);
+        }
+        "refuse an unknown key" => {
+            let token = Signed::new("unknown").token;
+            let (keys, policy) = (Signed::new("k").keys(), Policy::for_audiences([AUDIENCE]));
+            let check = || validate(&token, at(), |_| Ok(&keys), &policy).unwrap_err();
+            repeat(times, check);
+        }
+        other => unreachable!("{other}"),
+    }
+}
+
+/// A key and a token that are the same in every run: what a signature costs depends on its bits.
+struct Signed {
+    kid: &'static str,
+    key: Ed25519KeyPair,
+    token: String,
+}
+
+impl Signed {
+    fn new(kid: &'static str) -> Self {
+        let key = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+        let encode = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let header = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": kid });
+        let claims = json!({
+            "iss": ISSUER, "aud": AUDIENCE, "sub": "client", "client_id": "client",
+            "iat": NOW, "exp": NOW + 3_600, "jti": "0123456789", "scope": "data:read data:write",
+        });
+        let message = format!("{}.{}", encode(&header), encode(&claims));
+        let signature = URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()));
+        let token = format!("{message}.{signature}");
+        Self { kid, key, token }
+    }
+
+    fn jwks(&self) -> Vec<u8> {
+        let x = URL_SAFE_NO_PAD.encode(self.key.public_key());
+        let jwk =
+            json!({ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": self.kid, "x": x });
+        json!({ "keys": [jwk] }).to_string().into_bytes()
+    }
+
+    fn keys(&self) -> KeySet {
+        KeySet::from_jwks_json(&self.jwks()).unwrap()
+    }
+}
+
+fn repeat<R>(times: u32, mut run: impl FnMut() -> R) {
+    for _ in 0..times {
+        black_box(run());
+    }
+}
+
+fn at() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(NOW)
+}
+
+/// Polls once, as a task does that finds everything there.
+fn now<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("nothing has to be waited for"),
+    }
+}
+
+#[derive(Debug)]
+struct Fixed(Vec<u8>);
+
+#[async_trait]
+impl KeySource for Fixed {
+    async fn fetch(&self, _: Option<&Validators>) -> Result<Fetched, SourceError> {
+        Ok(Fetched::keys(KeySet::from_jwks_json(&self.0)?))
+    }
+}
+
+fn validator(signed: &Signed) -> (tokio::runtime::Runtime, JwtValidator) {
+    let runtime = runtime();
+    let validator = JwtValidator::builder()
+        .issuer(ISSUER, Fixed(signed.jwks()))
+        .audience(AUDIENCE)
+        .verified_token_cache(64)
+        .clock(Arc::new(ManualClock::at_unix(NOW)))
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        validator.start();
+        assert!(validator.wait_ready().await);
+    });
+    (runtime, validator)
+}
+
+#[derive(Debug)]
+struct Source;
+
+#[async_trait]
+impl TokenSource for Source {
+    async fn fetch(&self, _: &TokenRequest) -> Result<IssuedToken, TokenError> {
+        IssuedToken::new("x".repeat(800), Some(Duration::from_secs(86_400)))
+    }
+}
+
+fn token_cache() -> (tokio::runtime::Runtime, TokenCache) {
+    let runtime = runtime();
+    let cache = TokenCache::builder(Source).build().unwrap();
+    let start = cache.start(StartupPolicy::Require(Duration::from_secs(10)));
+    runtime.block_on(start).unwrap();
+    (runtime, cache)
+}
+
+/// One thread, which does nothing while an operation is repeated.
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().build().unwrap()
+}
