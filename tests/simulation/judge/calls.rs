@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 
 use super::tokens::{Moment, TokenWatch};
-use crate::network::Outcome;
+use crate::network::{Failure, Outcome};
 
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
@@ -91,7 +91,9 @@ impl Calls {
         let Some(token) = attempts.tokens.last() else {
             return false;
         };
-        if status.is_some_and(|status| status.is_success()) {
+        // What is torn begins with a 200.
+        let is_torn = matches!(outcome, Err(Failure::Torn));
+        if is_torn || status.is_some_and(|status| status.is_success()) {
             watch.accepted(token, now);
         }
         if status != rejected {
