@@ -15,6 +15,7 @@ mod path;
 mod plant;
 mod processes;
 mod program;
+mod request_ids;
 mod restarts;
 mod secrets;
 mod strain;

@@ -44,10 +44,12 @@
 //! | [`shutdown`] | the handle that starts a drain, from signals or by hand |
 //! | [`health`] | `/livez` and `/readyz` |
 //! | [`problem`] | RFC 9457 answers |
+//! | [`request_id`] | one id per request, in its log lines, its answer and its problem document |
 
 pub mod config;
 pub mod health;
 pub mod problem;
+pub mod request_id;
 mod run;
 pub mod server;
 pub mod shutdown;

@@ -14,7 +14,7 @@ use serde::Serialize;
 ///
 /// `type` is left out, which means `about:blank` (RFC 9457 section 4.2.1); so the title is the status
 /// phrase unless [`Problem::kind`] names a type. `instance` is never sent. The answer carries
-/// `Cache-Control: no-store`.
+/// `Cache-Control: no-store`. [`Server`](crate::server::Server) adds the member `request_id`.
 #[derive(Clone, Debug)]
 pub struct Problem {
     status: StatusCode,

@@ -9,6 +9,10 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuild
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::line::Line;
+
+mod line;
+
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -31,7 +35,8 @@ const FLUSH_LIMIT: Duration = Duration::from_millis(1500);
 ///
 /// Lines go to standard error, because standard output belongs to a program's answers. They pass
 /// through a bounded queue and a thread of their own: when nobody reads the other end, lines are
-/// dropped and counted instead of blocking whoever logs. The panic hook logs where a panic happened and
+/// dropped and counted instead of blocking whoever logs. A line about a request ends with its id
+/// ([`request_id`](crate::request_id)). The panic hook logs where a panic happened and
 /// never its message, which can hold whatever the code was working on.
 ///
 /// # Errors
@@ -48,11 +53,11 @@ pub fn init(format: LogFormat, filter: &str) -> Result<Guard, TelemetryError> {
         builder = builder.with_ansi(false);
     }
     match format {
-        LogFormat::Pretty => builder.compact().finish().try_init(),
+        LogFormat::Pretty => builder.event_format(Line(format)).finish().try_init(),
+        // Spans' fields are formatted when they are made, so this is asked for too.
         LogFormat::Json => builder
             .json()
-            .flatten_event(true)
-            .with_span_list(false)
+            .event_format(Line(format))
             .finish()
             .try_init(),
     }

@@ -4,12 +4,12 @@
 //! business of the two ends of one connection.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use service_kit::request_id::{REQUEST_ID, is_request_id};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const MAX_REQUEST_ID: usize = 128;
 
-/// Returns the headers to send on. A header that stands there twice is not sent on.
+/// Returns the headers to send on. A header that stands there twice is not sent on. Behind
+/// [`Server`](service_kit::server::Server) there always is a request id.
 pub(crate) fn forwarded(inbound: &HeaderMap) -> HeaderMap {
     let mut outbound = HeaderMap::new();
     for (name, is_valid) in [
@@ -42,13 +42,6 @@ fn is_traceparent(value: &[u8]) -> bool {
         && hex(16).is_some_and(|parent| !is_zero(parent))
         && hex(2).is_some()
         && parts.next().is_none()
-}
-
-fn is_request_id(value: &[u8]) -> bool {
-    (1..=MAX_REQUEST_ID).contains(&value.len())
-        && value
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use super::body::{Answered, Capped, Progress, Tracker};
 use super::connection::State;
 use crate::health::{LIVE_PATH, READY_PATH};
 use crate::problem::Problem;
+use crate::request_id::{REQUEST_ID, RequestId};
 
 /// Target of the line per request, at level `debug`.
 const ACCESS: &str = "service_kit::access";
@@ -30,10 +31,24 @@ const ACCESS: &str = "service_kit::access";
 pub(super) async fn answer(
     shared: &Shared,
     connection: &Arc<State>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Answered>, Infallible> {
     let started = Instant::now();
     let busy = connection.begin(started);
+    let id = RequestId::of(request.headers());
+    // `insert` leaves one, however many came.
+    request.headers_mut().insert(REQUEST_ID, id.header());
+    let answer = id.scope(answer_with_id(shared, connection, request, started));
+    let response = id.mark(answer.await).await;
+    Ok(response.map(|body| Answered::new(body, busy)))
+}
+
+async fn answer_with_id(
+    shared: &Shared,
+    connection: &State,
+    request: Request<Incoming>,
+    started: Instant,
+) -> Response {
     // Without the query, which can hold credentials (RFC 6750 section 2.3).
     let line = tracing::enabled!(target: ACCESS, tracing::Level::DEBUG)
         .then(|| (request.method().clone(), request.uri().path().to_owned()));
@@ -73,7 +88,7 @@ pub(super) async fn answer(
             "answered"
         );
     }
-    Ok(response.map(|body| Answered::new(body, busy)))
+    response
 }
 
 /// What is wrong with the request as a message, whoever it is for.

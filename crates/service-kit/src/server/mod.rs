@@ -22,7 +22,8 @@
 //! (RFC 9112 section 6.1; hyper does that), so that disagreement about its end never lets a second
 //! request in. Of HTTP/1.1's rules one is added that hyper leaves to its user: exactly one `Host`
 //! (section 3.2), else 400.
-//! `X-Forwarded-*` and `X-HTTP-Method-Override` have no meaning here.
+//! `X-Forwarded-*` and `X-HTTP-Method-Override` have no meaning here. Every request gets an id
+//! ([`request_id`](crate::request_id)).
 //!
 //! HTTP/2 is left out: the services are called by each other and by load balancers, which all speak
 //! HTTP/1.1, and without it stream resets, `CONTINUATION` floods and header compression are no concern.

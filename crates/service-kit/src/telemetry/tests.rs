@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
+use crate::request_id::RequestId;
 
 /// A writer that stays inside `write` until its channel is closed, like a pipe nobody reads.
 struct Blocked(mpsc::Receiver<()>);
@@ -144,5 +145,40 @@ fn a_filter_that_is_no_directive_list_is_refused() {
         ("x=loud", false),
     ] {
         assert_eq!(is_filter(filter), good, "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn a_line_about_a_request_ends_with_its_id_and_no_other_does() {
+    let headers = http::HeaderMap::from_iter([(
+        crate::request_id::REQUEST_ID,
+        http::HeaderValue::from_static("abc"),
+    )]);
+    let id = RequestId::of(&headers);
+    for (format, about, other) in [
+        (LogFormat::Pretty, "one a=1 request.id=abc", "two"),
+        (LogFormat::Json, r#""request.id":"abc"}"#, r#"tests"}"#),
+    ] {
+        let output = Captured::default();
+        let builder = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(output.clone());
+        let subscriber: Box<dyn tracing::Subscriber + Send + Sync> = match format {
+            LogFormat::Pretty => Box::new(builder.event_format(Line(format)).finish()),
+            LogFormat::Json => Box::new(builder.json().event_format(Line(format)).finish()),
+        };
+        let _default = tracing::subscriber::set_default(subscriber);
+        id.scope(async { tracing::info!(a = 1, "one") }).await;
+        tracing::info!("two");
+        let text = output.text();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(lines[0].ends_with(about), "{text}");
+        assert!(lines[1].ends_with(other), "{text}");
+        if format == LogFormat::Json {
+            for line in lines {
+                serde_json::from_str::<serde_json::Value>(line).unwrap();
+            }
+        }
     }
 }

@@ -78,15 +78,17 @@ impl Answer {
         })
     }
 
-    /// Asserts a problem answer and returns its body.
-    pub(crate) fn problem(&self, status: u16) -> &str {
+    /// Asserts a problem answer that contains the id of its header, and returns its body without that.
+    pub(crate) fn problem(&self, status: u16) -> String {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(
             self.header("content-type"),
             Some("application/problem+json"),
             "{self:?}"
         );
-        &self.body
+        let id = self.header("x-request-id").unwrap();
+        let member = format!(",\"request_id\":\"{id}\"}}");
+        format!("{}}}", self.body.strip_suffix(&member).unwrap())
     }
 }
 
