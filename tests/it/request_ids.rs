@@ -1,5 +1,7 @@
 //! One id for a request in both services' logs, in the answer and in a problem document.
 
+use std::cell::{Cell, RefCell};
+
 use dev_idp::DevIdp;
 use serde_json::Value;
 
@@ -20,6 +22,24 @@ async fn logged_id(program: &mut Program, message: &str) -> String {
         .await
 }
 
+/// The address of a protected-data that has its keys; either line may come first.
+async fn address_with_keys(protected: &mut Program) -> String {
+    let (address, has_keys) = (RefCell::new(None), Cell::new(false));
+    protected
+        .line(|line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            match line["message"].as_str()? {
+                "listening" => *address.borrow_mut() = Some(line["server.address"].clone()),
+                "new keys are in use" => has_keys.set(true),
+                _ => {}
+            }
+            let address = address.borrow();
+            let address = address.as_ref().filter(|_| has_keys.get())?;
+            Some(address.as_str()?.to_owned())
+        })
+        .await
+}
+
 /// C11
 #[tokio::test]
 async fn the_id_of_a_request_stands_in_the_logs_of_both_services_and_in_the_problem() {
@@ -28,10 +48,7 @@ async fn the_id_of_a_request_stands_in_the_logs_of_both_services_and_in_the_prob
     let log = [("LOG_FORMAT", "json"), ("REQUIRED_SCOPES", "not:granted")];
     variables.extend(log.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let mut protected = Program::start("protected-data", &[], &variables);
-    let address = protected.address().await;
-    protected
-        .line(|line| line.contains("new keys are in use").then_some(()))
-        .await;
+    let address = address_with_keys(&mut protected).await;
     variables.insert("PROTECTED_DATA_URL".to_owned(), format!("http://{address}"));
     let mut public = Program::start("public-data", &[], &variables);
     let url = format!("http://{}/api/public/data", public.address().await);
