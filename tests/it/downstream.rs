@@ -14,13 +14,13 @@ use tokio::time::timeout;
 use crate::world::{LIMIT, Pair, header, variables};
 
 /// A server in protected-data's place, and how many requests it got.
-struct Stand {
+pub(crate) struct Stand {
     url: String,
     requests: Arc<AtomicUsize>,
 }
 
 impl Stand {
-    async fn start(
+    pub(crate) async fn start(
         answer: impl Fn(&HeaderMap) -> Response + Clone + Send + Sync + 'static,
     ) -> Self {
         let requests = Arc::new(AtomicUsize::new(0));
@@ -39,7 +39,7 @@ impl Stand {
         self.requests.load(Ordering::SeqCst)
     }
 
-    async fn pair(&self, idp: &DevIdp) -> Pair {
+    pub(crate) async fn pair(&self, idp: &DevIdp) -> Pair {
         pair_with(idp, &self.url).await
     }
 }

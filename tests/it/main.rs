@@ -11,6 +11,7 @@ mod documents;
 mod downstream;
 mod interop;
 mod launcher;
+mod openapi;
 mod path;
 mod plant;
 mod processes;

@@ -9,6 +9,7 @@ use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::shutdown::Shutdown;
 
@@ -25,9 +26,14 @@ pub struct Readiness {
 }
 
 /// One failed check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Reason {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = FailedCheck)]
+pub(crate) struct Reason {
+    /// What was looked at.
+    #[schema(example = "token")]
     check: &'static str,
+    /// What it lacks.
+    #[schema(example = "no token yet")]
     reason: Cow<'static, str>,
 }
 
@@ -96,10 +102,16 @@ where
         )
 }
 
-#[derive(Serialize)]
-struct Report<'a> {
+/// What a health route says.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Health)]
+pub(crate) struct Report<'a> {
+    /// `ok`, `ready` or `unready`.
+    #[schema(pattern = "^(ok|ready|unready)$")]
     status: &'static str,
+    /// The checks that failed; left out if none did.
     #[serde(skip_serializing_if = "<[Reason]>::is_empty")]
+    #[schema(required = false, min_items = 1)]
     reasons: &'a [Reason],
 }
 

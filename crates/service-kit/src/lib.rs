@@ -43,11 +43,13 @@
 //! | [`server`] | header timeout, caps, load shedding, panic isolation, drain |
 //! | [`shutdown`] | the handle that starts a drain, from signals or by hand |
 //! | [`health`] | `/livez` and `/readyz` |
+//! | [`openapi`] | `/openapi.json`, with what the server itself answers |
 //! | [`problem`] | RFC 9457 answers |
 //! | [`request_id`] | one id per request, in its log lines, its answer and its problem document |
 
 pub mod config;
 pub mod health;
+pub mod openapi;
 pub mod problem;
 pub mod request_id;
 mod run;

@@ -12,8 +12,13 @@ use service_kit::health::{self, Readiness};
 use service_kit::problem;
 use service_kit::shutdown::Shutdown;
 use tracing::{Level, debug, enabled, info, warn};
+use utoipa::ToSchema;
 
 use crate::advice::advice_on_refusal;
+use crate::openapi::openapi;
+
+/// Path of the only operation beside health and the document.
+pub(crate) const DATA_PATH: &str = "/api/protected/data";
 
 /// What the routes need.
 #[derive(Clone, Debug)]
@@ -26,15 +31,15 @@ pub struct AppState {
     pub shutdown: Shutdown,
 }
 
-/// Returns the service's routes: `/api/protected/data`, `/livez` and `/readyz`.
+/// Returns the service's routes: `/api/protected/data`, `/livez`, `/readyz` and `/openapi.json`.
 ///
-/// Everything but the two health routes is behind the validator, unknown paths included.
+/// Everything but the last three is behind the validator, unknown paths included.
 pub fn app(state: AppState) -> Router {
     let data = match state.required_scopes {
         Some(scopes) => get(protected_data).layer(scopes),
         None => get(protected_data),
     };
-    let guarded = problem::fallbacks(Router::new().route("/api/protected/data", data))
+    let guarded = problem::fallbacks(Router::new().route(DATA_PATH, data))
         .layer(JwtLayer::new(state.validator.clone()))
         .layer(middleware::map_response(log_refusal));
     let validator = state.validator;
@@ -45,14 +50,19 @@ pub fn app(state: AppState) -> Router {
     } else {
         guarded
     };
-    guarded.merge(health::routes(&state.shutdown, move || {
-        readiness(&validator)
-    }))
+    guarded
+        .merge(health::routes(&state.shutdown, move || {
+            readiness(&validator)
+        }))
+        .merge(service_kit::openapi::routes(&openapi()))
 }
 
-#[derive(Serialize)]
+/// The one answer that is no refusal.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct ProtectedData {
+pub(crate) struct ProtectedData {
+    /// This service's words.
+    #[schema(example = "here I am")]
     protected_data: &'static str,
 }
 

@@ -6,9 +6,11 @@
 mod advice;
 mod api;
 mod config;
+mod openapi;
 mod service;
 
 pub use advice::{advice_on_keys, advice_on_refusal};
 pub use api::{AppState, app};
 pub use config::Config;
+pub use openapi::openapi;
 pub use service::{Service, StartError};

@@ -13,9 +13,14 @@ use service_kit::problem::{self, Problem};
 use service_kit::shutdown::Shutdown;
 use token_cache::TokenCache;
 use tracing::{debug, warn};
+use utoipa::ToSchema;
 
 use crate::downstream::{Downstream, DownstreamError};
 use crate::forwarded::forwarded;
+use crate::openapi::openapi;
+
+/// Path of the only operation beside health and the document.
+pub(crate) const DATA_PATH: &str = "/api/public/data";
 
 /// What the routes need.
 #[derive(Clone, Debug)]
@@ -28,21 +33,27 @@ pub struct AppState {
     pub shutdown: Shutdown,
 }
 
-/// Returns the service's routes: `/api/public/data`, `/livez`, `/readyz`, and problem+json for
-/// everything else.
+/// Returns the service's routes: `/api/public/data`, `/livez`, `/readyz`, `/openapi.json`, and
+/// problem+json for everything else.
 pub fn app(state: AppState) -> Router {
     let tokens = state.tokens.clone();
     let health = health::routes(&state.shutdown, move || readiness(&tokens));
     let routes = Router::new()
-        .route("/api/public/data", get(public_data))
-        .merge(health);
+        .route(DATA_PATH, get(public_data))
+        .merge(health)
+        .merge(service_kit::openapi::routes(&openapi()));
     problem::fallbacks(routes).with_state(state)
 }
 
-#[derive(Serialize)]
+/// The one answer that is no refusal.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct PublicData {
+pub(crate) struct PublicData {
+    /// This service's words.
+    #[schema(example = "hello world")]
     public_data: &'static str,
+    /// Those of protected-data.
+    #[schema(example = "here I am")]
     protected_data: String,
 }
 

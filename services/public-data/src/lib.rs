@@ -10,10 +10,12 @@ mod budget;
 mod config;
 mod downstream;
 mod forwarded;
+mod openapi;
 mod service;
 
 pub use advice::advice;
 pub use api::{AppState, app};
 pub use config::{AUTH_METHODS, Config};
 pub use downstream::{Downstream, DownstreamError, DownstreamSetupError};
+pub use openapi::openapi;
 pub use service::{Service, StartError};
