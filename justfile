@@ -40,6 +40,14 @@ sim count='10000':
 sim-seed seed:
     M2M_SEED={{seed}} cargo test --package tests --test simulation seeded
 
+# Check the services' OpenAPI documents and answers with schemathesis (needs Python)
+openapi:
+    bash .ci/openapi
+
+# Run the Postman collection with newman (needs npm)
+postman:
+    bash .ci/postman
+
 # Run clippy; warnings are errors
 lint:
     cargo clippy --workspace --all-targets --all-features -- -D warnings

@@ -9,6 +9,7 @@
 mod coverage;
 mod documents;
 mod downstream;
+mod examples;
 mod interop;
 mod launcher;
 mod openapi;

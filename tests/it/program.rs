@@ -183,7 +183,7 @@ impl Program {
 }
 
 /// The path of a binary of this workspace, built with the profile of this test.
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER
         .get_or_init(|| {
@@ -191,7 +191,7 @@ fn binary(name: &str) -> PathBuf {
             // the build folder is free while tests run.
             let mut build = Command::new(env!("CARGO"));
             build.args(["build", "--quiet", "--bins"]);
-            for package in ["public-data", "protected-data", "dev-idp", "up"] {
+            for package in ["public-data", "protected-data", "dev-idp", "m2m-cli", "up"] {
                 build.args(["--package", package]);
             }
             if !cfg!(debug_assertions) {
