@@ -45,6 +45,12 @@ impl Bucket {
         self.left == 0
     }
 
+    /// How many can be taken now.
+    pub(crate) fn left(&mut self, now: Instant) -> u32 {
+        self.refill(now);
+        self.left
+    }
+
     /// Takes one if there is one.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         self.refill(now);

@@ -23,7 +23,7 @@ use crate::source::{IssuerKeys, KeySource, SourceErrorKind, Validators};
 
 pub(crate) use advice::Advice;
 pub(crate) use fetches::Outcome;
-pub use operator::IssuerHealth;
+pub use operator::{IssuerHealth, KeyHealth};
 
 /// What is known about one issuer. Everything in it is this issuer's alone.
 pub(crate) struct Issuer {

@@ -56,7 +56,8 @@
 //! # Operating
 //!
 //! - [`health`](JwtValidator::health) tells how the keys are, [`ready`](JwtValidator::ready) whether
-//!   there are any, [`refresh`](JwtValidator::refresh) fetches them now.
+//!   there are any, [`refresh`](JwtValidator::refresh) fetches them now; [`keys`](JwtValidator::keys) lists
+//!   those in use, and [`memory`](JwtValidator::memory) tells how many tokens are remembered.
 //! - [`revoke_kid`](JwtValidator::revoke_kid) makes a key unusable at once that its issuer still
 //!   publishes; a [`DenyList`] does that to single tokens.
 //! - [`explain`](JwtValidator::explain) says of a token which check it fails and by how much: a
@@ -114,7 +115,7 @@ pub use claims::Claims;
 pub use error::AuthError;
 pub use explain::{Check, CheckOutcome, CheckReport, Explanation, explain, explain_without_keys};
 pub use idp_http::{Answer, Discovery, IdpClient};
-pub use issuer::IssuerHealth;
+pub use issuer::{IssuerHealth, KeyHealth};
 pub use key::SkipReason;
 pub use key_set::{KeySet, KeySetError, KeySetErrorKind, SkippedKey};
 pub use policy::{MAX_LEEWAY, Policy};
@@ -124,6 +125,7 @@ pub use revocation::{DenyList, DenyListFull, Revocation, RevocationError};
 pub use source::{Fetched, IssuerKeys, KeySource, SourceError, SourceErrorKind, Validators};
 pub use validate::validate;
 pub use validator::{IssuerRefresh, JwtValidator, RefreshOutcome, UnknownIssuer};
+pub use verified::MemoryHealth;
 
 pub use crate::http::{
     FromClaims, GuardFuture, Jwt, JwtLayer, JwtService, ProtectedResource, RequireScopes,

@@ -20,7 +20,7 @@ use crate::admitted::AdmittedIssuers;
 use crate::builder::JwtValidatorBuilder;
 use crate::claims::Claims;
 use crate::error::AuthError;
-use crate::issuer::{Issuer, IssuerHealth};
+use crate::issuer::{Issuer, IssuerHealth, KeyHealth};
 use crate::metrics::ValidatorMetrics;
 use crate::policy::Policy;
 use crate::revocation::RevocationCheck;
@@ -171,6 +171,17 @@ impl JwtValidator {
     pub fn health(&self) -> Vec<IssuerHealth> {
         let issuers = self.all_issuers();
         issuers.iter().map(|issuer| issuer.health()).collect()
+    }
+
+    /// Returns the published keys that are usable, issuer by issuer in the order of
+    /// [`health`](Self::health).
+    #[must_use]
+    pub fn keys(&self) -> Vec<KeyHealth> {
+        let issuers = self.all_issuers();
+        issuers
+            .iter()
+            .flat_map(|issuer| issuer.key_health())
+            .collect()
     }
 
     /// Ends the tasks, a running fetch included, and returns when they have ended, after 1 s at the

@@ -1,7 +1,7 @@
 //! Tokens that have passed, remembered so that their signature is not checked again.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{self, SHA256};
 use aws_lc_rs::error::Unspecified;
@@ -17,7 +17,16 @@ use crate::key::KeyIdentity;
 /// Whoever reads an entry decides again about everything that can have changed.
 pub(crate) struct VerifiedTokens {
     prefix: [u8; 32],
-    sets: Box<[Mutex<Vec<Entry>>]>,
+    sets: Box<[Mutex<Set>]>,
+}
+
+/// The tokens that fall into one place. The counts stand under its lock, which a look-up has anyway:
+/// counts that all cores share would cost more than the look-up.
+#[derive(Default)]
+struct Set {
+    entries: Vec<Entry>,
+    looked_up: u64,
+    found: u64,
 }
 
 struct Entry {
@@ -33,6 +42,22 @@ pub(crate) struct Verified {
     pub(crate) issuer: usize,
     pub(crate) key: Arc<KeyIdentity>,
     pub(crate) names_key: bool,
+}
+
+/// What a validator remembers of accepted tokens; see
+/// [`verified_token_cache`](crate::JwtValidatorBuilder::verified_token_cache).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryHealth {
+    /// How many tokens are remembered, expired ones included until another takes their place.
+    pub entries: usize,
+    /// How many can be.
+    pub capacity: usize,
+    /// How many tokens have been looked up since the validator was built; the number wraps around.
+    pub looked_up: u64,
+    /// How many of them were there. A token that was found may still be refused, for its dates or its
+    /// key.
+    pub found: u64,
 }
 
 /// Where a token is kept.
@@ -64,29 +89,51 @@ impl VerifiedTokens {
 
     pub(crate) fn get(&self, slot: Slot) -> Option<Verified> {
         let mut set = self.set(slot);
-        let at = set.iter().position(|entry| entry.digest == slot.0)?;
+        set.looked_up += 1;
+        let entries = &mut set.entries;
+        let at = entries.iter().position(|entry| entry.digest == slot.0)?;
         // The order is that of last use, so that the first entry is the one to evict.
-        set[at..].rotate_left(1);
-        set.last().map(|entry| entry.token.clone())
+        entries[at..].rotate_left(1);
+        let found = entries.last().map(|entry| entry.token.clone());
+        set.found += 1;
+        found
     }
 
     pub(crate) fn insert(&self, slot: Slot, token: Verified) {
-        let mut set = self.set(slot);
-        set.retain(|entry| entry.digest != slot.0);
-        if set.len() >= WAYS {
-            set.remove(0);
+        let entries = &mut self.set(slot).entries;
+        entries.retain(|entry| entry.digest != slot.0);
+        if entries.len() >= WAYS {
+            entries.remove(0);
         }
-        set.push(Entry {
+        entries.push(Entry {
             digest: slot.0,
             token,
         });
     }
 
     pub(crate) fn remove(&self, slot: Slot) {
-        self.set(slot).retain(|entry| entry.digest != slot.0);
+        let entries = &mut self.set(slot).entries;
+        entries.retain(|entry| entry.digest != slot.0);
     }
 
-    fn set(&self, slot: Slot) -> std::sync::MutexGuard<'_, Vec<Entry>> {
+    /// Adds up the sets, one lock after the other.
+    pub(crate) fn health(&self) -> MemoryHealth {
+        let mut health = MemoryHealth {
+            entries: 0,
+            capacity: self.sets.len() * WAYS,
+            looked_up: 0,
+            found: 0,
+        };
+        for set in &self.sets {
+            let set = set.lock().unwrap_or_else(PoisonError::into_inner);
+            health.entries += set.entries.len();
+            health.looked_up = health.looked_up.wrapping_add(set.looked_up);
+            health.found = health.found.wrapping_add(set.found);
+        }
+        health
+    }
+
+    fn set(&self, slot: Slot) -> MutexGuard<'_, Set> {
         let mut index = [0; 8];
         index.copy_from_slice(&slot.0[..8]);
         let index = u64::from_le_bytes(index) % self.sets.len() as u64;

@@ -13,6 +13,14 @@ pub struct Health {
     pub freshness: Option<Freshness>,
     /// How long ago the request for the current token was sent.
     pub age: Option<Duration>,
+    /// How long the current token lives from the request for it on; capped as the policy says.
+    pub lifetime: Option<Duration>,
+    /// How long until the current token is refreshed in the background; zero inside the margin. Its
+    /// jitter is drawn once per token.
+    pub refresh_in: Option<Duration>,
+    /// How long until the current token's leeway begins, from where on callers wait briefly for a
+    /// newer one; zero inside it.
+    pub leeway_in: Option<Duration>,
     /// How long the current token may still be served.
     pub expires_in: Option<Duration>,
     /// How many seconds the provider's clock was ahead of this machine's when the current token came,

@@ -272,6 +272,9 @@ impl Slot {
         Health {
             freshness: lifetime.map(|lifetime| lifetime.freshness(now)),
             age: lifetime.map(|lifetime| lifetime.age(now)),
+            lifetime: lifetime.map(|lifetime| lifetime.total()),
+            refresh_in: lifetime.map(|lifetime| lifetime.until_stale(now)),
+            leeway_in: lifetime.map(|lifetime| lifetime.until_critical(now)),
             expires_in: lifetime.map(|lifetime| lifetime.until_expiry(now)),
             provider_clock_ahead_s: current.as_deref().and_then(|entry| entry.clock_ahead_s),
             last_error: match &state.outcome {

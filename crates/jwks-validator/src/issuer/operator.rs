@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Issuer, Snapshot};
+use crate::algorithm::Algorithm;
 use crate::history::KeyHistory;
+use crate::key::KeyIdentity;
 use crate::source::SourceErrorKind;
 
 /// The operator's fetches come at most this often: somebody may have put a loop around them.
@@ -72,7 +74,8 @@ impl Issuer {
 
     pub(crate) fn health(&self) -> IssuerHealth {
         let snapshot = self.snapshot.load();
-        let state = self.state();
+        let now = Instant::now();
+        let mut state = self.state();
         IssuerHealth {
             issuer: self.name.to_string(),
             keys: snapshot.keys.len(),
@@ -84,7 +87,26 @@ impl Issuer {
                 .is_some_and(|at| at.elapsed() <= self.max_stale),
             last_error: state.last_error,
             consecutive_failures: state.failures,
+            next_fetch_in: state.next.saturating_duration_since(now),
+            fetches_left: state.bucket.left(now),
         }
+    }
+
+    /// Returns the keys in use and those that the operator has revoked.
+    pub(crate) fn key_health(&self) -> Vec<KeyHealth> {
+        let state = self.state();
+        let history = state.sightings.history(None);
+        let health = |(key, age): (Arc<KeyIdentity>, Duration)| KeyHealth {
+            issuer: self.name.to_string(),
+            kid: key.kid.as_deref().map(str::to_owned),
+            algorithm: key.algorithm,
+            age,
+            revoked: key
+                .kid
+                .as_deref()
+                .is_some_and(|kid| state.revoked.iter().any(|revoked| **revoked == *kid)),
+        };
+        history.current.into_iter().map(health).collect()
     }
 }
 
@@ -108,4 +130,24 @@ pub struct IssuerHealth {
     pub last_error: Option<SourceErrorKind>,
     /// How many fetches have failed since the last success.
     pub consecutive_failures: u32,
+    /// How long until the next fetch that nobody has to ask for; zero while it runs.
+    pub next_fetch_in: Duration,
+    /// How many fetches tokens with unknown key ids can cause now: two at most, one more per 30 s.
+    pub fetches_left: u32,
+}
+
+/// A published key that is usable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyHealth {
+    /// Its issuer.
+    pub issuer: String,
+    /// Its id, 1 to 256 printable characters, if it has one.
+    pub kid: Option<String>,
+    /// The one algorithm that it verifies.
+    pub algorithm: Algorithm,
+    /// Time since a fetch first brought it.
+    pub age: Duration,
+    /// Whether the operator has revoked it, so that it is not used after all.
+    pub revoked: bool,
 }

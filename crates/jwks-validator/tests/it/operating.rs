@@ -283,3 +283,45 @@ async fn a_bounded_wait_for_readiness_ends_in_time() {
     assert!(validator.ready_within(Duration::from_secs(60)).await);
     assert!(validator.ready_within(Duration::ZERO).await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_keys_in_use_are_listed_with_their_age() {
+    let (old, new) = (Signer::es256("old"), Signer::new("EdDSA", "new"));
+    let source = FakeSource::with_keys(&[&old]);
+    let validator = started(&source).await;
+    advance(Duration::from_secs(20)).await;
+    source.set(keys(&[&old, &new]));
+    assert_eq!(refresh(&validator).await, RefreshOutcome::Refreshed);
+    advance(Duration::from_secs(5)).await;
+    validator.revoke_kid(ISSUER, "old").unwrap();
+    let listed: Vec<_> = validator
+        .keys()
+        .into_iter()
+        .map(|key| {
+            assert_eq!(key.issuer, ISSUER);
+            let algorithm = key.algorithm.as_str();
+            (key.kid.unwrap(), algorithm, key.age.as_secs(), key.revoked)
+        })
+        .collect();
+    let expected = [("old", "ES256", 25, true), ("new", "EdDSA", 5, false)];
+    let expected = expected.map(|(kid, alg, age, revoked)| (kid.to_owned(), alg, age, revoked));
+    assert_eq!(listed, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_tells_what_fetches_are_left_and_when_the_next_one_is_due() {
+    let (known, unknown) = (Signer::es256("known"), Signer::es256("unknown"));
+    let source = FakeSource::with_keys(&[&known]);
+    let validator = started(&source).await;
+    let health = |validator: &JwtValidator| validator.health().remove(0);
+    assert_eq!(health(&validator).fetches_left, 2);
+    let due = health(&validator).next_fetch_in.as_secs();
+    assert!((215..=265).contains(&due), "{due}");
+    assert_eq!(
+        reason(&validator, &unknown.good()).await,
+        Some(Reason::UnknownKey)
+    );
+    assert_eq!(health(&validator).fetches_left, 1);
+    advance(Duration::from_secs(30)).await;
+    assert_eq!(health(&validator).fetches_left, 2);
+}

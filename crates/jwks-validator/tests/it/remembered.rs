@@ -42,6 +42,22 @@ async fn a_repeated_token_gets_the_claims_of_the_first_time() {
     assert!(Arc::ptr_eq(&first, &second));
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_memory_tells_how_many_it_holds_and_how_many_it_found() {
+    let signer = Signer::es256("k");
+    let Setup { validator, .. } = setup(FakeSource::with_keys(&[&signer]), 8).await;
+    let token = signer.good();
+    for _ in 0..5 {
+        validator.validate(&token).await.unwrap();
+    }
+    assert!(validator.validate("a.b.c").await.is_err());
+    let memory = validator.memory().unwrap();
+    assert_eq!((memory.entries, memory.capacity), (1, 8));
+    assert_eq!((memory.looked_up, memory.found), (6, 4));
+    let without = builder(&FakeSource::with_keys(&[&signer])).build().unwrap();
+    assert_eq!(without.memory(), None);
+}
+
 /// J9
 #[tokio::test(start_paused = true)]
 async fn every_byte_of_a_token_counts() {

@@ -75,6 +75,27 @@ async fn callers_leave_at_their_own_deadline_and_the_fetch_goes_on() {
     assert_eq!(script.calls(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn health_tells_when_a_token_is_refreshed_and_when_its_leeway_begins() {
+    let script = Script::new([Step::Token("first", Some(1_000))]).then_always(DOWN);
+    let cache = cache(&script);
+    assert_eq!(cache.health().lifetime, None);
+    cache.token().await.unwrap();
+    let health = cache.health();
+    let seconds = |time: Option<Duration>| time.unwrap().as_secs();
+    assert_eq!(seconds(health.lifetime), 1_000);
+    assert!(
+        (750..=775).contains(&seconds(health.refresh_in)),
+        "{health:?}"
+    );
+    assert_eq!(seconds(health.leeway_in), 970);
+    advance(Duration::from_secs(980)).await;
+    let health = cache.health();
+    assert_eq!(seconds(health.refresh_in), 0);
+    assert_eq!(seconds(health.leeway_in), 0);
+    assert_eq!(seconds(health.expires_in), 20);
+}
+
 /// B28
 #[tokio::test(start_paused = true)]
 async fn a_fleet_that_restarts_spreads_its_first_requests_and_a_caller_ends_the_wait() {
