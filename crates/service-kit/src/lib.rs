@@ -38,6 +38,7 @@
 //!
 //! | module | what the caller gets |
 //! |---|---|
+//! | [`admin`] | a status address: metrics, state as JSON, and a live page |
 //! | [`config`] | typed values, every problem at once, no value in any message |
 //! | [`telemetry`] | log lines on standard error that never block a request |
 //! | [`server`] | header timeout, caps, load shedding, panic isolation, drain |
@@ -47,9 +48,11 @@
 //! | [`problem`] | RFC 9457 answers |
 //! | [`request_id`] | one id per request, in its log lines, its answer and its problem document |
 
+pub mod admin;
 pub mod config;
 pub mod health;
 pub mod openapi;
+pub mod metrics;
 pub mod problem;
 pub mod request_id;
 mod run;

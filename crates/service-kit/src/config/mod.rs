@@ -136,6 +136,19 @@ impl<'a> Reader<'a> {
         )
     }
 
+    /// Reads the address of a listener that can be turned off with `off`.
+    pub fn socket_addr_or_off(&mut self, name: &str, default: SocketAddr) -> Option<SocketAddr> {
+        self.parse(
+            name,
+            "an address and a port, such as 127.0.0.1:6011, or off",
+            |value| match value {
+                "off" => Some(None),
+                _ => value.parse().ok().map(Some),
+            },
+        )
+        .unwrap_or(Some(default))
+    }
+
     /// Reads a duration such as `10s` or `1m 30s` that lies in `range`.
     pub fn duration(
         &mut self,

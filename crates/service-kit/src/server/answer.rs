@@ -67,6 +67,7 @@ async fn answer_with_id(
         },
     };
 
+    shared.counters.answered(response.status());
     if unread {
         connection.leave_unread();
     }

@@ -50,6 +50,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpListener;
@@ -191,6 +192,11 @@ impl Server {
     /// Dropping the future aborts every connection.
     pub async fn serve(self, router: Router, shutdown: Shutdown) -> Drained {
         tracing::info!(server.address = %self.local, "listening");
+        self.serve_unannounced(router, shutdown).await
+    }
+
+    /// The same, for a listener that is not what the service is there for.
+    pub(crate) async fn serve_unannounced(self, router: Router, shutdown: Shutdown) -> Drained {
         let shared = Arc::new(Shared {
             router,
             http: self.http,
@@ -228,6 +234,8 @@ pub struct Drained {
 /// Counts of events that no handler sees.
 #[derive(Debug, Default)]
 pub struct Counters {
+    /// By the first digit of the status, from 1.
+    answers: [AtomicU64; 5],
     panics: AtomicU64,
     shed: AtomicU64,
     timeouts: AtomicU64,
@@ -235,6 +243,21 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Answers whose status has this first digit, 1 to 5; those of the server itself are among them.
+    pub fn answers(&self, class: u16) -> u64 {
+        let class = usize::from(class.wrapping_sub(1));
+        self.answers
+            .get(class)
+            .map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn answered(&self, status: StatusCode) {
+        let class = usize::from(status.as_u16() / 100).wrapping_sub(1);
+        if let Some(count) = self.answers.get(class) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Handlers that panicked and were answered with 500.
     pub fn panics(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)

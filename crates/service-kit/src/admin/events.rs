@@ -1,0 +1,69 @@
+//! The document again and again, as server-sent events.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State as Shared;
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::Desk;
+use crate::problem::Problem;
+
+/// Each costs a task and a document per second.
+pub(super) const MAX_LISTENERS: usize = 16;
+
+/// The ages in the document change all the time, so a person has to be told this often; more often
+/// nobody can read it.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a browser waits before it comes again after the connection was closed.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(super) async fn events(Shared(desk): Shared<Arc<Desk>>) -> Response {
+    let Ok(place) = Arc::clone(&desk.listeners).try_acquire_owned() else {
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE)
+            .detail("too many listeners")
+            .retry_after(Duration::from_secs(5))
+            .into_response();
+    };
+    let mut ticks = interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let listener = Listener {
+        desk,
+        ticks,
+        is_over: false,
+        _place: place,
+    };
+    Sse::new(futures_util::stream::unfold(listener, Listener::next)).into_response()
+}
+
+struct Listener {
+    desk: Arc<Desk>,
+    ticks: Interval,
+    is_over: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Listener {
+    /// The next event. Ends with the drain, after one more that says so: an open stream would hold it
+    /// up to its deadline.
+    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        if self.is_over {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            () = self.desk.shutdown.draining() => self.is_over = true,
+            _ = self.ticks.tick() => {}
+        }
+        let event = Event::default().event("status").retry(RETRY);
+        // Numbers, strings and maps with string keys always serialize.
+        let event = event.json_data(self.desk.document()).ok()?;
+        Some((Ok(event), self))
+    }
+}

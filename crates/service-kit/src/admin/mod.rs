@@ -1,0 +1,227 @@
+//! The status address: what a service is doing, for the person who runs it and for Prometheus.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /` | one page that shows the state live, without anything from elsewhere |
+//! | `GET /status` | [`Report`] as JSON, see below |
+//! | `GET /events` | the same document as server-sent events named `status`: at once, then once per second, until the drain begins; 503 beyond 16 listeners |
+//! | `GET /metrics` | Prometheus text; 404 unless the binary has [installed](crate::metrics::install) a recorder |
+//!
+//! Nothing secret is shown, no token, and no text that another server sent except key ids; but who calls
+//! whom and what fails is nobody else's business, so the address is on loopback unless configured
+//! otherwise. A web page elsewhere gets nothing from it: requests with a foreign `Origin` are refused, and
+//! so are those with a foreign `Host`, which is how a name that was made to resolve to loopback shows
+//! itself. On a loopback listener, loopback addresses and `localhost` are not foreign; on another one,
+//! neither are other addresses and names without a dot, which nobody can own.
+//!
+//! # The document
+//!
+//! Every time in it is a number of milliseconds before or after `now_ms`, so that it can be read by a
+//! machine whose clock is off. Members may be added.
+//!
+//! | member | what it is |
+//! |---|---|
+//! | `service` | the service's name |
+//! | `now_ms` | when the document was made, in milliseconds since 1970 |
+//! | `uptime_ms` | time since the status address began to serve |
+//! | `state` | `green`, `amber` (something fails and nobody notices yet) or `red` (requests are refused) |
+//! | `reason` | a sentence that says why |
+//! | `advice` | what to change, or null |
+//! | `http` | `answers` by class of status (`2xx`, …), and what the server itself had to do: `shed`, `timeouts`, `panics`, `evicted` |
+//!
+//! and whatever the service adds to it.
+
+mod assets;
+mod events;
+mod guard;
+mod history;
+mod report;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::metrics::{counter, gauge};
+use axum::extract::State as Shared;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::metrics::installed;
+use crate::problem::{self, Problem};
+use crate::server::{BindError, Counters, Server};
+use crate::shutdown::Shutdown;
+
+pub use history::{History, milliseconds};
+pub use report::{Report, State};
+
+use report::Document;
+
+/// The open status address.
+#[derive(Debug)]
+pub struct Admin {
+    server: Server,
+}
+
+/// What a service tells about itself.
+pub trait Status: Send + Sync + 'static {
+    /// Returns the state now. Called for every reader, each second; it must not block.
+    fn report(&self) -> Report;
+
+    /// Brings counters that are kept elsewhere into the `metrics` recorder, before they are read.
+    fn record(&self) {}
+}
+
+/// A browser keeps one connection per open page, Prometheus one or two.
+const MAX_CONNECTIONS: usize = 64;
+/// How often samples of histograms are put into their buckets.
+const TIDY_INTERVAL: Duration = Duration::from_secs(5);
+
+impl Admin {
+    /// Opens the listener, if there is to be one.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Builder::bind`](crate::server::Builder::bind), naming the variable that the address
+    /// came from. A service whose status address is taken does not start: what then answers there may
+    /// be another service, and whoever looks would be misled.
+    pub async fn bind(
+        address: Option<SocketAddr>,
+        variable: &'static str,
+    ) -> Result<Option<Self>, BindError> {
+        let Some(address) = address else {
+            return Ok(None);
+        };
+        let builder = Server::builder().max_connections(MAX_CONNECTIONS);
+        let server = builder
+            .bind(address)
+            .await
+            .map_err(|error| error.for_variable(variable))?;
+        Ok(Some(Self { server }))
+    }
+
+    /// Returns the address of the listener, with its real port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Serves until `shutdown` has begun and the drain is over. `service` is the service's name and
+    /// `counters` are those of its own server; `more` are routes of its own, behind the same guard.
+    pub async fn serve(
+        self,
+        service: &'static str,
+        counters: Arc<Counters>,
+        status: impl Status,
+        more: Router,
+        shutdown: Shutdown,
+    ) {
+        tracing::info!(
+            admin.address = %self.local_addr(),
+            "the status address is http://{}/",
+            self.local_addr()
+        );
+        let desk = Arc::new(Desk {
+            service,
+            counters,
+            status: Box::new(status),
+            started: Instant::now(),
+            listeners: Arc::new(Semaphore::new(events::MAX_LISTENERS)),
+            shutdown: shutdown.clone(),
+        });
+        let is_loopback = self.local_addr().ip().is_loopback();
+        let router = routes(desk, more, is_loopback);
+        let serving = self.server.serve_unannounced(router, shutdown);
+        tokio::select! {
+            _ = serving => {}
+            () = tidy() => {}
+        }
+    }
+}
+
+/// What the routes share.
+struct Desk {
+    service: &'static str,
+    counters: Arc<Counters>,
+    status: Box<dyn Status>,
+    started: Instant,
+    listeners: Arc<Semaphore>,
+    shutdown: Shutdown,
+}
+
+impl Desk {
+    fn document(&self) -> Document {
+        let mut report = self.status.report();
+        if self.shutdown.is_draining() {
+            report.state = report.state.max(State::Amber);
+            report.reason = format!("draining: {}", report.reason);
+        }
+        Document::new(self.service, self.started.elapsed(), &self.counters, report)
+    }
+
+    /// What no handler counts, and the state as a number for alerts.
+    fn record(&self) {
+        let service = self.service;
+        for (class, answers) in report::answers(&self.counters) {
+            counter!("http_server_answers_total", "service" => service, "class" => class)
+                .absolute(answers);
+        }
+        for (event, count) in report::interventions(&self.counters) {
+            counter!("http_server_interventions_total", "service" => service, "kind" => event)
+                .absolute(count);
+        }
+        let state = self.document().report.state;
+        gauge!("service_state", "service" => service).set(state.level());
+        self.status.record();
+    }
+}
+
+fn routes(desk: Arc<Desk>, more: Router, is_loopback: bool) -> Router {
+    let assets = Arc::new(assets::Assets::new());
+    let page = Arc::clone(&assets);
+    let routes = Router::new()
+        .route("/", get(move || async move { page.page() }))
+        .route("/status", get(status))
+        .route("/events", get(events::events))
+        .route("/metrics", get(metrics))
+        .with_state(desk)
+        .merge(more);
+    problem::fallbacks(routes)
+        .layer(middleware::from_fn(move |request, next| {
+            guard::refuse_strangers(is_loopback, request, next)
+        }))
+        .layer(middleware::map_response(move |response| {
+            let assets = Arc::clone(&assets);
+            async move { assets.with_headers(response) }
+        }))
+}
+
+async fn status(Shared(desk): Shared<Arc<Desk>>) -> Json<Document> {
+    Json(desk.document())
+}
+
+async fn metrics(Shared(desk): Shared<Arc<Desk>>) -> Response {
+    let Some(metrics) = installed() else {
+        let problem = Problem::new(StatusCode::NOT_FOUND);
+        return problem
+            .detail("this process keeps no metrics")
+            .into_response();
+    };
+    desk.record();
+    let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(CONTENT_TYPE, text)], metrics.render()).into_response()
+}
+
+async fn tidy() {
+    let mut ticks = tokio::time::interval(TIDY_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Some(metrics) = installed() {
+            metrics.tidy();
+        }
+    }
+}
