@@ -143,7 +143,13 @@ fn every_example_value_can_be_read() {
 
 #[tokio::test]
 async fn the_example_file_works_as_it_stands() {
-    let ports = ["PUBLIC_DATA_ADDR", "PROTECTED_DATA_ADDR", "DEV_IDP_ADDR"];
+    let ports = [
+        "PUBLIC_DATA_ADDR",
+        "PROTECTED_DATA_ADDR",
+        "PUBLIC_DATA_ADMIN_ADDR",
+        "PROTECTED_DATA_ADMIN_ADDR",
+        "DEV_IDP_ADDR",
+    ];
     let variables = ports
         .into_iter()
         .map(|name| (name.to_owned(), "127.0.0.1:0".to_owned()))

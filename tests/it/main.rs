@@ -20,6 +20,7 @@ mod program;
 mod request_ids;
 mod restarts;
 mod secrets;
+mod status;
 mod strain;
 mod supply_chain;
 mod survival;

@@ -36,6 +36,8 @@ async fn configuration_problems_come_all_at_once_without_values_and_with_64() {
         ("CLIENT_AUTH_METHOD", "canary"),
         ("PUBLIC_DATA_ADDR", "canary"),
         ("PROTECTED_DATA_ADDR", "canary"),
+        ("PUBLIC_DATA_ADMIN_ADDR", "canary"),
+        ("PROTECTED_DATA_ADMIN_ADDR", "canary"),
         ("PROTECTED_DATA_URL", "ftp://canary"),
         ("ALLOWED_ALGORITHMS", "HS256 canary"),
         ("TOKEN_CACHE_ENTRIES", "canary"),
@@ -48,11 +50,13 @@ async fn configuration_problems_come_all_at_once_without_values_and_with_64() {
         "CLIENT_SECRET",
         "CLIENT_AUTH_METHOD",
         "PUBLIC_DATA_ADDR",
+        "PUBLIC_DATA_ADMIN_ADDR",
         "PROTECTED_DATA_URL",
     ];
     let protected = [
         "API_AUDIENCE",
         "PROTECTED_DATA_ADDR",
+        "PROTECTED_DATA_ADMIN_ADDR",
         "ALLOWED_ALGORITHMS",
         "TOKEN_CACHE_ENTRIES",
     ];
@@ -122,6 +126,8 @@ async fn a_port_in_use_is_one_line_and_exit_code_1() {
     for (binary, name) in [
         ("public-data", "PUBLIC_DATA_ADDR"),
         ("protected-data", "PROTECTED_DATA_ADDR"),
+        ("public-data", "PUBLIC_DATA_ADMIN_ADDR"),
+        ("protected-data", "PROTECTED_DATA_ADMIN_ADDR"),
     ] {
         let variables = with(variables(&idp), &[(name, &address)]);
         let ended = Program::start(binary, &[], &variables).ended().await;

@@ -121,6 +121,15 @@ impl Program {
         .await
     }
 
+    /// The status address that a service logs, with `LOG_FORMAT=json`.
+    pub(crate) async fn admin_address(&mut self) -> String {
+        self.line(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            Some(line.get("admin.address")?.as_str()?.to_owned())
+        })
+        .await
+    }
+
     /// The first line of standard output that begins with `start`.
     pub(crate) async fn answer(&mut self, start: &str) -> String {
         let mut lines = BufReader::new(self.stdout.take().unwrap()).lines();

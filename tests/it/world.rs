@@ -21,6 +21,9 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Pair {
     pub(crate) public: SocketAddr,
     pub(crate) protected: SocketAddr,
+    /// The status addresses, where the variables have one.
+    pub(crate) public_admin: Option<SocketAddr>,
+    pub(crate) protected_admin: Option<SocketAddr>,
     pub(crate) tokens: TokenCache,
     pub(crate) validator: JwtValidator,
     pub(crate) client: Client,
@@ -41,6 +44,8 @@ pub(crate) fn variables_for(issuer: &str) -> BTreeMap<String, String> {
         ("API_AUDIENCE", DEFAULT_AUDIENCE),
         ("PUBLIC_DATA_ADDR", "127.0.0.1:0"),
         ("PROTECTED_DATA_ADDR", "127.0.0.1:0"),
+        ("PUBLIC_DATA_ADMIN_ADDR", "off"),
+        ("PROTECTED_DATA_ADMIN_ADDR", "off"),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -64,6 +69,8 @@ impl Pair {
         Self {
             public: public.local_addr(),
             protected: protected_addr,
+            public_admin: public.admin_addr(),
+            protected_admin: protected.admin_addr(),
             tokens: public.tokens().clone(),
             validator: protected.validator().clone(),
             client: client(),

@@ -51,8 +51,8 @@
 pub mod admin;
 pub mod config;
 pub mod health;
-pub mod openapi;
 pub mod metrics;
+pub mod openapi;
 pub mod problem;
 pub mod request_id;
 mod run;

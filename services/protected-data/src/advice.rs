@@ -1,9 +1,14 @@
 //! What to change when there are no keys or a token is refused, by the names of the variables.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jwks_validator::{
     Fetched, KeySource, Reason, RemoteJwks, SourceError, SourceErrorKind, Validators,
 };
+use tokio::time::Instant;
+
+use crate::record::KeyFetches;
 
 /// Returns what to change for this failure to go away, naming the variables of
 /// [`Config`](crate::Config).
@@ -60,12 +65,19 @@ pub fn advice_on_refusal(reason: Reason) -> Option<&'static str> {
 
 /// A key source whose failures say what to change, so that the validator's log lines do.
 #[derive(Debug)]
-pub(crate) struct Advised(pub(crate) RemoteJwks);
+pub(crate) struct Advised {
+    pub(crate) source: RemoteJwks,
+    /// What became of each fetch is noted here.
+    pub(crate) fetches: Arc<KeyFetches>,
+}
 
 #[async_trait]
 impl KeySource for Advised {
     async fn fetch(&self, validators: Option<&Validators>) -> Result<Fetched, SourceError> {
-        self.0.fetch(validators).await.map_err(|error| {
+        let begun = Instant::now();
+        let result = self.source.fetch(validators).await;
+        self.fetches.note(begun.elapsed(), &result);
+        result.map_err(|error| {
             let advice = advice_on_keys(error.kind());
             error.with_advice(advice)
         })

@@ -1,5 +1,7 @@
 //! The routes.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -15,6 +17,7 @@ use tracing::{Level, debug, enabled, info, warn};
 use utoipa::ToSchema;
 
 use crate::advice::advice_on_refusal;
+use crate::decisions::Decisions;
 use crate::openapi::openapi;
 
 /// Path of the only operation beside health and the document.
@@ -27,6 +30,8 @@ pub struct AppState {
     pub validator: JwtValidator,
     /// What a token must be allowed to do.
     pub required_scopes: Option<RequireScopes>,
+    /// Counts what is decided.
+    pub decisions: Arc<Decisions>,
     /// Makes the service unready.
     pub shutdown: Shutdown,
 }
@@ -41,7 +46,10 @@ pub fn app(state: AppState) -> Router {
     };
     let guarded = problem::fallbacks(Router::new().route(DATA_PATH, data))
         .layer(JwtLayer::new(state.validator.clone()))
-        .layer(middleware::map_response(log_refusal));
+        .layer(middleware::map_response_with_state(
+            state.decisions,
+            log_refusal,
+        ));
     let validator = state.validator;
     // Decided here and not per request: a service that does not log it pays nothing for it.
     let guarded = if enabled!(Level::DEBUG) {
@@ -77,8 +85,9 @@ async fn protected_data() -> impl IntoResponse {
 }
 
 /// The caller is told a code; the reason is for the log.
-async fn log_refusal(response: Response) -> Response {
+async fn log_refusal(State(decisions): State<Arc<Decisions>>, response: Response) -> Response {
     if let Some(error) = response.extensions().get::<AuthError>() {
+        decisions.refused(error.reason());
         let status = error.status().as_u16();
         let reason = error.reason().as_str();
         let advice = match advice_on_refusal(error.reason()) {
@@ -98,6 +107,8 @@ async fn log_refusal(response: Response) -> Response {
                 "refused a request: {error}{advice}"
             );
         }
+    } else {
+        decisions.accepted();
     }
     response
 }

@@ -11,6 +11,8 @@ use service_kit::config::{IdentityProvider, Reader};
 pub struct Config {
     /// `PROTECTED_DATA_ADDR`: the listener.
     pub address: SocketAddr,
+    /// `PROTECTED_DATA_ADMIN_ADDR`: the status address; `None` when it is `off`.
+    pub admin_address: Option<SocketAddr>,
     /// Whose tokens are accepted.
     pub provider: IdentityProvider,
     /// `API_AUDIENCE`: this API's identifier; `None` with `DANGEROUS_SKIP_AUDIENCE=true`.
@@ -62,6 +64,8 @@ impl Config {
         };
         Self {
             address: reader.socket_addr("PROTECTED_DATA_ADDR", ([127, 0, 0, 1], 6002).into()),
+            admin_address: reader
+                .socket_addr_or_off("PROTECTED_DATA_ADMIN_ADDR", ([127, 0, 0, 1], 6012).into()),
             audience,
             required_scopes,
             algorithms: algorithms(reader),

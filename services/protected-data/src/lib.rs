@@ -6,11 +6,15 @@
 mod advice;
 mod api;
 mod config;
+mod decisions;
 mod openapi;
+mod record;
 mod service;
+mod status;
 
 pub use advice::{advice_on_keys, advice_on_refusal};
 pub use api::{AppState, app};
 pub use config::Config;
+pub use decisions::Decisions;
 pub use openapi::openapi;
 pub use service::{Service, StartError};

@@ -9,6 +9,9 @@ fn main() -> ExitCode {
         &service_kit::config::VARIABLES,
         Config::read,
         |config, shutdown| async move {
+            if config.admin_address.is_some() {
+                service_kit::metrics::install();
+            }
             Service::bind(&config).await?.run(shutdown).await;
             Ok(())
         },

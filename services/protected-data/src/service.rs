@@ -1,8 +1,10 @@
 //! The service on a socket.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use jwks_validator::{Discovery, IdpClient, JwtValidator, RemoteJwks, RequireScopes};
+use service_kit::admin::Admin;
 use service_kit::server::{BindError, Server};
 use service_kit::shutdown::Shutdown;
 use tracing::info;
@@ -10,12 +12,18 @@ use tracing::info;
 use crate::advice::Advised;
 use crate::api::{AppState, app};
 use crate::config::Config;
+use crate::decisions::Decisions;
+use crate::record::KeyFetches;
+use crate::status::{Expected, ProtectedDataStatus};
 
 /// protected-data with its listener open and its validator built; nothing runs yet.
 #[derive(Debug)]
 pub struct Service {
     server: Server,
+    admin: Option<Admin>,
     validator: JwtValidator,
+    fetches: Arc<KeyFetches>,
+    expected: Expected,
     required_scopes: Option<RequireScopes>,
 }
 
@@ -23,7 +31,7 @@ pub struct Service {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The listener could not be opened.
+    /// The listener, or the one of the status address, could not be opened.
     #[error(transparent)]
     Bind(BindError),
     /// `IDP_CA_FILE` holds no usable certificate, or TLS cannot be set up.
@@ -38,21 +46,28 @@ pub enum StartError {
 }
 
 impl Service {
-    /// Opens the listener and builds the parts. Asks nobody for anything.
+    /// Opens the listeners and builds the parts. Asks nobody for anything.
     ///
     /// # Errors
     ///
     /// Fails when the address cannot be listened on, and when a setting that needs the TLS library or
     /// the system's root certificates to be checked cannot work.
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
-        let validator = validator(config)?;
+        let fetches = Arc::new(KeyFetches::default());
+        let validator = validator(config, Arc::clone(&fetches))?;
         let server = Server::builder()
             .bind(config.address)
             .await
             .map_err(|error| StartError::Bind(error.for_variable("PROTECTED_DATA_ADDR")))?;
+        let admin = Admin::bind(config.admin_address, "PROTECTED_DATA_ADMIN_ADDR")
+            .await
+            .map_err(StartError::Bind)?;
         Ok(Self {
             server,
+            admin,
             validator,
+            fetches,
+            expected: Expected::new(config),
             required_scopes: config.required_scopes.clone(),
         })
     }
@@ -61,6 +76,12 @@ impl Service {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.server.local_addr()
+    }
+
+    /// Returns the status address, with its real port, if there is one.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::local_addr)
     }
 
     /// Returns the validator.
@@ -72,18 +93,37 @@ impl Service {
     /// Serves until the drain is over, then ends the key refreshes.
     pub async fn run(self, shutdown: Shutdown) {
         self.validator.start();
+        let decisions = Arc::new(Decisions::default());
         let state = AppState {
             validator: self.validator.clone(),
             required_scopes: self.required_scopes,
+            decisions: Arc::clone(&decisions),
             shutdown: shutdown.clone(),
         };
-        self.server.serve(app(state), shutdown).await;
+        let counters = self.server.counters();
+        let serving = self.server.serve(app(state), shutdown.clone());
+        match self.admin {
+            Some(admin) => {
+                let status = ProtectedDataStatus {
+                    validator: self.validator.clone(),
+                    fetches: self.fetches,
+                    decisions,
+                    expected: self.expected,
+                };
+                let nothing = axum::Router::new();
+                let watching = admin.serve("protected-data", counters, status, nothing, shutdown);
+                tokio::join!(serving, watching);
+            }
+            None => {
+                serving.await;
+            }
+        }
         self.validator.shutdown().await;
         info!("stopped");
     }
 }
 
-fn validator(config: &Config) -> Result<JwtValidator, StartError> {
+fn validator(config: &Config, fetches: Arc<KeyFetches>) -> Result<JwtValidator, StartError> {
     let provider = &config.provider;
     let mut http = IdpClient::builder().dangerous_allow_http(provider.allow_insecure_http);
     if let Some(pem) = &provider.ca_pem {
@@ -102,6 +142,9 @@ fn validator(config: &Config) -> Result<JwtValidator, StartError> {
             RemoteJwks::discover(http, discovery)
         }
     };
-    let builder = config.validator(Advised(keys));
+    let builder = config.validator(Advised {
+        source: keys,
+        fetches,
+    });
     builder.build().map_err(StartError::Validator)
 }

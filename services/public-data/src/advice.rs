@@ -1,10 +1,15 @@
 //! What to change when there is no token, by the names of the variables.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use token_cache::{
     ClientCredentials, IssuedToken, Permanent, TokenError, TokenErrorKind, TokenRequest,
     TokenSource, Transient,
 };
+use tokio::time::Instant;
+
+use crate::record::TokenRequests;
 
 /// Returns what to change for this failure to go away, naming the variables of
 /// [`Config`](crate::Config).
@@ -65,18 +70,25 @@ fn on_code(code: Option<&str>) -> &'static str {
 
 /// A token source whose failures say what to change, so that the cache's log lines do.
 #[derive(Debug)]
-pub(crate) struct Advised(pub(crate) ClientCredentials);
+pub(crate) struct Advised {
+    pub(crate) source: ClientCredentials,
+    /// What became of each request is noted here.
+    pub(crate) requests: Arc<TokenRequests>,
+}
 
 #[async_trait]
 impl TokenSource for Advised {
     async fn fetch(&self, request: &TokenRequest) -> Result<IssuedToken, TokenError> {
-        self.0.fetch(request).await.map_err(|error| {
+        let begun = Instant::now();
+        let result = self.source.fetch(request).await;
+        self.requests.note(begun.elapsed(), &result);
+        result.map_err(|error| {
             let advice = advice(&error);
             error.with_advice(advice)
         })
     }
 
     async fn credentials_version(&self) -> u64 {
-        self.0.credentials_version().await
+        self.source.credentials_version().await
     }
 }

@@ -15,6 +15,8 @@ use crate::service::StartError;
 pub struct Config {
     /// `PUBLIC_DATA_ADDR`: the listener.
     pub address: SocketAddr,
+    /// `PUBLIC_DATA_ADMIN_ADDR`: the status address; `None` when it is `off`.
+    pub admin_address: Option<SocketAddr>,
     /// Where tokens come from.
     pub provider: IdentityProvider,
     /// `CLIENT_ID`.
@@ -63,6 +65,8 @@ impl Config {
             .unwrap_or_else(|| Url::parse("http://127.0.0.1:6002").expect("the default is a URL"));
         Self {
             address: reader.socket_addr("PUBLIC_DATA_ADDR", ([127, 0, 0, 1], 6001).into()),
+            admin_address: reader
+                .socket_addr_or_off("PUBLIC_DATA_ADMIN_ADDR", ([127, 0, 0, 1], 6011).into()),
             client_id: reader.required("CLIENT_ID"),
             client_secret: reader.required_secret("CLIENT_SECRET"),
             client_auth: reader.one_of("CLIENT_AUTH_METHOD", &AUTH_METHODS, ClientAuth::default()),

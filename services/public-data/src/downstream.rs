@@ -11,10 +11,13 @@ use serde::Deserialize;
 use token_cache::{
     BearerTokenMiddleware, ConfigError, TokenCache, TokenError, TokenErrorKind, Transient,
 };
+use tokio::time::Instant;
 use tracing::debug;
 use url::Url;
 
 use crate::budget::{RETRY_DELAY, RetryBudget};
+use crate::hops::{Exchange, reached};
+use crate::tally::Tally;
 
 /// Time for one exchange with protected-data.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -34,6 +37,7 @@ pub struct Downstream {
     url: Url,
     tokens: TokenCache,
     retries: RetryBudget,
+    tally: Tally,
 }
 
 /// Why there is no answer from protected-data.
@@ -100,7 +104,12 @@ impl Downstream {
             url,
             tokens,
             retries: RetryBudget::new(),
+            tally: Tally::new(),
         }
+    }
+
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Returns what protected-data says. Sends it these headers and no others of the caller's.
@@ -114,6 +123,14 @@ impl Downstream {
     /// Fails when there is no token, and when protected-data gives no answer or another one than
     /// agreed on.
     pub async fn protected_data(&self, headers: HeaderMap) -> Result<String, DownstreamError> {
+        reached(|| "public-data".to_owned());
+        let begun = Instant::now();
+        let result = self.within_the_time(headers).await;
+        self.tally.note(begun.elapsed(), &result);
+        result
+    }
+
+    async fn within_the_time(&self, headers: HeaderMap) -> Result<String, DownstreamError> {
         self.retries.call();
         match tokio::time::timeout(TOTAL_TIMEOUT, self.call_and_repeat(headers)).await {
             Ok(result) => result,
@@ -128,6 +145,7 @@ impl Downstream {
         match self.call(headers.clone()).await {
             Err(error) if error.may_be_repeated() && self.retries.take() => {
                 debug!("calling protected-data once more: {error}");
+                self.tally.repeated();
                 tokio::time::sleep(RETRY_DELAY).await;
                 self.call(headers).await
             }
@@ -188,7 +206,8 @@ fn client(
         http = http.tls_certs_only([]);
     }
     let http = http.build().map_err(DownstreamSetupError::Tls)?;
-    Ok(ClientBuilder::new(http).with(bearer.build().map_err(DownstreamSetupError::Origin)?))
+    let bearer = bearer.build().map_err(DownstreamSetupError::Origin)?;
+    Ok(ClientBuilder::new(http).with(bearer).with(Exchange))
 }
 
 #[derive(Deserialize)]

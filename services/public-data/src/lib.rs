@@ -10,8 +10,13 @@ mod budget;
 mod config;
 mod downstream;
 mod forwarded;
+mod hops;
 mod openapi;
+mod record;
 mod service;
+mod status;
+mod tally;
+mod trial;
 
 pub use advice::advice;
 pub use api::{AppState, app};

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use service_kit::admin::Admin;
 use service_kit::server::{BindError, Server};
 use service_kit::shutdown::Shutdown;
 use token_cache::{StartupPolicy, TokenCache};
@@ -12,20 +13,26 @@ use crate::advice::Advised;
 use crate::api::{AppState, app};
 use crate::config::Config;
 use crate::downstream::{Downstream, DownstreamSetupError};
+use crate::record::TokenRequests;
+use crate::status::{Asked, PublicDataStatus};
+use crate::trial;
 
 /// public-data with its listener open and its token cache built; nothing runs yet.
 #[derive(Debug)]
 pub struct Service {
     server: Server,
+    admin: Option<Admin>,
     tokens: TokenCache,
     downstream: Arc<Downstream>,
+    requests: Arc<TokenRequests>,
+    asked: Asked,
 }
 
 /// Why the service could not start. The text names the variable to change.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The listener could not be opened.
+    /// The listener, or the one of the status address, could not be opened.
     #[error(transparent)]
     Bind(BindError),
     /// `IDP_CA_FILE` holds no usable certificate, or TLS cannot be set up.
@@ -40,14 +47,15 @@ pub enum StartError {
 }
 
 impl Service {
-    /// Opens the listener and builds the parts. Asks nobody for anything.
+    /// Opens the listeners and builds the parts. Asks nobody for anything.
     ///
     /// # Errors
     ///
     /// Fails when the address cannot be listened on, and when a setting that needs the TLS library or
     /// the system's root certificates to be checked cannot work.
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
-        let tokens = token_cache(config)?;
+        let requests = Arc::new(TokenRequests::default());
+        let tokens = token_cache(config, Arc::clone(&requests))?;
         let downstream = Downstream::new(
             &config.protected_data,
             config.provider.allow_insecure_http,
@@ -58,10 +66,16 @@ impl Service {
             .bind(config.address)
             .await
             .map_err(|error| StartError::Bind(error.for_variable("PUBLIC_DATA_ADDR")))?;
+        let admin = Admin::bind(config.admin_address, "PUBLIC_DATA_ADMIN_ADDR")
+            .await
+            .map_err(StartError::Bind)?;
         Ok(Self {
             server,
+            admin,
             tokens,
             downstream: Arc::new(downstream),
+            requests,
+            asked: Asked::new(config),
         })
     }
 
@@ -69,6 +83,12 @@ impl Service {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.server.local_addr()
+    }
+
+    /// Returns the status address, with its real port, if there is one.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::local_addr)
     }
 
     /// Returns the token cache.
@@ -83,18 +103,37 @@ impl Service {
         let _ = self.tokens.start(StartupPolicy::Background).await;
         let state = AppState {
             tokens: self.tokens.clone(),
-            downstream: self.downstream,
+            downstream: Arc::clone(&self.downstream),
             shutdown: shutdown.clone(),
         };
-        self.server.serve(app(state), shutdown).await;
+        let app = app(state);
+        let counters = self.server.counters();
+        let serving = self.server.serve(app.clone(), shutdown.clone());
+        match self.admin {
+            Some(admin) => {
+                let status = PublicDataStatus {
+                    tokens: self.tokens.clone(),
+                    requests: self.requests,
+                    downstream: self.downstream,
+                    asked: self.asked,
+                };
+                let trial = trial::routes(app);
+                let watching = admin.serve("public-data", counters, status, trial, shutdown);
+                tokio::join!(serving, watching);
+            }
+            None => {
+                serving.await;
+            }
+        }
         // After the drain: the last requests may still need a token.
         self.tokens.shutdown().await;
         info!("stopped");
     }
 }
 
-fn token_cache(config: &Config) -> Result<TokenCache, StartError> {
-    TokenCache::builder(Advised(config.token_source()?))
+fn token_cache(config: &Config, requests: Arc<TokenRequests>) -> Result<TokenCache, StartError> {
+    let source = config.token_source()?;
+    TokenCache::builder(Advised { source, requests })
         .request(config.request.clone())
         .build()
         .map_err(StartError::Tokens)

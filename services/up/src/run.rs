@@ -45,6 +45,13 @@ async fn start(mut plan: Plan, check: bool, shutdown: Shutdown) -> Result<ExitCo
         plan.protected_data.provider.issuer = provider.issuer().to_owned();
         plan.public_data.provider.issuer = provider.issuer().to_owned();
     }
+    let admins = [
+        plan.public_data.admin_address,
+        plan.protected_data.admin_address,
+    ];
+    if admins.iter().any(Option::is_some) {
+        service_kit::metrics::install();
+    }
     let protected = ProtectedData::bind(&plan.protected_data)
         .await
         .map_err(with_sources)?;
@@ -75,6 +82,16 @@ async fn start(mut plan: Plan, check: bool, shutdown: Shutdown) -> Result<ExitCo
         "public-data     http://{}",
         reachable(public.local_addr())
     ));
+    let admins = [
+        ("public-data", public.admin_addr()),
+        ("protected-data", protected.admin_addr()),
+    ];
+    for (name, address) in admins {
+        if let Some(address) = address {
+            let address = reachable(address);
+            lines.push(format!("status          http://{address}  ({name})"));
+        }
+    }
     print(&lines)?;
 
     let url = format!("http://{}/api/public/data", reachable(public.local_addr()));

@@ -227,6 +227,7 @@ fn protected_variables(issuer: &str) -> impl Iterator<Item = (&'static str, Stri
         ("LOG_FORMAT", "json".to_owned()),
         ("API_AUDIENCE", DEFAULT_AUDIENCE.to_owned()),
         ("PROTECTED_DATA_ADDR", "127.0.0.1:0".to_owned()),
+        ("PROTECTED_DATA_ADMIN_ADDR", "127.0.0.1:0".to_owned()),
     ]
     .into_iter()
 }
@@ -241,6 +242,7 @@ fn public_variables(
         ("CLIENT_ID", DEFAULT_CLIENT_ID.to_owned()),
         ("CLIENT_SECRET", SECRET.to_owned()),
         ("PUBLIC_DATA_ADDR", "127.0.0.1:0".to_owned()),
+        ("PUBLIC_DATA_ADMIN_ADDR", "127.0.0.1:0".to_owned()),
         ("PROTECTED_DATA_URL", protected_data),
     ]
     .into_iter()

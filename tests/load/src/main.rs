@@ -110,6 +110,7 @@ async fn run(arguments: LoadArguments) -> Result<bool, Failure> {
         common.iter().cloned().chain([
             ("API_AUDIENCE", DEFAULT_AUDIENCE.to_owned()),
             ("PROTECTED_DATA_ADDR", "127.0.0.1:0".to_owned()),
+            ("PROTECTED_DATA_ADMIN_ADDR", "127.0.0.1:0".to_owned()),
         ]),
     )?;
     let protected_address = protected.address().await?;
@@ -119,6 +120,7 @@ async fn run(arguments: LoadArguments) -> Result<bool, Failure> {
             ("CLIENT_ID", DEFAULT_CLIENT_ID.to_owned()),
             ("CLIENT_SECRET", secret.clone()),
             ("PUBLIC_DATA_ADDR", "127.0.0.1:0".to_owned()),
+            ("PUBLIC_DATA_ADMIN_ADDR", "127.0.0.1:0".to_owned()),
             ("PROTECTED_DATA_URL", format!("http://{protected_address}")),
         ]),
     )?;

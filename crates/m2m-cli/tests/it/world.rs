@@ -30,6 +30,8 @@ pub(crate) fn variables(issuer: &str) -> Variables {
             ("API_AUDIENCE", DEFAULT_AUDIENCE),
             // Nothing can be bound to port 1 without being root.
             ("PUBLIC_DATA_ADDR", "127.0.0.1:1"),
+            ("PUBLIC_DATA_ADMIN_ADDR", "off"),
+            ("PROTECTED_DATA_ADMIN_ADDR", "off"),
             ("PROTECTED_DATA_URL", "http://127.0.0.1:1"),
         ],
     )

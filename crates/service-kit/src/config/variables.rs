@@ -4,7 +4,7 @@
 ///
 /// The binaries share one `.env`, so each of them knows the names of all. `.env.example` explains
 /// them, and a test compares it with this list.
-pub const VARIABLES: [&str; 26] = [
+pub const VARIABLES: [&str; 28] = [
     "ISSUER",
     "APPLICATION_VANITY_DOMAIN",
     "TOKEN_ENDPOINT",
@@ -19,6 +19,8 @@ pub const VARIABLES: [&str; 26] = [
     "TOKEN_RESOURCE",
     "PUBLIC_DATA_ADDR",
     "PROTECTED_DATA_ADDR",
+    "PUBLIC_DATA_ADMIN_ADDR",
+    "PROTECTED_DATA_ADMIN_ADDR",
     "DEV_IDP_ADDR",
     "DEV_IDP_CONTROL_ADDR",
     "PROTECTED_DATA_URL",

@@ -1,0 +1,175 @@
+//! What the service tells at its status address.
+
+use std::sync::Arc;
+
+use jwks_validator::{IssuerHealth, JwtValidator, Reason};
+use metrics::gauge;
+use serde_json::{Value, json};
+use service_kit::admin::{Report, State, Status, milliseconds};
+
+use crate::advice::advice_on_refusal;
+use crate::config::Config;
+use crate::decisions::Decisions;
+use crate::record::{KeyFetch, KeyFetches};
+
+/// What the report is made from.
+pub(crate) struct ProtectedDataStatus {
+    pub(crate) validator: JwtValidator,
+    pub(crate) fetches: Arc<KeyFetches>,
+    pub(crate) decisions: Arc<Decisions>,
+    pub(crate) expected: Expected,
+}
+
+/// The settings that are shown.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    audience: Option<String>,
+    /// Where the keys come from: `JWKS_URI`, or the issuer's metadata.
+    source: String,
+}
+
+impl Expected {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            audience: config.audience.clone(),
+            source: match &config.provider.jwks_uri {
+                Some(url) => url.to_string(),
+                None => format!("metadata of {}", config.provider.issuer),
+            },
+        }
+    }
+}
+
+impl Status for ProtectedDataStatus {
+    fn report(&self) -> Report {
+        let issuers = self.validator.health();
+        let last = self.fetches.history.last().map(|(_, fetch)| fetch);
+        let issuers_and_keys: Vec<Value> =
+            issuers.iter().map(|issuer| self.issuer(issuer)).collect();
+        judge(&issuers, last.as_ref(), self.decisions.refusing())
+            .with("audience", &self.expected.audience)
+            .with("issuers", issuers_and_keys)
+            .with("validations", self.validations())
+            .with("remembered", self.remembered())
+    }
+
+    fn record(&self) {
+        for health in self.validator.health() {
+            let age = health.age.map_or(f64::NAN, |age| age.as_secs_f64());
+            gauge!("protected_data_keys_age_seconds", "issuer" => health.issuer.clone()).set(age);
+            let usable = f64::from(u8::from(health.usable));
+            gauge!("protected_data_keys_usable", "issuer" => health.issuer).set(usable);
+        }
+    }
+}
+
+impl ProtectedDataStatus {
+    fn issuer(&self, health: &IssuerHealth) -> Value {
+        let keys: Vec<Value> = self
+            .validator
+            .keys()
+            .into_iter()
+            .filter(|key| key.issuer == health.issuer)
+            .map(|key| {
+                json!({
+                    "kid": key.kid,
+                    "alg": key.algorithm.as_str(),
+                    "age_ms": milliseconds(key.age),
+                    "revoked": key.revoked,
+                })
+            })
+            .collect();
+        let fetch = |(age, fetch)| {
+            let mut event = json!(fetch);
+            event["age_ms"] = milliseconds(age).into();
+            event
+        };
+        let history: Vec<Value> = self
+            .fetches
+            .history
+            .events()
+            .into_iter()
+            .map(fetch)
+            .collect();
+        json!({
+            "issuer": health.issuer,
+            "source": self.expected.source,
+            "usable": health.usable,
+            "keys": keys,
+            "skipped_keys": health.skipped_keys,
+            "revoked_keys": health.revoked_keys,
+            "confirmed_ms": health.age.map(milliseconds),
+            "next_fetch_in_ms": milliseconds(health.next_fetch_in),
+            "fetches_left": health.fetches_left,
+            "last_error": health.last_error.map(|kind| kind.to_string()),
+            "consecutive_failures": health.consecutive_failures,
+            "history": history,
+        })
+    }
+
+    fn validations(&self) -> Value {
+        let counts = self.decisions.counts();
+        json!({
+            "accepted": counts.accepted,
+            "refused": counts.refused,
+            "undecided": counts.undecided,
+            "reasons": counts.by_reason,
+        })
+    }
+
+    fn remembered(&self) -> Option<Value> {
+        let memory = self.validator.memory()?;
+        Some(json!({
+            "entries": memory.entries,
+            "capacity": memory.capacity,
+            "looked_up": memory.looked_up,
+            "found": memory.found,
+        }))
+    }
+}
+
+/// What there is to say about the keys, the last fetch of them, and requests that are refused.
+fn judge(issuers: &[IssuerHealth], last: Option<&KeyFetch>, refusing: Option<Reason>) -> Report {
+    let failed = issuers
+        .iter()
+        .any(|issuer| issuer.last_error.is_some())
+        .then_some(last)
+        .flatten();
+    let why = || {
+        let text = failed.and_then(|fetch| fetch.text.as_deref());
+        text.unwrap_or("the provider gave no keys")
+    };
+    let advice = failed.and_then(|fetch| fetch.advice);
+    let usable = issuers.iter().any(|issuer| issuer.usable);
+    if !usable && failed.is_none() {
+        return Report::new(
+            State::Amber,
+            "the keys are being fetched; requests wait for them",
+        );
+    }
+    if !usable {
+        let text = format!("requests are refused, for there are no keys: {}", why());
+        return Report::new(State::Red, text).advice(advice);
+    }
+    if let Some(reason) = refusing {
+        // An unknown key that cannot be asked about is the provider's doing.
+        let state = if reason.status().is_server_error() {
+            State::Red
+        } else {
+            State::Amber
+        };
+        let advice = advice.or_else(|| advice_on_refusal(reason));
+        return Report::new(state, format!("the last token was refused: {reason}")).advice(advice);
+    }
+    if failed.is_some() {
+        let text = format!(
+            "the keys could not be refreshed: {}; those that are there are still used",
+            why()
+        );
+        return Report::new(State::Amber, text).advice(advice);
+    }
+    Report::new(
+        State::Green,
+        "the keys are current and tokens are decided on",
+    )
+}

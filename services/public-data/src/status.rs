@@ -1,0 +1,160 @@
+//! What the service tells at its status address.
+
+use std::sync::Arc;
+
+use metrics::{counter, gauge};
+use serde_json::{Value, json};
+use service_kit::admin::{Report, State, Status, milliseconds};
+use token_cache::{Freshness, Health, TokenCache, TokenErrorKind};
+
+use crate::config::Config;
+use crate::downstream::Downstream;
+use crate::record::{TokenFetch, TokenRequests};
+
+/// What the report is made from.
+pub(crate) struct PublicDataStatus {
+    pub(crate) tokens: TokenCache,
+    pub(crate) requests: Arc<TokenRequests>,
+    pub(crate) downstream: Arc<Downstream>,
+    /// What does not change: whom it asks for what.
+    pub(crate) asked: Asked,
+}
+
+/// The settings that are shown.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    issuer: String,
+    token_endpoint: Option<String>,
+    client_id: String,
+    scopes: Vec<String>,
+    protected_data: String,
+}
+
+impl Asked {
+    pub(crate) fn new(config: &Config) -> Self {
+        let provider = &config.provider;
+        Self {
+            issuer: provider.issuer.clone(),
+            token_endpoint: provider.token_endpoint.as_ref().map(ToString::to_string),
+            client_id: config.client_id.clone(),
+            scopes: config.request.scopes().map(str::to_owned).collect(),
+            protected_data: config.protected_data.to_string(),
+        }
+    }
+}
+
+impl Status for PublicDataStatus {
+    fn report(&self) -> Report {
+        let health = self.tokens.health();
+        let last = self.requests.history.last().map(|(_, fetch)| fetch);
+        judge(&health, last.as_ref(), self.downstream.tally().failing())
+            .with("token", self.token(&health))
+            .with("downstream", self.calls())
+    }
+
+    fn record(&self) {
+        let tally = self.downstream.tally();
+        for (outcome, count) in tally.outcomes() {
+            counter!("public_data_downstream_calls_total", "outcome" => outcome).absolute(count);
+        }
+        counter!("public_data_downstream_repeats_total").absolute(tally.repeats());
+        let left = self.tokens.health().expires_in.unwrap_or_default();
+        gauge!("public_data_token_expires_in_seconds").set(left.as_secs_f64());
+    }
+}
+
+impl PublicDataStatus {
+    fn token(&self, health: &Health) -> Value {
+        let fetch = |(age, fetch)| {
+            let mut event = json!(fetch);
+            event["age_ms"] = milliseconds(age).into();
+            event
+        };
+        let history: Vec<Value> = self
+            .requests
+            .history
+            .events()
+            .into_iter()
+            .map(fetch)
+            .collect();
+        json!({
+            "issuer": self.asked.issuer,
+            "token_endpoint": self.asked.token_endpoint,
+            "client_id": self.asked.client_id,
+            "scopes": self.asked.scopes,
+            "freshness": health.freshness.map(name),
+            "age_ms": health.age.map(milliseconds),
+            "lifetime_ms": health.lifetime.map(milliseconds),
+            "refresh_in_ms": health.refresh_in.map(milliseconds),
+            "leeway_in_ms": health.leeway_in.map(milliseconds),
+            "expires_in_ms": health.expires_in.map(milliseconds),
+            "provider_clock_ahead_s": health.provider_clock_ahead_s,
+            "last_error": health.last_error.map(TokenErrorKind::as_str),
+            "consecutive_failures": health.consecutive_failures,
+            "next_attempt_in_ms": health.next_attempt_in.map(milliseconds),
+            "requests": { "ok": self.requests.ok(), "failed": self.requests.failed() },
+            "history": history,
+        })
+    }
+
+    fn calls(&self) -> Value {
+        let tally = self.downstream.tally();
+        let outcomes: serde_json::Map<String, Value> = tally
+            .outcomes()
+            .map(|(outcome, count)| (outcome.to_owned(), count.into()))
+            .collect();
+        let last_failure = tally
+            .last_failure()
+            .map(|(age, text)| json!({ "age_ms": milliseconds(age), "text": text }));
+        json!({
+            "url": self.asked.protected_data,
+            "outcomes": outcomes,
+            "repeats": tally.repeats(),
+            "last_failure": last_failure,
+        })
+    }
+}
+
+/// What there is to say about a token, the last request for one, and calls that fail.
+fn judge(health: &Health, last: Option<&TokenFetch>, failing: Option<String>) -> Report {
+    let failed = health.last_error.and(last);
+    let why = || {
+        let text = failed.and_then(|fetch| fetch.text.as_deref());
+        text.unwrap_or("the provider gave no token")
+    };
+    let advice = failed.and_then(|fetch| fetch.advice);
+    match health.freshness {
+        None | Some(Freshness::Expired) if health.last_error.is_some() => Report::new(
+            State::Red,
+            format!("requests are refused, for there is no token: {}", why()),
+        )
+        .advice(advice),
+        None | Some(Freshness::Expired) => Report::new(
+            State::Amber,
+            "a token is being fetched; requests wait for it",
+        ),
+        // Where both fail, the provider is the likelier cause.
+        _ if health.last_error.is_some() && failing.is_none() => Report::new(
+            State::Amber,
+            format!("no new token: {}; the current one is still served", why()),
+        )
+        .advice(advice),
+        _ => match failing {
+            Some(text) => Report::new(
+                State::Red,
+                format!("the last call to protected-data failed: {text}"),
+            )
+            .advice(advice),
+            None => Report::new(State::Green, "the token is good and calls are answered"),
+        },
+    }
+}
+
+fn name(freshness: Freshness) -> &'static str {
+    match freshness {
+        Freshness::Fresh => "fresh",
+        Freshness::Stale => "stale",
+        Freshness::Critical => "critical",
+        Freshness::Expired => "expired",
+    }
+}

@@ -1,0 +1,107 @@
+//! How the calls to protected-data go, for the status address.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use metrics::{Histogram, histogram};
+use tokio::time::Instant;
+
+use crate::downstream::DownstreamError;
+
+/// After so long without another failure, one failure says nothing about the calls of now.
+const LATELY: Duration = Duration::from_secs(60);
+
+/// Calls by outcome, and the last failure.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    outcomes: [AtomicU64; OUTCOMES.len()],
+    repeated: AtomicU64,
+    /// Whether the last call failed. Read before it is written: most calls succeed after another.
+    is_failing: AtomicBool,
+    last_failure: Mutex<Option<(Instant, String)>>,
+    duration: Histogram,
+}
+
+const OUTCOMES: [&str; 7] = [
+    "ok",
+    "no_token",
+    "connect",
+    "timeout",
+    "overloaded",
+    "status",
+    "answer",
+];
+
+impl Tally {
+    pub(crate) fn new() -> Self {
+        Self {
+            outcomes: Default::default(),
+            repeated: AtomicU64::new(0),
+            is_failing: AtomicBool::new(false),
+            last_failure: Mutex::default(),
+            duration: histogram!("public_data_downstream_duration_seconds"),
+        }
+    }
+
+    pub(crate) fn note<T>(&self, took: Duration, result: &Result<T, DownstreamError>) {
+        self.duration.record(took);
+        let index = match result {
+            Ok(_) => 0,
+            Err(DownstreamError::Token(_)) => 1,
+            Err(DownstreamError::Connect) => 2,
+            Err(DownstreamError::Timeout) => 3,
+            Err(DownstreamError::Overloaded(_)) => 4,
+            Err(DownstreamError::Status(_)) => 5,
+            Err(DownstreamError::Answer) => 6,
+        };
+        self.outcomes[index].fetch_add(1, Ordering::Relaxed);
+        match result {
+            Ok(_) => {
+                if self.is_failing.load(Ordering::Relaxed) {
+                    self.is_failing.store(false, Ordering::Relaxed);
+                }
+            }
+            // That there is no token is the token's story.
+            Err(DownstreamError::Token(_)) => {}
+            Err(error) => {
+                let failure = (Instant::now(), error.to_string());
+                let last = &self.last_failure;
+                *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+                self.is_failing.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    pub(crate) fn repeated(&self) {
+        self.repeated.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the number of calls by outcome.
+    pub(crate) fn outcomes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self
+            .outcomes
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed));
+        OUTCOMES.into_iter().zip(counts)
+    }
+
+    pub(crate) fn repeats(&self) -> u64 {
+        self.repeated.load(Ordering::Relaxed)
+    }
+
+    /// Returns how long ago the last call failed that reached for protected-data, and how.
+    pub(crate) fn last_failure(&self) -> Option<(Duration, String)> {
+        let last = &self.last_failure;
+        let last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, text) = last.as_ref()?;
+        Some((at.elapsed(), text.clone()))
+    }
+
+    /// Returns how the last call failed, if it did and was lately.
+    pub(crate) fn failing(&self) -> Option<String> {
+        let (age, text) = self.last_failure()?;
+        let is_failing = self.is_failing.load(Ordering::Relaxed);
+        (is_failing && age < LATELY).then_some(text)
+    }
+}
