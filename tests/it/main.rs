@@ -19,6 +19,7 @@ mod processes;
 mod program;
 mod request_ids;
 mod restarts;
+mod runbook;
 mod secrets;
 mod status;
 mod strain;

@@ -111,6 +111,14 @@ impl Program {
         }
     }
 
+    /// As [`line`](Self::line), from the first line that was ever read.
+    pub(crate) async fn seen<T>(&mut self, found: impl Fn(&str) -> Option<T>) -> T {
+        match self.seen.iter().find_map(|line| found(line)) {
+            Some(found) => found,
+            None => self.line(found).await,
+        }
+    }
+
     /// The address that a service logs when it listens, with `LOG_FORMAT=json`.
     pub(crate) async fn address(&mut self) -> String {
         self.line(|line| {
