@@ -40,6 +40,10 @@ sim count='10000':
 sim-seed seed:
     M2M_SEED={{seed}} cargo test --package tests --test simulation seeded
 
+# Check what is in deploy/ with linters, and run the services from the roots of their images
+check-deploy:
+    bash .ci/deploy
+
 # Check the services' OpenAPI documents and answers with schemathesis (needs Python)
 openapi:
     bash .ci/openapi

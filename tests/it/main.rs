@@ -7,6 +7,7 @@
 )]
 
 mod coverage;
+mod deploy;
 mod documents;
 mod downstream;
 mod examples;

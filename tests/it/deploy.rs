@@ -1,0 +1,290 @@
+//! What is in `deploy/` against the code and against docs/OPERATIONS.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use service_kit::config::{Reader, Runtime, VARIABLES};
+
+use crate::tree;
+
+const MANIFESTS: [&str; 3] = [
+    "deploy/kubernetes/config.yaml",
+    "deploy/kubernetes/protected-data.yaml",
+    "deploy/kubernetes/public-data.yaml",
+];
+
+/// Everything that names a variable of ours.
+const SETTINGS: [&str; 7] = [
+    "deploy/Dockerfile",
+    "deploy/compose.yaml",
+    "deploy/systemd/m2m-protected-data.service",
+    "deploy/systemd/m2m-public-data.service",
+    MANIFESTS[0],
+    MANIFESTS[1],
+    MANIFESTS[2],
+];
+
+/// Everything that names a metric.
+const MONITORING: [&str; 4] = [
+    "deploy/grafana/m2m-auth.json",
+    "deploy/prometheus/alerts.yaml",
+    "deploy/prometheus/alerts_test.yaml",
+    "docs/OPERATIONS.md",
+];
+
+/// The words of a text that are made of these characters, each with what follows it.
+fn words(text: &str, is_part: impl Fn(char) -> bool) -> Vec<(&str, &str)> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(&is_part) {
+        rest = &rest[start..];
+        let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        found.push(rest.split_at(end));
+        rest = &rest[end..];
+    }
+    found
+}
+
+#[test]
+fn every_variable_in_deploy_is_one_that_the_code_reads() {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let is_variable =
+        |word: &str| word.contains('_') && word.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    let mut named = BTreeSet::new();
+    for path in SETTINGS {
+        let text = tree::read(path);
+        assert!(!text.is_empty(), "{path}");
+        for (word, after) in words(&text, is_part) {
+            let is_set = after.starts_with(['=', ':', '\n', '}']);
+            if is_variable(word) && is_set {
+                assert!(VARIABLES.contains(&word), "{path}: {word}");
+                named.insert(word.to_owned());
+            }
+        }
+    }
+    for name in [
+        "ALLOW_INSECURE_HTTP",
+        "CLIENT_SECRET_FILE",
+        "PROTECTED_DATA_URL",
+    ] {
+        assert!(named.contains(name), "{name}");
+    }
+}
+
+/// Reads what a service would read of these settings, and returns the problems.
+fn problems(service: &str, settings: &BTreeMap<String, String>) -> Vec<String> {
+    let mut reader = Reader::new(settings);
+    if service == "public-data" {
+        public_data::Config::read(&mut reader);
+    } else {
+        protected_data::Config::read(&mut reader);
+    }
+    Runtime::read(&mut reader);
+    match reader.finish() {
+        Ok(()) => Vec::new(),
+        Err(error) => error.problems().iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// The lines `NAME: value` of a text, as far as they name variables.
+fn assignments(text: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut name = None;
+    for line in text.lines().map(str::trim) {
+        let Some((key, value)) = line.split_once(": ") else {
+            continue;
+        };
+        let value = value.trim_matches('"');
+        match (key, name.take()) {
+            ("- name", _) => name = Some(value.to_owned()),
+            ("value", Some(name)) => {
+                found.insert(name, value.to_owned());
+            }
+            _ if VARIABLES.contains(&key) => {
+                found.insert(key.to_owned(), value.to_owned());
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn the_settings_of_manifests_and_compose_file_are_configurations_that_services_take() {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "hunter2").unwrap();
+    let secret = secret.path().to_str().unwrap();
+    let shared = tree::read(MANIFESTS[0]);
+    let compose = tree::read("deploy/compose.yaml");
+    for service in ["protected-data", "public-data"] {
+        let manifest = tree::read(&format!("deploy/kubernetes/{service}.yaml"));
+        let part = compose.split(&format!("\n  {service}:\n")).nth(1).unwrap();
+        let part = part.split("\n\n").next().unwrap();
+        for (name, text) in [
+            ("Kubernetes", format!("{shared}{manifest}")),
+            ("Compose", part.to_owned()),
+        ] {
+            let mut settings = assignments(&text);
+            for (name, value) in &mut settings {
+                let file = name == "CLIENT_SECRET_FILE";
+                match value.strip_prefix("${") {
+                    _ if file => secret.clone_into(value),
+                    Some(rest) if rest.contains(":-") => value.clear(),
+                    // What whoever starts it has to give.
+                    Some(_) => "https://given.example".clone_into(value),
+                    None => {}
+                }
+            }
+            assert!(settings.len() >= 3, "{name} {service}: {settings:?}");
+            assert_eq!(problems(service, &settings), [""; 0], "{name} {service}");
+        }
+    }
+}
+
+#[test]
+fn the_dockerfile_builds_what_there_is_with_the_toolchain_of_the_repository() {
+    let dockerfile = tree::read("deploy/Dockerfile");
+    let toolchain = tree::read("rust-toolchain.toml");
+    let version = toolchain.split('"').nth(1).unwrap();
+    assert!(
+        dockerfile.contains(&format!("FROM rust:{version}-slim")),
+        "{version}"
+    );
+    let ignored = tree::read(".dockerignore");
+    for needed in [
+        "Cargo.toml",
+        "Cargo.lock",
+        "crates",
+        "services",
+        "tests",
+        "deploy/image-root",
+    ] {
+        assert!(
+            ignored.lines().any(|line| line == format!("!{needed}")),
+            "{needed}"
+        );
+    }
+    // One of every package: built, put into a root, copied from there, and started.
+    for (package, binary) in [
+        ("public-data", "public-data"),
+        ("protected-data", "protected-data"),
+        ("m2m-cli", "m2m"),
+    ] {
+        for part in [
+            format!("--package {package}"),
+            format!("deploy/image-root target/release/{binary} /image/{binary}"),
+            format!(
+                "FROM scratch AS {binary}\nCOPY --from=build /image/{binary}/ /\nUSER 65532:65532"
+            ),
+            format!("ENTRYPOINT [\"/usr/bin/{binary}\"]"),
+        ] {
+            assert!(dockerfile.contains(&part), "{part}");
+        }
+    }
+}
+
+/// The names in the sources of whatever counts.
+fn metrics() -> BTreeSet<String> {
+    let mut sources = vec![
+        "crates/token-cache/src/metrics.rs".to_owned(),
+        "crates/jwks-validator/src/metrics.rs".to_owned(),
+    ];
+    sources.extend(tree::files(&["crates/service-kit/src", "services"], "rs"));
+    let mut found = BTreeSet::new();
+    for path in sources {
+        let text = tree::read(&path);
+        for literal in text.split('"').skip(1).step_by(2) {
+            let is_name = literal.contains('_')
+                && literal
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit());
+            if is_name {
+                found.insert(literal.to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_metric_that_is_watched_is_counted_somewhere() {
+    let known = metrics();
+    let prefixes = [
+        "token_cache_",
+        "jwks_validator_",
+        "public_data_",
+        "protected_data_",
+        "http_server_",
+        "process_",
+        "service_state",
+    ];
+    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    for path in MONITORING {
+        let text = tree::read(path);
+        let mut watched = 0;
+        for (word, _) in words(&text, is_part) {
+            if !prefixes.iter().any(|prefix| word.starts_with(prefix)) {
+                continue;
+            }
+            let name = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|suffix| word.strip_suffix(suffix))
+                .unwrap_or(word);
+            assert!(known.contains(name), "{path}: {word}");
+            watched += 1;
+        }
+        assert!(watched >= 4, "{path}: {watched}");
+    }
+}
+
+#[test]
+fn the_dashboard_asks_the_chosen_source_for_something_in_every_panel() {
+    let dashboard: Value = serde_json::from_str(&tree::read(MONITORING[0])).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    assert!(panels.len() >= 10);
+    let mut ids = BTreeSet::new();
+    for panel in panels {
+        let title = panel["title"].as_str().unwrap();
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{title}");
+        let targets = panel["targets"].as_array().unwrap();
+        assert!(!targets.is_empty(), "{title}");
+        for target in targets {
+            assert_eq!(target["datasource"]["uid"], "${datasource}", "{title}");
+            assert!(!target["expr"].as_str().unwrap().is_empty(), "{title}");
+        }
+    }
+}
+
+#[test]
+fn the_alerts_are_those_of_the_document() {
+    let document = tree::read("docs/OPERATIONS.md");
+    let rules = tree::read("deploy/prometheus/alerts.yaml");
+    let mut rules = rules.split("      - alert: ").skip(1);
+    let rows = document.lines().filter(|line| line.starts_with("| `M2m"));
+    for row in rows {
+        let row = row.replace("\\|", "\u{1}");
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [name, expression, wait, meaning] = cells[..] else {
+            panic!("{row}");
+        };
+        let rule = rules.next().unwrap();
+        assert!(
+            rule.starts_with(&format!("{}\n", name.trim_matches('`'))),
+            "{row}"
+        );
+        let expression = expression.trim_matches('`').replace('\u{1}', "|");
+        assert!(
+            rule.contains(&format!("expr: '{expression}'\n")),
+            "{expression}: {rule}"
+        );
+        assert_eq!(rule.contains("for: "), !wait.is_empty(), "{row}");
+        assert!(
+            wait.is_empty() || rule.contains(&format!("for: {wait}\n")),
+            "{row}"
+        );
+        // Up to the link that some have.
+        let meaning = meaning.split('[').next().unwrap();
+        assert!(rule.contains(meaning), "{meaning}: {rule}");
+    }
+    assert_eq!(rules.next(), None);
+}
