@@ -100,6 +100,7 @@ fn values_shown_as_defaults_are_the_defaults() {
         "REQUIRED_SCOPES",
         "DEV_IDP_ADDR",
         "DEV_IDP_CONTROL_ADDR",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
     ];
     for example in examples.iter().filter(|example| !example.is_set) {
         if without_default.contains(&example.name.as_str()) {

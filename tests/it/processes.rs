@@ -440,3 +440,18 @@ async fn a_system_without_root_certificates_is_named_at_the_start() {
         .await;
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
 }
+
+/// This build has no exporter: the workspace's tests run without the feature `otel`.
+#[tokio::test]
+async fn a_collector_that_a_program_cannot_send_to_is_a_warning() {
+    let collector = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+    let variables = with(variables_for("http://127.0.0.1:1"), &[collector]);
+    let mut service = Program::start("protected-data", &[], &variables);
+    let warning = service
+        .line(|line| line.contains(collector.0).then(|| line.to_owned()))
+        .await;
+    assert!(
+        warning.contains("built without the feature otel"),
+        "{warning}"
+    );
+}

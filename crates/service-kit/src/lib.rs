@@ -42,6 +42,7 @@
 //! | [`config`] | typed values, every problem at once, no value in any message |
 //! | [`telemetry`] | log lines on standard error that never block a request |
 //! | [`server`] | header timeout, caps, load shedding, panic isolation, drain |
+//! | [`trace`] | traces to an OTLP collector, behind the feature `otel` |
 //! | [`shutdown`] | the handle that starts a drain, from signals or by hand |
 //! | [`health`] | `/livez` and `/readyz` |
 //! | [`openapi`] | `/openapi.json`, with what the server itself answers |
@@ -59,5 +60,6 @@ mod run;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;
+pub mod trace;
 
 pub use run::{EXIT_CONFIG, EXIT_START, Failure, run_main};

@@ -69,8 +69,12 @@ where
     reader.finish().map_err(Failure::Config)?;
 
     // Dropped after the runtime, so that the last lines of its tasks are flushed.
-    let _guard = telemetry::init(process.log_format, &process.log_filter)
-        .map_err(|error| Failure::Start(error.into()))?;
+    let _guard = telemetry::init(
+        process.log_format,
+        &process.log_filter,
+        process.tracing.as_ref(),
+    )
+    .map_err(|error| Failure::Start(error.into()))?;
     for warning in &warnings {
         tracing::warn!(config.variable = warning.name(), "{warning}");
     }

@@ -10,6 +10,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::line::Line;
+use crate::trace::{Exporter, Tracing};
+#[cfg(feature = "otel")]
+use crate::trace::{is_exported, is_logged};
 
 mod line;
 
@@ -39,12 +42,35 @@ const FLUSH_LIMIT: Duration = Duration::from_millis(1500);
 /// ([`request_id`](crate::request_id)). The panic hook logs where a panic happened and
 /// never its message, which can hold whatever the code was working on.
 ///
+/// With `tracing`, and the feature `otel`, spans go to a collector as well ([`trace`](crate::trace)).
+///
 /// # Errors
 ///
-/// Fails when `filter` is not a `RUST_LOG` directive list or when a subscriber is already installed.
-pub fn init(format: LogFormat, filter: &str) -> Result<Guard, TelemetryError> {
+/// Fails when `filter` is not a `RUST_LOG` directive list, when a subscriber is already installed, and when
+/// TLS cannot be set up for the collector.
+pub fn init(
+    format: LogFormat,
+    filter: &str,
+    tracing: Option<&Tracing>,
+) -> Result<Guard, TelemetryError> {
     let filter = EnvFilter::try_new(filter).map_err(|_| TelemetryError(Reason::Filter))?;
     let (writer, guard) = Guard::over(format, std::io::stderr());
+    let guard = match tracing {
+        Some(settings) => with_traces(format, filter, writer, guard, settings)?,
+        None => {
+            log_alone(format, filter, writer)?;
+            guard
+        }
+    };
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(guard)
+}
+
+fn log_alone(
+    format: LogFormat,
+    filter: EnvFilter,
+    writer: NonBlocking,
+) -> Result<(), TelemetryError> {
     let mut builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer);
@@ -61,14 +87,63 @@ pub fn init(format: LogFormat, filter: &str) -> Result<Guard, TelemetryError> {
             .finish()
             .try_init(),
     }
-    .map_err(|_| TelemetryError(Reason::Installed))?;
-    std::panic::set_hook(Box::new(log_panic));
+    .map_err(|_| TelemetryError(Reason::Installed))
+}
+
+/// The same log, whose filter is its own and not that of the spans.
+#[cfg(feature = "otel")]
+fn with_traces(
+    format: LogFormat,
+    filter: EnvFilter,
+    writer: NonBlocking,
+    mut guard: Guard,
+    settings: &Tracing,
+) -> Result<Guard, TelemetryError> {
+    use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+    use tracing_subscriber::{Layer as _, layer::SubscriberExt as _};
+
+    let exporter = Exporter::new(settings).map_err(|_| TelemetryError(Reason::Collector))?;
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(exporter.tracer())
+        // Where in the source a span was made, and on which thread, is of no use to who reads traces.
+        .with_location(false)
+        .with_threads(false)
+        .with_filter(filter_fn(is_exported));
+    let mut log = tracing_subscriber::fmt::layer().with_writer(writer);
+    if !std::io::stderr().is_terminal() {
+        log = log.with_ansi(false);
+    }
+    let log = match format {
+        LogFormat::Pretty => log.event_format(Line(format)).boxed(),
+        LogFormat::Json => log.json().event_format(Line(format)).boxed(),
+    };
+    let log = log.with_filter(filter.and(filter_fn(is_logged)));
+    let subscriber = tracing_subscriber::registry().with(log).with(spans);
+    let installed = subscriber.try_init();
+    installed.map_err(|_| TelemetryError(Reason::Installed))?;
+    guard.exporter = Some(exporter);
+    Ok(guard)
+}
+
+#[cfg(not(feature = "otel"))]
+fn with_traces(
+    format: LogFormat,
+    filter: EnvFilter,
+    writer: NonBlocking,
+    guard: Guard,
+    _settings: &Tracing,
+) -> Result<Guard, TelemetryError> {
+    log_alone(format, filter, writer)?;
+    tracing::warn!(
+        config.variable = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_ENDPOINT: is set, but this program was built without the feature otel"
+    );
     Ok(guard)
 }
 
 /// Flushes the log when dropped; keep it until the process ends.
 ///
-/// Dropping it waits at most 1.5 s for the writer, then leaves the rest unwritten. When lines had to be
+/// Dropping it sends the last spans, then waits at most 1.5 s for the writer, then leaves the rest unwritten. When lines had to be
 /// dropped, the last line says how many.
 #[derive(Debug)]
 #[must_use = "the log is flushed when the guard is dropped"]
@@ -77,6 +152,7 @@ pub struct Guard {
     writer: NonBlocking,
     dropped: ErrorCounter,
     worker: Option<WorkerGuard>,
+    exporter: Option<Exporter>,
 }
 
 impl Guard {
@@ -94,6 +170,7 @@ impl Guard {
                 writer,
                 dropped,
                 worker: Some(worker),
+                exporter: None,
             },
         )
     }
@@ -106,6 +183,8 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        // Spans first: what they have to say about themselves goes to the log.
+        drop(self.exporter.take());
         let dropped = self.dropped_lines();
         if dropped > 0 {
             // Through the queue, not directly: if standard error is still blocked, so would we be.
@@ -143,6 +222,8 @@ pub struct TelemetryError(Reason);
 enum Reason {
     Filter,
     Installed,
+    #[cfg(feature = "otel")]
+    Collector,
 }
 
 impl fmt::Display for TelemetryError {
@@ -150,6 +231,8 @@ impl fmt::Display for TelemetryError {
         f.write_str(match self.0 {
             Reason::Filter => "the log filter is not a list of directives",
             Reason::Installed => "a log subscriber is already installed",
+            #[cfg(feature = "otel")]
+            Reason::Collector => "OTEL_EXPORTER_OTLP_ENDPOINT: TLS cannot be set up",
         })
     }
 }

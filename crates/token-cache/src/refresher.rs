@@ -139,9 +139,11 @@ impl Refresher {
     }
 
     async fn attempt(&mut self) {
-        let trigger = self.slot.begin();
+        let (trigger, asked_in) = self.slot.begin();
         self.shared.metrics.refresh(trigger);
         let span = info_span!(
+            // Without one who asked it is nobody's part: the refresher's own context says nothing.
+            parent: asked_in.and_then(|span| span.id()),
             "token_exchange",
             token.cache = self.shared.name,
             token.trigger = trigger.as_str(),

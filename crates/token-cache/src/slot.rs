@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::error::{TokenError, TokenErrorKind};
 use crate::freshness::{Freshness, Lifetime, Moment};
@@ -56,6 +57,8 @@ struct State {
     running: bool,
     /// Why somebody wants an attempt.
     asked: Option<Trigger>,
+    /// In which span the first of them wants it, so that the exchange is a part of that trace.
+    asked_in: Option<Span>,
     /// When the first attempt is to begin if nobody asks before.
     start_at: Option<Instant>,
     /// The number of finished attempts.
@@ -219,6 +222,7 @@ impl Slot {
             *target = Some(state.finished + 1);
             if !state.running {
                 state.asked.get_or_insert(Trigger::Caller);
+                state.asked_in.get_or_insert_with(Span::current);
                 self.wake.notify_one();
             }
         }
@@ -259,6 +263,7 @@ impl Slot {
         state.cool_until = Some(now.monotonic + state.cool_down);
         state.reject(rejected);
         state.asked = Some(Trigger::Invalidated);
+        state.asked_in = Some(Span::current());
         // Publishing happens under the same lock, so nothing newer can be lost here.
         self.current.store(None);
         self.wake.notify_one();
@@ -368,20 +373,21 @@ impl Slot {
         Due::At(at)
     }
 
-    /// Begins an attempt and returns what it is for.
-    pub(crate) fn begin(&self) -> Trigger {
+    /// Begins an attempt and returns what it is for, with the span of the caller that asked first.
+    pub(crate) fn begin(&self) -> (Trigger, Option<Span>) {
         let mut state = self.lock();
         self.nudged.store(false, Ordering::Relaxed);
         state.running = true;
         state.rejected.clear();
         let start = state.start_at.take();
-        match state.asked.take() {
+        let trigger = match state.asked.take() {
             Some(Trigger::Invalidated) => Trigger::Invalidated,
             _ if state.window.is_some() => Trigger::Retry,
             Some(trigger) => trigger,
             None if start.is_some() => Trigger::Start,
             None => Trigger::Ahead,
-        }
+        };
+        (trigger, state.asked_in.take())
     }
 
     /// Publishes a token and tells the waiters, unless it is the one that was rejected while this

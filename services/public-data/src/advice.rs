@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use service_kit::trace;
 use token_cache::{
     ClientCredentials, IssuedToken, Permanent, TokenError, TokenErrorKind, TokenRequest,
     TokenSource, Transient,
@@ -80,7 +81,8 @@ pub(crate) struct Advised {
 impl TokenSource for Advised {
     async fn fetch(&self, request: &TokenRequest) -> Result<IssuedToken, TokenError> {
         let begun = Instant::now();
-        let result = self.source.fetch(request).await;
+        let fetch = self.source.fetch(request);
+        let result = trace::client("POST token endpoint", fetch).await;
         self.requests.note(begun.elapsed(), &result);
         result.map_err(|error| {
             let advice = advice(&error);

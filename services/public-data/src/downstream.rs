@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use reqwest::redirect::Policy;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Middleware};
 use serde::Deserialize;
+use service_kit::trace;
 use token_cache::{
     BearerTokenMiddleware, ConfigError, TokenCache, TokenError, TokenErrorKind, Transient,
 };
@@ -154,6 +155,11 @@ impl Downstream {
     }
 
     async fn call(&self, headers: HeaderMap) -> Result<String, DownstreamError> {
+        trace::client("GET protected-data", self.exchange(headers)).await
+    }
+
+    async fn exchange(&self, mut headers: HeaderMap) -> Result<String, DownstreamError> {
+        trace::inject(&mut headers);
         let request = self
             .http
             .get(self.url.clone())

@@ -23,7 +23,11 @@ type Failure = Box<dyn Error + Send + Sync>;
 const READY_LIMIT: Duration = Duration::from_secs(15);
 
 pub(crate) fn run(plan: Plan, check: bool) -> Result<ExitCode, Failure> {
-    let _guard = telemetry::init(plan.process.log_format, &plan.process.log_filter)?;
+    let _guard = telemetry::init(
+        plan.process.log_format,
+        &plan.process.log_filter,
+        plan.process.tracing.as_ref(),
+    )?;
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }

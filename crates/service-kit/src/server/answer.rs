@@ -23,6 +23,7 @@ use super::connection::State;
 use crate::health::{LIVE_PATH, READY_PATH};
 use crate::problem::Problem;
 use crate::request_id::{REQUEST_ID, RequestId};
+use crate::trace::RequestSpan;
 
 /// Target of the line per request, at level `debug`.
 const ACCESS: &str = "service_kit::access";
@@ -38,8 +39,9 @@ pub(super) async fn answer(
     let id = RequestId::of(request.headers());
     // `insert` leaves one, however many came.
     request.headers_mut().insert(REQUEST_ID, id.header());
-    let answer = id.scope(answer_with_id(shared, connection, request, started));
-    let response = id.mark(answer.await).await;
+    let span = RequestSpan::of(&request, &id);
+    let answer = span.run(answer_with_id(shared, connection, request, started));
+    let response = id.mark(id.scope(answer).await).await;
     Ok(response.map(|body| Answered::new(body, busy)))
 }
 

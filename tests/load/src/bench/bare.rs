@@ -16,7 +16,7 @@ use crate::Failure;
 
 /// Serves until SIGTERM, with the log that the services have.
 pub(crate) async fn serve() -> Result<(), Failure> {
-    let _guard = telemetry::init(LogFormat::Json, "info")?;
+    let _guard = telemetry::init(LogFormat::Json, "info", None)?;
     let shutdown = Shutdown::on_signals(Duration::from_secs(1))?;
     let data = || async {
         let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
