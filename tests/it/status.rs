@@ -238,7 +238,7 @@ async fn a_trial_shows_each_hop_with_its_time() {
     assert_eq!(
         hops(&good),
         [
-            "public-data",
+            "handler reached",
             "token attached",
             "protected-data answered 200",
             "public-data answered 200",

@@ -148,7 +148,7 @@ fn judge(issuers: &[IssuerHealth], last: Option<&KeyFetch>, refusing: Option<Rea
         );
     }
     if !usable {
-        let text = format!("requests are refused, for there are no keys: {}", why());
+        let text = format!("there are no keys: {}", why());
         return Report::new(State::Red, text).advice(advice);
     }
     if let Some(reason) = refusing {

@@ -124,7 +124,7 @@ impl Downstream {
     /// Fails when there is no token, and when protected-data gives no answer or another one than
     /// agreed on.
     pub async fn protected_data(&self, headers: HeaderMap) -> Result<String, DownstreamError> {
-        reached(|| "public-data".to_owned());
+        reached(|| "handler reached".to_owned());
         let begun = Instant::now();
         let result = self.within_the_time(headers).await;
         self.tally.note(begun.elapsed(), &result);

@@ -124,11 +124,9 @@ fn judge(health: &Health, last: Option<&TokenFetch>, failing: Option<String>) ->
     };
     let advice = failed.and_then(|fetch| fetch.advice);
     match health.freshness {
-        None | Some(Freshness::Expired) if health.last_error.is_some() => Report::new(
-            State::Red,
-            format!("requests are refused, for there is no token: {}", why()),
-        )
-        .advice(advice),
+        None | Some(Freshness::Expired) if health.last_error.is_some() => {
+            Report::new(State::Red, format!("there is no token: {}", why())).advice(advice)
+        }
         None | Some(Freshness::Expired) => Report::new(
             State::Amber,
             "a token is being fetched; requests wait for it",

@@ -10,7 +10,8 @@ const waited = () => performance.now() - received;
 
 function span(ms) {
   if (ms === null || ms === undefined) return "–";
-  const s = Math.max(0, ms) / 1000;
+  if (ms < 1000) return Math.max(0, Math.round(ms)) + " ms";
+  const s = ms / 1000;
   if (s < 10) return s.toFixed(1) + " s";
   if (s < 120) return Math.round(s) + " s";
   if (s < 7200) return Math.round(s / 60) + " min";
@@ -47,7 +48,7 @@ function rows(id, cells) {
 }
 
 function state(doc) {
-  const words = { green: "all is well", amber: "attention", red: "requests are refused" };
+  const words = { green: "all is well", amber: "something fails", red: "requests are refused" };
   at("state").className = "card state " + doc.state;
   at("state").dataset.state = doc.state;
   put("service", doc.service);
