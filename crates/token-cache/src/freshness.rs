@@ -106,14 +106,17 @@ impl Lifetime {
         self.refresh_after.saturating_sub(self.age(now))
     }
 
-    /// How long until the token is [`Freshness::Critical`].
-    pub(crate) fn until_critical(&self, now: Moment) -> Duration {
-        self.critical_after.saturating_sub(self.age(now))
-    }
-
     /// How long the token may still be served.
     pub(crate) fn until_expiry(&self, now: Moment) -> Duration {
         self.expires_after.saturating_sub(self.age(now))
+    }
+
+    pub(crate) fn refresh_after(&self) -> Duration {
+        self.refresh_after
+    }
+
+    pub(crate) fn critical_after(&self) -> Duration {
+        self.critical_after
     }
 
     pub(crate) fn total(&self) -> Duration {

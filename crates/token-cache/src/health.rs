@@ -15,12 +15,12 @@ pub struct Health {
     pub age: Option<Duration>,
     /// How long the current token lives from the request for it on; capped as the policy says.
     pub lifetime: Option<Duration>,
-    /// How long until the current token is refreshed in the background; zero inside the margin. Its
-    /// jitter is drawn once per token.
-    pub refresh_in: Option<Duration>,
-    /// How long until the current token's leeway begins, from where on callers wait briefly for a
-    /// newer one; zero inside it.
-    pub leeway_in: Option<Duration>,
+    /// At which [`age`](Self::age) the current token is refreshed in the background. The jitter in it
+    /// is drawn once per token.
+    pub refresh_after: Option<Duration>,
+    /// At which [`age`](Self::age) the current token's leeway begins, inside of which callers wait
+    /// briefly for a newer one.
+    pub leeway_after: Option<Duration>,
     /// How long the current token may still be served.
     pub expires_in: Option<Duration>,
     /// How many seconds the provider's clock was ahead of this machine's when the current token came,

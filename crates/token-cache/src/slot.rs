@@ -278,8 +278,8 @@ impl Slot {
             freshness: lifetime.map(|lifetime| lifetime.freshness(now)),
             age: lifetime.map(|lifetime| lifetime.age(now)),
             lifetime: lifetime.map(|lifetime| lifetime.total()),
-            refresh_in: lifetime.map(|lifetime| lifetime.until_stale(now)),
-            leeway_in: lifetime.map(|lifetime| lifetime.until_critical(now)),
+            refresh_after: lifetime.map(|lifetime| lifetime.refresh_after()),
+            leeway_after: lifetime.map(|lifetime| lifetime.critical_after()),
             expires_in: lifetime.map(|lifetime| lifetime.until_expiry(now)),
             provider_clock_ahead_s: current.as_deref().and_then(|entry| entry.clock_ahead_s),
             last_error: match &state.outcome {

@@ -1,5 +1,6 @@
 //! What became of the key fetches of late, for the status address.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::advice::advice_on_keys;
 #[derive(Debug, Default)]
 pub(crate) struct KeyFetches {
     pub(crate) history: History<KeyFetch>,
+    ended: AtomicU64,
     /// The ids of the last key set, to tell what changed.
     known: Mutex<Vec<String>>,
 }
@@ -67,5 +69,11 @@ impl KeyFetches {
             }
         }
         self.history.add(fetch);
+        self.ended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many fetches have ended.
+    pub(crate) fn ended(&self) -> u64 {
+        self.ended.load(Ordering::Relaxed)
     }
 }

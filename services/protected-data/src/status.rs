@@ -103,6 +103,7 @@ impl ProtectedDataStatus {
             "fetches_left": health.fetches_left,
             "last_error": health.last_error.map(|kind| kind.to_string()),
             "consecutive_failures": health.consecutive_failures,
+            "fetches": self.fetches.ended(),
             "history": history,
         })
     }

@@ -22,7 +22,7 @@ async fn the_bar_moves_and_starts_anew_with_the_next_token() {
         return;
     };
     let idp = DevIdp::builder()
-        .token_lifetime(Duration::from_secs(6))
+        .token_lifetime(Duration::from_secs(8))
         .start()
         .await
         .unwrap();
@@ -67,7 +67,7 @@ async fn an_outage_turns_the_page_amber_then_red_and_its_end_green() {
         return;
     };
     let idp = DevIdp::builder()
-        .token_lifetime(Duration::from_secs(6))
+        .token_lifetime(Duration::from_secs(8))
         .start()
         .await
         .unwrap();

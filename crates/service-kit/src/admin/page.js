@@ -76,17 +76,12 @@ function life() {
   const total = Math.max(1, token.lifetime_ms);
   const age = Math.min(total, token.age_ms + past);
   const left = token.expires_in_ms - past;
+  const refreshLeft = token.refresh_after_ms - age;
+  const leewayLeft = token.leeway_after_ms - age;
   const share = (ms) => (100 * Math.min(1, Math.max(0, ms / total))).toFixed(2) + "%";
-  const refreshLeft = token.refresh_in_ms - past;
-  const leewayLeft = token.leeway_in_ms - past;
-  // Where a point has passed, its distance to the expiry is not told any more: keep the last one.
-  if (token.refresh_in_ms > 0) bar.dataset.margin = token.expires_in_ms - token.refresh_in_ms;
-  if (token.leeway_in_ms > 0) bar.dataset.leeway = token.expires_in_ms - token.leeway_in_ms;
-  const margin = Number(bar.dataset.margin || token.expires_in_ms);
-  const leeway = Number(bar.dataset.leeway || token.expires_in_ms);
   at("life-age").style.width = share(age);
-  at("life-margin").style.width = share(margin);
-  at("life-leeway").style.width = share(leeway);
+  at("life-margin").style.width = share(total - token.refresh_after_ms);
+  at("life-leeway").style.width = share(total - token.leeway_after_ms);
   at("life-now").style.left = "calc(" + share(age) + " - 2px)";
   const percent = Math.round(100 * age / total);
   bar.setAttribute("aria-valuenow", String(percent));
