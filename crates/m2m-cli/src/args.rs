@@ -3,6 +3,9 @@
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use secrecy::SecretString;
+use url::Url;
+
+use crate::watch;
 
 /// Says why machine-to-machine authentication does not work, and what to change.
 ///
@@ -24,7 +27,7 @@ pub struct Arguments {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 all is well, 1 a check failed or there is no token, \
+const EXIT_CODES: &str = "Exit codes: 0 all is well, 1 a check failed, there is no token or nothing to watch, \
                           64 the configuration or the command line cannot be used.";
 
 const TOKEN_HELP: &str = "Prints a token, and nothing else on standard output.
@@ -70,6 +73,16 @@ pub enum Command {
         #[arg(long)]
         offline: bool,
     },
+    /// Shows running services live, from their status addresses.
+    ///
+    /// On a terminal one screen, public-data and protected-data side by side if both answer; elsewhere
+    /// one line per change. Ctrl-C ends it, with 0; 1 when nothing answers at first.
+    Watch {
+        /// Status addresses, such as http://127.0.0.1:6011. Default: those of PUBLIC_DATA_ADMIN_ADDR and
+        /// PROTECTED_DATA_ADMIN_ADDR.
+        #[arg(value_parser = url)]
+        url: Vec<Url>,
+    },
     /// Prints completions for a shell.
     Completions {
         /// The shell.
@@ -77,4 +90,8 @@ pub enum Command {
     },
     /// Prints the manual page, for `man -l -`.
     Man,
+}
+
+fn url(text: &str) -> Result<Url, &'static str> {
+    watch::address(text).ok_or("must be an http or https URL, or a host and a port")
 }

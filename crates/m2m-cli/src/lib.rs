@@ -8,12 +8,13 @@
 //! | `m2m doctor` | makes every check from the configuration to a request through the pair ([`doctor`]) |
 //! | `m2m token` | prints a token ([`token`]) |
 //! | `m2m inspect` | decodes a token and explains what protected-data makes of it ([`inspect`]) |
+//! | `m2m watch` | shows running services live ([`watch`]) |
 //! | `m2m completions`, `m2m man` | print shell completions and the manual page |
 //!
 //! | exit code | when |
 //! |---|---|
-//! | 0 | every check passed, a token was printed, or the inspected token is accepted |
-//! | 1 | a check failed, there is no token, or it is refused or cannot be decided on |
+//! | 0 | every check passed, a token was printed, the inspected token is accepted, or watching was ended |
+//! | 1 | a check failed, there is no token, it is refused or cannot be decided on, or there is nothing to watch |
 //! | 64 | the configuration or the command line cannot be used |
 //!
 //! Neither the client's secret nor a token's signature is ever printed, except for the token that
@@ -33,5 +34,6 @@ mod program;
 pub mod report;
 pub mod settings;
 pub mod token;
+pub mod watch;
 
 pub use program::main;

@@ -10,12 +10,14 @@ use clock::SystemClock;
 use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::config::{ConfigError, Environment, Strings as _, VARIABLES};
 use service_kit::{EXIT_CONFIG, EXIT_START};
+use url::Url;
 
 use crate::args::{Arguments, Command};
 use crate::doctor::Doctor;
 use crate::inspect::Inspector;
 use crate::settings::Settings;
 use crate::token::{self, Form};
+use crate::watch::{self, Output};
 
 /// More than any token, and a bound on what a wrong pipe can cost.
 const MAX_INPUT: u64 = 64 * 1024;
@@ -61,6 +63,7 @@ fn run(arguments: Arguments) -> io::Result<u8> {
             print_token(&settings, form)
         }
         Command::Inspect { token, offline } => inspect(settings, token, offline, colour),
+        Command::Watch { url } => watch(&settings, url, colour),
         Command::Completions { shell } => {
             // Into memory first: the generator panics when it cannot write.
             let mut script = Vec::new();
@@ -154,6 +157,27 @@ fn inspect(
     } else {
         EXIT_START
     })
+}
+
+fn watch(settings: &Settings<'_>, addresses: Vec<Url>, colour: bool) -> io::Result<u8> {
+    let addresses = if addresses.is_empty() {
+        match watch::addresses(settings) {
+            Ok(addresses) => addresses,
+            Err(error) => return Ok(refuse(settings, &error)),
+        }
+    } else {
+        addresses
+    };
+    if addresses.is_empty() {
+        say("error: PUBLIC_DATA_ADMIN_ADDR and PROTECTED_DATA_ADMIN_ADDR are off; name an address");
+        return Ok(EXIT_CONFIG);
+    }
+    let output = if io::stdout().is_terminal() {
+        Output::Screen { colour }
+    } else {
+        Output::Lines
+    };
+    block_on(watch::watch(addresses, output))?
 }
 
 /// The page of the command and, below it, what each subcommand takes.

@@ -14,4 +14,5 @@ mod program;
 mod providers;
 mod scenario;
 mod tokens;
+mod watching;
 mod world;

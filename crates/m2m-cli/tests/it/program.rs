@@ -176,7 +176,7 @@ async fn completions_and_the_manual_page_know_every_command() {
     ] {
         let ended = m2m(arguments, &Variables::new(), "").await;
         assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.stderr);
-        for command in ["doctor", "token", "inspect", "completions", "man"] {
+        for command in ["doctor", "token", "inspect", "watch", "completions", "man"] {
             assert!(
                 ended.stdout.contains(command),
                 "{arguments:?} lacks {command}"

@@ -76,6 +76,14 @@ impl Pair {
             variables,
             &[("PUBLIC_DATA_ADDR", &address), ("PROTECTED_DATA_URL", &url)],
         );
+        for (name, address) in [
+            ("PUBLIC_DATA_ADMIN_ADDR", public.admin_addr()),
+            ("PROTECTED_DATA_ADMIN_ADDR", protected.admin_addr()),
+        ] {
+            if let Some(address) = address {
+                variables.insert(name.to_owned(), address.to_string());
+            }
+        }
         Self {
             variables,
             tokens: public.tokens().clone(),
