@@ -1,6 +1,6 @@
 //! The status address of both services.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use reqwest::{Client, Response};
 use serde_json::Value;
 
 use crate::program::Program;
+use crate::tree;
 use crate::world::{LIMIT, Pair, client, header, variables};
 
 /// Variables for a pair with status addresses on free ports.
@@ -120,6 +121,47 @@ async fn the_documents_tell_how_the_token_and_the_keys_are() {
     assert_eq!(protected["validations"]["reasons"]["encoding"], 1);
     assert_eq!(protected["remembered"]["looked_up"], 5);
     assert_eq!(protected["remembered"]["found"], 3);
+    pair.stop().await;
+}
+
+/// The names of all members, but those that are counted by a name.
+fn members(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            for (name, value) in object {
+                found.insert(name.clone());
+                if name != "reasons" && name != "answers" {
+                    members(value, found);
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| members(item, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn every_member_of_the_documents_is_explained() {
+    let idp = DevIdp::builder().start().await.unwrap();
+    let pair = Pair::ready(&open(&idp)).await;
+    // So that failures are in the histories too.
+    idp.fault(Fault::on(Endpoint::Jwks).times(1).status(500));
+    pair.validator.refresh().await;
+    let mut names = BTreeSet::new();
+    for admin in [pair.public_admin.unwrap(), pair.protected_admin.unwrap()] {
+        members(&document(&pair.client, admin).await, &mut names);
+    }
+    let url = format!("http://{}/trial", pair.public_admin.unwrap());
+    let trial = pair.client.post(url).send().await.unwrap();
+    let trial = serde_json::from_str(&trial.text().await.unwrap()).unwrap();
+    members(&trial, &mut names);
+    assert!(names.len() > 50, "{names:?}");
+    let page = tree::read("docs/STATUS.md");
+    let missing: Vec<&String> = names
+        .iter()
+        .filter(|name| !page.contains(&format!("`{name}`")))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
     pair.stop().await;
 }
 
@@ -390,6 +432,13 @@ async fn the_binaries_count_for_prometheus_and_show_no_secret() {
             assert!(text.lines().any(|it| it == *line), "{line} not in\n{text}");
         }
         assert!(text.contains("process_start_time_seconds "), "{text}");
+        let page = tree::read("docs/STATUS.md");
+        for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+            let name = name.split(' ').next().unwrap();
+            let is_librarys =
+                name.starts_with("token_cache_") || name.starts_with("jwks_validator_");
+            assert!(is_librarys || page.contains(&format!("`{name}`")), "{name}");
+        }
         for path in ["/", "/status", "/metrics"] {
             let text = read(admin, path).await;
             assert!(!text.contains(DEFAULT_CLIENT_SECRET), "{path}");

@@ -123,29 +123,26 @@ fn judge(health: &Health, last: Option<&TokenFetch>, failing: Option<String>) ->
         text.unwrap_or("the provider gave no token")
     };
     let advice = failed.and_then(|fetch| fetch.advice);
-    match health.freshness {
-        None | Some(Freshness::Expired) if health.last_error.is_some() => {
-            Report::new(State::Red, format!("there is no token: {}", why())).advice(advice)
+    if !health.is_ready() {
+        return match health.last_error {
+            Some(_) => Report::new(State::Red, format!("there is no token: {}", why())),
+            None => Report::new(
+                State::Amber,
+                "a token is being fetched; requests wait for it",
+            ),
         }
-        None | Some(Freshness::Expired) => Report::new(
-            State::Amber,
-            "a token is being fetched; requests wait for it",
-        ),
-        // Where both fail, the provider is the likelier cause.
-        _ if health.last_error.is_some() && failing.is_none() => Report::new(
-            State::Amber,
-            format!("no new token: {}; the current one is still served", why()),
-        )
-        .advice(advice),
-        _ => match failing {
-            Some(text) => Report::new(
-                State::Red,
-                format!("the last call to protected-data failed: {text}"),
-            )
-            .advice(advice),
-            None => Report::new(State::Green, "the token is good and calls are answered"),
-        },
+        .advice(advice);
     }
+    if let Some(text) = failing {
+        let text = format!("the last call to protected-data failed: {text}");
+        // Where the provider fails too, it is the likelier cause.
+        return Report::new(State::Red, text).advice(advice);
+    }
+    if health.last_error.is_some() {
+        let text = format!("no new token: {}; the current one is still served", why());
+        return Report::new(State::Amber, text).advice(advice);
+    }
+    Report::new(State::Green, "the token is good and calls are answered")
 }
 
 fn name(freshness: Freshness) -> &'static str {

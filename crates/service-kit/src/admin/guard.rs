@@ -11,6 +11,8 @@ use http::{HeaderMap, StatusCode};
 
 use crate::problem::Problem;
 
+const SITE: &str = "sec-fetch-site";
+
 /// Any page in an operator's browser can send requests to loopback. They carry its `Origin`, or, when a
 /// hostile name was made to resolve here, that name as `Host`.
 pub(super) async fn refuse_strangers(is_loopback: bool, request: Request, next: Next) -> Response {
@@ -27,6 +29,9 @@ fn is_allowed(headers: &HeaderMap, is_loopback: bool) -> bool {
     let Some(host) = host.filter(|host| is_own(host, is_loopback)) else {
         return false;
     };
+    if !is_sent_by_own_page(headers) {
+        return false;
+    }
     let mut origins = headers.get_all(ORIGIN).iter();
     let is_ours = |origin: &http::HeaderValue| {
         let authority = origin
@@ -36,6 +41,15 @@ fn is_allowed(headers: &HeaderMap, is_loopback: bool) -> bool {
         authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
     };
     origins.all(is_ours)
+}
+
+/// What a page elsewhere makes a browser load without reading it, as an image, has no `Origin`; it would
+/// still take a listener's place. Browsers say where it comes from (Fetch Metadata section 2); a link from
+/// another page to this one is welcome.
+fn is_sent_by_own_page(headers: &HeaderMap) -> bool {
+    let is = |name: &str, value: &str| headers.get(name).is_some_and(|it| it == value);
+    let is_followed_link = is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document");
+    !headers.contains_key(SITE) || is(SITE, "same-origin") || is(SITE, "none") || is_followed_link
 }
 
 /// Tells whether somebody who can be trusted calls this listener so.
@@ -111,6 +125,31 @@ mod tests {
                 expected,
                 "{origin}"
             );
+        }
+    }
+
+    #[test]
+    fn what_a_page_elsewhere_embeds_is_refused_and_a_link_from_it_is_not() {
+        for (site, mode, destination, expected) in [
+            ("same-origin", "cors", "empty", true),
+            ("none", "navigate", "document", true),
+            ("cross-site", "navigate", "document", true),
+            ("cross-site", "navigate", "iframe", false),
+            ("cross-site", "no-cors", "image", false),
+            ("same-site", "no-cors", "script", false),
+        ] {
+            let headers = [
+                ("host", "127.0.0.1:6011"),
+                ("sec-fetch-site", site),
+                ("sec-fetch-mode", mode),
+                ("sec-fetch-dest", destination),
+            ];
+            let headers = headers.map(|(name, value)| {
+                let name = http::HeaderName::from_static(name);
+                (name, value.parse().unwrap())
+            });
+            let headers = HeaderMap::from_iter(headers);
+            assert_eq!(is_allowed(&headers, true), expected, "{site} {destination}");
         }
     }
 }

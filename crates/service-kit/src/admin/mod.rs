@@ -10,9 +10,10 @@
 //! Nothing secret is shown, no token, and no text that another server sent except key ids; but who calls
 //! whom and what fails is nobody else's business, so the address is on loopback unless configured
 //! otherwise. A web page elsewhere gets nothing from it: requests with a foreign `Origin` are refused, and
-//! so are those with a foreign `Host`, which is how a name that was made to resolve to loopback shows
-//! itself. On a loopback listener, loopback addresses and `localhost` are not foreign; on another one,
-//! neither are other addresses and names without a dot, which nobody can own.
+//! so are those that a page elsewhere embeds (`Sec-Fetch-Site`) and those with a foreign `Host`, which is how
+//! a name that was made to resolve to loopback shows itself. On a loopback listener, loopback addresses and
+//! `localhost` are not foreign; on another one, neither are other addresses and names without a dot, which
+//! nobody can own.
 //!
 //! # The document
 //!
@@ -29,7 +30,7 @@
 //! | `advice` | what to change, or null |
 //! | `http` | `answers` by class of status (`2xx`, …), and what the server itself had to do: `shed`, `timeouts`, `panics`, `evicted` |
 //!
-//! and whatever the service adds to it.
+//! and whatever the service adds to it; `docs/STATUS.md` explains that too.
 
 mod assets;
 mod events;
