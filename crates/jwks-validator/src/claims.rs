@@ -1,11 +1,14 @@
 //! Claims, before and after the decision.
 
+mod kept;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::de::DeserializeOwned;
 
+use self::kept::{Keeper, KeptText, Place};
 use crate::json::{self, Item};
 use crate::policy::Policy;
 use crate::reason::Reason;
@@ -15,32 +18,32 @@ use crate::reason::Reason;
 /// `Debug` shows the issuer and the dates, nothing else of the token.
 #[derive(Clone)]
 pub struct Claims {
-    issuer: Box<str>,
-    subject: Option<Box<str>>,
-    audiences: Vec<Box<str>>,
+    text: KeptText,
+    issuer: Place,
+    subject: Option<Place>,
+    audiences: Box<[Place]>,
     times: Times,
-    id: Option<Box<str>>,
-    client_id: Option<Box<str>>,
-    scope: Option<Box<str>>,
-    payload: Vec<u8>,
+    id: Option<Place>,
+    client_id: Option<Place>,
+    scope: Option<Place>,
 }
 
 impl Claims {
     /// Returns `iss`, which is one of the configured issuers.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        &self.issuer
+        self.text.at(self.issuer)
     }
 
     /// Returns `sub`, which is not empty if it is there.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
-        self.subject.as_deref()
+        self.at(self.subject)
     }
 
     /// Returns every audience of the token, ours among them unless the check was skipped.
     pub fn audiences(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.audiences.iter().map(|audience| &**audience)
+        self.audiences.iter().map(|place| self.text.at(*place))
     }
 
     /// Returns `exp`, in whole seconds.
@@ -64,19 +67,19 @@ impl Claims {
     /// Returns `jti`.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
-        self.id.as_deref()
+        self.at(self.id)
     }
 
     /// Returns `client_id` (RFC 8693 section 4.3), which is not empty if it is there.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
-        self.client_id.as_deref()
+        self.at(self.client_id)
     }
 
     /// Returns `scope` as it was sent.
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
-        self.scope.as_deref()
+        self.at(self.scope)
     }
 
     /// Tells whether `scope` holds exactly this scope, between single spaces and in this letter case
@@ -92,7 +95,7 @@ impl Claims {
     /// Returns the payload as it was signed: a JSON object without duplicate members.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        &self.payload
+        self.text.payload()
     }
 
     /// Reads the whole payload into a type of the caller's.
@@ -101,16 +104,20 @@ impl Claims {
     ///
     /// Fails with [`Reason::ClaimsShape`] when the payload does not fit the type.
     pub fn to_typed<C: DeserializeOwned>(&self) -> Result<C, Reason> {
-        serde_json::from_slice(&self.payload).map_err(|_| Reason::ClaimsShape)
+        serde_json::from_slice(self.payload()).map_err(|_| Reason::ClaimsShape)
     }
 
     /// Tells whether the payload has this member, and it is this string.
     pub(crate) fn has_text(&self, name: &str, value: &str) -> bool {
         let mut found = false;
-        let result = json::members(&self.payload, |member, item| {
+        let result = json::members(self.payload(), |member, item| {
             found |= member == name && item.as_text() == Some(value);
         });
         result.is_ok() && found
+    }
+
+    fn at(&self, place: Option<Place>) -> Option<&str> {
+        place.map(|place| self.text.at(place))
     }
 
     /// Checks the dates again, for a decision that is remembered.
@@ -122,7 +129,7 @@ impl Claims {
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claims")
-            .field("issuer", &self.issuer)
+            .field("issuer", &self.issuer())
             .field("times", &self.times)
             .finish_non_exhaustive()
     }
@@ -132,6 +139,7 @@ impl fmt::Debug for Claims {
 /// that is absent.
 #[derive(Default)]
 pub(crate) struct UnverifiedClaims<'a> {
+    payload: &'a str,
     iss: Option<Item<'a>>,
     sub: Option<Item<'a>>,
     aud: Option<Item<'a>>,
@@ -146,8 +154,12 @@ pub(crate) struct UnverifiedClaims<'a> {
 
 impl<'a> UnverifiedClaims<'a> {
     pub(crate) fn parse(payload: &'a [u8]) -> Result<Self, Reason> {
-        let mut claims = Self::default();
-        json::members(payload, |name, item| match name {
+        let payload = std::str::from_utf8(payload).map_err(|_| Reason::PayloadJson)?;
+        let mut claims = Self {
+            payload,
+            ..Self::default()
+        };
+        json::members_of_text(payload, |name, item| match name {
             "iss" => claims.iss = Some(item),
             "sub" => claims.sub = Some(item),
             "aud" => claims.aud = Some(item),
@@ -204,6 +216,7 @@ impl<'a> UnverifiedClaims<'a> {
             return Err(Reason::SubjectNotClient);
         }
         Ok(CheckedClaims {
+            payload: self.payload,
             issuer: self.issuer()?,
             sub,
             audiences,
@@ -217,6 +230,7 @@ impl<'a> UnverifiedClaims<'a> {
 
 /// Claims that would be accepted from a token whose signature verifies.
 pub(crate) struct CheckedClaims<'a> {
+    payload: &'a str,
     issuer: &'a str,
     sub: Option<&'a str>,
     audiences: &'a [Cow<'a, str>],
@@ -229,23 +243,20 @@ pub(crate) struct CheckedClaims<'a> {
 impl CheckedClaims<'_> {
     /// Copies the claims out of the payload they borrow from.
     pub(crate) fn detach(&self) -> Claims {
+        let mut keeper = Keeper::new(self.payload);
+        let mut put = |claim: Option<&str>| claim.map(|claim| keeper.put(claim));
+        let (subject, id) = (put(self.sub), put(self.jti));
+        let (client_id, scope) = (put(self.client_id), put(self.scope));
         Claims {
-            issuer: self.issuer.into(),
-            subject: self.sub.map(Into::into),
-            audiences: self.audiences.iter().map(|aud| (**aud).into()).collect(),
+            issuer: keeper.put(self.issuer),
+            subject,
+            audiences: self.audiences.iter().map(|aud| keeper.put(aud)).collect(),
             times: self.times,
-            id: self.jti.map(Into::into),
-            client_id: self.client_id.map(Into::into),
-            scope: self.scope.map(Into::into),
-            payload: Vec::new(),
+            id,
+            client_id,
+            scope,
+            text: keeper.finish(),
         }
-    }
-}
-
-impl Claims {
-    pub(crate) fn with_payload(mut self, payload: Vec<u8>) -> Self {
-        self.payload = payload;
-        self
     }
 }
 

@@ -51,7 +51,14 @@ pub(crate) fn members<'a>(
     member: impl FnMut(&str, Item<'a>),
 ) -> Result<(), NotStrict> {
     // Once for all: the reader then does not validate string by string.
-    let text = std::str::from_utf8(bytes).map_err(|_| NotStrict)?;
+    members_of_text(std::str::from_utf8(bytes).map_err(|_| NotStrict)?, member)
+}
+
+/// The same where the bytes are known to be UTF-8.
+pub(crate) fn members_of_text<'a>(
+    text: &'a str,
+    member: impl FnMut(&str, Item<'a>),
+) -> Result<(), NotStrict> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     deserializer
         .deserialize_map(Members(member))

@@ -191,8 +191,12 @@ impl KeySet {
     }
 
     /// Tells whether a token that names this key, or none, would still be checked with `key`.
-    pub(crate) fn would_use(&self, kid: Option<&str>, key: &KeyIdentity) -> bool {
-        matches!(self.select(kid, key.algorithm), Selected::Key(found) if *found.identity == *key)
+    pub(crate) fn would_use(&self, kid: Option<&str>, key: &Arc<KeyIdentity>) -> bool {
+        match self.select(kid, key.algorithm) {
+            // The pointers differ once the keys have been fetched again, even if nothing has changed.
+            Selected::Key(found) => Arc::ptr_eq(&found.identity, key) || *found.identity == **key,
+            _ => false,
+        }
     }
 
     pub(crate) fn identities(&self) -> impl Iterator<Item = &Arc<KeyIdentity>> {

@@ -120,11 +120,10 @@ pub(crate) fn decide<K: Deref<Target = KeySet>>(
             Err(_) => Refusal::Final(Reason::Signature),
         });
     }
-    let claims = claims.check(now, policy)?.detach();
     Ok(Accepted {
         key: Arc::clone(&key.identity),
         names_key: header.kid.is_some(),
-        claims: claims.with_payload(payload),
+        claims: claims.check(now, policy)?.detach(),
     })
 }
 

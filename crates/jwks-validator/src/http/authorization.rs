@@ -57,8 +57,29 @@ fn is_b64token(bytes: &[u8]) -> bool {
         .iter()
         .rposition(|byte| *byte != b'=')
         .map_or(0, |last| last + 1);
-    body > 0
-        && bytes[..body]
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte))
+    // Every byte is looked at, without a branch: the compiler then takes many at once, and a token's
+    // bytes are as good as random to a branch predictor.
+    let all = |all: bool, byte: &u8| all & is_token_byte(*byte);
+    body > 0 && bytes[..body].iter().fold(true, all)
+}
+
+/// A letter, a digit or one of `-._~+/` (RFC 6750 section 2.1).
+const fn is_token_byte(byte: u8) -> bool {
+    let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    // `-`, `.`, `/` and the digits follow each other.
+    let is_digit_or_near = byte.wrapping_sub(b'-') < 13;
+    is_letter | is_digit_or_near | (byte == b'_') | (byte == b'~') | (byte == b'+')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_byte_is_what_the_grammar_lists() {
+        for byte in u8::MIN..=u8::MAX {
+            let listed = byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+            assert_eq!(is_token_byte(byte), listed, "{byte:#04x}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::IntoResponse;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, Entry, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response};
 
 use super::resource::ProtectedResource;
@@ -113,15 +113,22 @@ pub(super) fn keep_out_of_shared_caches(headers: &mut HeaderMap) {
     headers
         .entry(CACHE_CONTROL)
         .or_insert(const { HeaderValue::from_static("no-store") });
-    let varies = headers
-        .get_all(VARY)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|name| name == "*" || name.eq_ignore_ascii_case("authorization"));
-    if !varies {
-        headers.append(VARY, const { HeaderValue::from_static("authorization") });
+    let authorization = const { HeaderValue::from_static("authorization") };
+    match headers.entry(VARY) {
+        Entry::Vacant(vary) => {
+            vary.insert(authorization);
+        }
+        Entry::Occupied(mut vary) => {
+            let varies = vary
+                .iter()
+                .filter_map(|value| value.to_str().ok())
+                .flat_map(|value| value.split(','))
+                .map(str::trim)
+                .any(|name| name == "*" || name.eq_ignore_ascii_case("authorization"));
+            if !varies {
+                vary.append(authorization);
+            }
+        }
     }
 }
 
