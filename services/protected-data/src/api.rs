@@ -13,6 +13,7 @@ use serde::Serialize;
 use service_kit::health::{self, Readiness};
 use service_kit::problem;
 use service_kit::shutdown::Shutdown;
+use tower::util::MapResponseLayer;
 use tracing::{Level, debug, enabled, info, warn};
 use utoipa::ToSchema;
 
@@ -44,11 +45,12 @@ pub fn app(state: AppState) -> Router {
         Some(scopes) => get(protected_data).layer(scopes),
         None => get(protected_data),
     };
+    let decisions = state.decisions;
     let guarded = problem::fallbacks(Router::new().route(DATA_PATH, data))
-        .layer(JwtLayer::new(state.validator.clone()))
-        .layer(middleware::map_response_with_state(
-            state.decisions,
-            log_refusal,
+        // As one layer: each boxes the routes once more, and copies the boxes on every request.
+        .layer((
+            MapResponseLayer::new(move |response| log_refusal(&decisions, response)),
+            JwtLayer::new(state.validator.clone()),
         ));
     let validator = state.validator;
     // Decided here and not per request: a service that does not log it pays nothing for it.
@@ -85,7 +87,7 @@ async fn protected_data() -> impl IntoResponse {
 }
 
 /// The caller is told a code; the reason is for the log.
-async fn log_refusal(State(decisions): State<Arc<Decisions>>, response: Response) -> Response {
+fn log_refusal(decisions: &Decisions, response: Response) -> Response {
     if let Some(error) = response.extensions().get::<AuthError>() {
         decisions.refused(error.reason());
         let status = error.status().as_u16();

@@ -198,7 +198,8 @@ impl Server {
     /// The same, for a listener that is not what the service is there for.
     pub(crate) async fn serve_unannounced(self, router: Router, shutdown: Shutdown) -> Drained {
         let shared = Arc::new(Shared {
-            router,
+            // Without it a router makes its handlers into services anew for every request.
+            router: router.with_state(()),
             http: self.http,
             limits: self.limits,
             in_flight: AtomicUsize::new(0),
