@@ -8,7 +8,7 @@ use service_kit::request_id::{REQUEST_ID, is_request_id};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Returns the headers to send on. A header that stands there twice is not sent on. Behind
+/// Returns copies of the headers to send on. A header that stands there twice is not sent on. Behind
 /// [`Server`](service_kit::server::Server) there always is a request id.
 pub(crate) fn forwarded(inbound: &HeaderMap) -> HeaderMap {
     let mut outbound = HeaderMap::new();
@@ -19,8 +19,10 @@ pub(crate) fn forwarded(inbound: &HeaderMap) -> HeaderMap {
         let mut values = inbound.get_all(&name).iter();
         if let (Some(value), None) = (values.next(), values.next())
             && is_valid(HeaderValue::as_bytes(value))
+            // A clone would keep the buffer that the whole request was read into.
+            && let Ok(copy) = HeaderValue::from_bytes(value.as_bytes())
         {
-            outbound.insert(name, value.clone());
+            outbound.insert(name, copy);
         }
     }
     outbound

@@ -1,10 +1,15 @@
 //! The call to protected-data: transports and answers.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use async_trait::async_trait;
 use axum::http::Extensions;
 use reqwest::{Request, Response};
 use reqwest_middleware::Next;
 use token_cache::{IssuedToken, TokenRequest, TokenSource};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::*;
 
@@ -53,6 +58,57 @@ async fn a_transport_gets_the_token_and_decides_the_outcome() {
         matches!(failed, Err(DownstreamError::Timeout)),
         "{failed:?}"
     );
+}
+
+/// Never answers, and counts who waits.
+struct Silent(Arc<AtomicUsize>);
+
+#[async_trait]
+impl Middleware for Silent {
+    async fn handle(
+        &self,
+        _: Request,
+        _: &mut Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        std::future::pending().await
+    }
+}
+
+/// C15
+#[tokio::test(start_paused = true)]
+async fn more_calls_than_may_wait_for_an_answer_are_refused_after_a_second() {
+    let base = Url::parse("http://127.0.0.1:1/").unwrap();
+    let tokens = TokenCache::builder(Source).build().unwrap();
+    let called = Arc::new(AtomicUsize::new(0));
+    let silent = Silent(Arc::clone(&called));
+    let downstream = Downstream::with_transport(&base, false, tokens, silent).unwrap();
+    let downstream = Arc::new(downstream);
+    let begun = Instant::now();
+    let mut callers = JoinSet::new();
+    for _ in 0..MAX_CALLS + 10 {
+        let downstream = Arc::clone(&downstream);
+        callers.spawn(async move {
+            let error = downstream.protected_data(HeaderMap::new()).await;
+            (error.unwrap_err(), begun.elapsed())
+        });
+    }
+    let mut refused = 0;
+    for (error, after) in callers.join_all().await {
+        match error {
+            DownstreamError::Busy => {
+                refused += 1;
+                assert_eq!(after, MAX_TURN);
+                assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
+                assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+            }
+            DownstreamError::Timeout => assert_eq!(after, TOTAL_TIMEOUT),
+            error => panic!("{error:?}"),
+        }
+    }
+    assert_eq!(refused, 10);
+    assert_eq!(called.load(Ordering::Relaxed), MAX_CALLS);
 }
 
 /// C15
