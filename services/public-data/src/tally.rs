@@ -51,7 +51,7 @@ impl Tally {
             Err(DownstreamError::Token(_)) => 1,
             Err(DownstreamError::Connect) => 2,
             Err(DownstreamError::Timeout) => 3,
-            Err(DownstreamError::Overloaded(_)) => 4,
+            Err(DownstreamError::Busy | DownstreamError::Overloaded(_)) => 4,
             Err(DownstreamError::Status(_)) => 5,
             Err(DownstreamError::Answer) => 6,
         };

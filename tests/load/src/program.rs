@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::Failure;
 use crate::record::Record;
@@ -18,6 +18,8 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Program {
     child: Child,
+    begun: Instant,
+    start_time: Option<Duration>,
     lines: Option<Lines<BufReader<ChildStderr>>>,
 }
 
@@ -42,27 +44,28 @@ fn target_folder() -> Result<PathBuf, Failure> {
     Ok(folder.to_owned())
 }
 
+/// Where the release binary of this name is.
+pub(crate) fn path(name: &str) -> Result<PathBuf, Failure> {
+    Ok(target_folder()?.join("release").join(name))
+}
+
 impl Program {
     pub(crate) fn start(
         name: &str,
         variables: impl Iterator<Item = (&'static str, String)>,
     ) -> Result<Self, Failure> {
-        let mut command = Command::new(target_folder()?.join("release").join(name));
+        let mut command = Command::new(path(name)?);
         command.env_clear().envs(variables);
         Self::spawn(command)
     }
 
-    /// Starts this very program.
-    pub(crate) fn start_self(arguments: &[&str]) -> Result<Self, Failure> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.env_clear().args(arguments);
-        Self::spawn(command)
-    }
-
-    fn spawn(mut command: Command) -> Result<Self, Failure> {
-        let mut child = command
+    pub(crate) fn spawn(mut command: Command) -> Result<Self, Failure> {
+        if command.as_std().get_current_dir().is_none() {
             // Where no `.env` is.
-            .current_dir(target_folder()?)
+            command.current_dir(target_folder()?);
+        }
+        let begun = Instant::now();
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -71,6 +74,8 @@ impl Program {
         let stderr = child.stderr.take().ok_or("no standard error")?;
         Ok(Self {
             child,
+            begun,
+            start_time: None,
             lines: Some(BufReader::new(stderr).lines()),
         })
     }
@@ -87,9 +92,16 @@ impl Program {
                     return Ok(address.to_owned());
                 }
             }
-            Err("it ended".into())
+            Err(Failure::from("it ended"))
         };
-        timeout(START_LIMIT, search).await?
+        let address = timeout(START_LIMIT, search).await??;
+        self.start_time = Some(self.begun.elapsed());
+        Ok(address)
+    }
+
+    /// The time from its execution to its listening, once its [`address`](Self::address) is known.
+    pub(crate) fn start_time(&self) -> Option<Duration> {
+        self.start_time
     }
 
     /// Reads the log from now on, for what must not be in it.
@@ -112,16 +124,6 @@ impl Program {
         let mut lines = self.lines.take().ok_or("its log is being read")?;
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(())
-    }
-
-    /// Puts it on the first core, where `taskset` is to be had.
-    pub(crate) async fn pin(&self) {
-        if let Some(id) = self.child.id() {
-            let mut taskset = Command::new("taskset");
-            let pinned = taskset.args(["--all-tasks", "--cpu-list", "--pid", "0"]);
-            let pinned = pinned.arg(id.to_string()).stdout(Stdio::null()).status();
-            let _ = pinned.await;
-        }
     }
 
     /// How long its threads were on a core so far, where the system tells.
@@ -158,16 +160,20 @@ impl Program {
 }
 
 pub(crate) async fn ready(address: &str) -> Result<(), Failure> {
+    answers(&format!("http://{address}/readyz")).await
+}
+
+/// Waits until a GET is answered with 200.
+pub(crate) async fn answers(url: &str) -> Result<(), Failure> {
     let client = reqwest::Client::builder()
         .no_proxy()
         .tls_certs_only([])
         .build()?;
-    let url = format!("http://{address}/readyz");
-    let ready = async {
-        while !matches!(client.get(&url).send().await, Ok(response) if response.status() == 200) {
+    let answers = async {
+        while !matches!(client.get(url).send().await, Ok(response) if response.status() == 200) {
             // A load tool, not a test: readiness is asked for as a load balancer asks.
             sleep(Duration::from_millis(20)).await;
         }
     };
-    Ok(timeout(START_LIMIT, ready).await?)
+    Ok(timeout(START_LIMIT, answers).await?)
 }

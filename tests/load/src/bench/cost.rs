@@ -13,6 +13,7 @@ use crate::program::Program;
 /// A case over all its rounds.
 pub(crate) struct Case<'p> {
     name: String,
+    beside: Option<String>,
     clients: usize,
     requests: Requests,
     programs: Vec<&'p Program>,
@@ -20,22 +21,27 @@ pub(crate) struct Case<'p> {
     elapsed: Duration,
     /// Time on a core, by program.
     busy: Vec<Duration>,
-    /// Of the first program, at the end of a turn.
-    resident_kib: Option<u64>,
+    /// At the end of a turn, by program.
+    resident_kib: Vec<Option<u64>>,
 }
 
 /// What a case came to.
 #[derive(Debug)]
 pub(crate) struct Cost {
     name: String,
+    /// The case to compare it with.
+    beside: Option<String>,
     requests: u64,
     shed: u64,
-    per_second: f64,
+    lost: u64,
+    reopened: u64,
+    /// Requests that were neither shed nor lost.
+    good_per_second: f64,
     /// µs on a core per request, by program; `None` where the system does not tell.
     busy_us: Vec<Option<f64>>,
     p50_us: u64,
     p99_us: u64,
-    resident_mib: Option<f64>,
+    resident_mib: Vec<Option<f64>>,
 }
 
 impl<'p> Case<'p> {
@@ -50,11 +56,18 @@ impl<'p> Case<'p> {
             clients,
             requests,
             busy: vec![Duration::ZERO; programs.len()],
-            resident_kib: None,
+            resident_kib: vec![None; programs.len()],
+            beside: None,
             programs,
             sent: Vec::new(),
             elapsed: Duration::ZERO,
         }
+    }
+
+    /// Compares it with the case of that name.
+    pub(crate) fn beside(mut self, name: &str) -> Self {
+        self.beside = Some(name.to_owned());
+        self
     }
 
     pub(crate) async fn turn(&mut self, time: Duration) -> Result<(), Failure> {
@@ -70,7 +83,9 @@ impl<'p> Case<'p> {
         for ((total, before), after) in self.busy.iter_mut().zip(before).zip(after) {
             *total += after.saturating_sub(before);
         }
-        self.resident_kib = self.programs[0].resident_kib().max(self.resident_kib);
+        for (most, program) in self.resident_kib.iter_mut().zip(&self.programs) {
+            *most = program.resident_kib().max(*most);
+        }
         self.sent.push(sent);
         Ok(())
     }
@@ -83,17 +98,24 @@ impl<'p> Case<'p> {
             // Histograms of the same bounds.
             let _ = latency.add(&sent.latency);
         }
-        let resident = self.resident_kib.map(|kib| float(kib) / 1_024.0);
+        let (shed, lost) = self.sent.iter().fold((0, 0), |(shed, lost), sent| {
+            (shed + sent.shed, lost + sent.lost)
+        });
+        let good = float(requests.saturating_sub(shed + lost));
+        let mib = |kib: &Option<u64>| kib.map(|kib| float(kib) / 1_024.0);
         let busy = |busy: &Duration| (!busy.is_zero()).then(|| busy.as_secs_f64() * 1e6 / count);
         Cost {
             name: self.name.clone(),
+            beside: self.beside.clone(),
             requests,
-            shed: self.sent.iter().map(|sent| sent.shed).sum(),
-            per_second: count / self.elapsed.as_secs_f64().max(f64::EPSILON),
+            shed,
+            lost,
+            reopened: self.sent.iter().map(|sent| sent.reopened).sum(),
+            good_per_second: good / self.elapsed.as_secs_f64().max(f64::EPSILON),
             busy_us: self.busy.iter().map(busy).collect(),
             p50_us: latency.value_at_quantile(0.5),
             p99_us: latency.value_at_quantile(0.99),
-            resident_mib: resident,
+            resident_mib: self.resident_kib.iter().map(mib).collect(),
         }
     }
 }
@@ -102,42 +124,83 @@ fn float(count: u64) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
+impl Cost {
+    pub(crate) fn good_per_second(&self) -> f64 {
+        self.good_per_second
+    }
+
+    fn base<'c>(&self, rows: &'c [Self]) -> Option<&'c Self> {
+        let name = self.beside.as_ref()?;
+        rows.iter().find(|row| row.name == *name)
+    }
+
+    /// CPU time beyond that of the case beside it, and the part of its requests per second.
+    fn compared(&self, rows: &[Self]) -> Option<(f64, f64)> {
+        let base = self.base(rows)?;
+        let (own, other) = (
+            self.busy_us.first()?.as_ref()?,
+            base.busy_us.first()?.as_ref()?,
+        );
+        Some((own - other, self.good_per_second / base.good_per_second))
+    }
+}
+
+/// One line per case, as a table of Markdown.
 pub(crate) fn print(rows: &[Cost]) {
-    let base = rows[0].busy_us[0];
     println!(
-        "\n| {:<38} | {:>9} | {:>11} | {:>12} | {:>7} | {:>8} | {:>8} | {:>7} |",
-        "what", "requests", "CPU/request", "beside first", "shed", "p50", "p99", "memory"
+        "\n| {:<49} | {:>8} | {:>13} | {:>9} | {:>5} | {:>6} | {:>5} | {:>8} | {:>6} | {:>7} | {:>11} |",
+        "what",
+        "good/s",
+        "CPU/req µs",
+        "added µs",
+        "rate",
+        "shed",
+        "lost",
+        "reopened",
+        "p50 µs",
+        "p99 µs",
+        "MiB"
     );
     println!(
-        "|{:-<40}|{:->11}|{:->13}|{:->14}|{:->9}|{:->10}|{:->10}|{:->9}|",
-        "", "", "", "", "", "", "", ""
+        "|{:-<51}|{:->10}|{:->15}|{:->11}|{:->7}|{:->8}|{:->7}|{:->10}|{:->8}|{:->9}|{:->13}|",
+        "", "", "", "", "", "", "", "", "", "", ""
     );
     for row in rows {
-        let busy = row.busy_us[0];
-        let cost = busy.map_or_else(String::new, |us| format!("{us:.2} µs"));
-        let ratio = match (busy, base) {
-            (Some(busy), Some(base)) => format!("{:.2} ×", busy / base),
-            _ => String::new(),
+        let busy = joined(&row.busy_us, 2);
+        let memory = joined(&row.resident_mib, 1);
+        let (added, rate) = match row.compared(rows) {
+            Some((added, rate)) => (format!("{added:.2}"), format!("{rate:.2}")),
+            None => <(String, String)>::default(),
         };
-        let memory = row
-            .resident_mib
-            .map_or_else(String::new, |mib| format!("{mib:.1} M"));
         println!(
-            "| {:<38} | {:>9} | {cost:>11} | {ratio:>12} | {:>7} | {:>5} µs | {:>5} µs | {memory:>7} |",
-            row.name, row.requests, row.shed, row.p50_us, row.p99_us
+            "| {:<49} | {:>8.0} | {busy:>13} | {added:>9} | {rate:>5} | {:>6} | {:>5} | {:>8} | {:>6} | {:>7} | {memory:>11} |",
+            row.name, row.good_per_second, row.shed, row.lost, row.reopened, row.p50_us, row.p99_us
         );
     }
+}
+
+/// `1.25 + 3.50`, one number per program.
+fn joined(numbers: &[Option<f64>], digits: usize) -> String {
+    let numbers = numbers.iter().flatten();
+    let texts: Vec<String> = numbers.map(|number| format!("{number:.digits$}")).collect();
+    texts.join(" + ")
 }
 
 pub(crate) fn json(rows: &[Cost]) -> Vec<Value> {
     rows.iter()
         .map(|row| {
+            let compared = row.compared(rows);
             json!({
                 "name": row.name,
+                "beside": row.beside,
                 "requests": row.requests,
                 "shed": row.shed,
-                "requests_per_second": row.per_second,
+                "lost": row.lost,
+                "reopened": row.reopened,
+                "good_per_second": row.good_per_second,
                 "cpu_us_per_request": row.busy_us,
+                "added_cpu_us": compared.map(|(added, _)| added),
+                "part_of_rate": compared.map(|(_, part)| part),
                 "p50_us": row.p50_us,
                 "p99_us": row.p99_us,
                 "resident_mib": row.resident_mib,
@@ -150,11 +213,11 @@ pub(crate) fn json(rows: &[Cost]) -> Vec<Value> {
 pub(crate) fn draw(path: &Path, rows: &[Cost]) -> Result<(), Failure> {
     let bars: Vec<(&str, f64)> = rows
         .iter()
-        .filter_map(|row| Some((row.name.as_str(), row.busy_us[0]?)))
+        .filter_map(|row| Some((row.name.as_str(), *row.busy_us.first()?.as_ref()?)))
         .collect();
     let longest = bars.iter().map(|(_, us)| *us).fold(1.0, f64::max);
     let height = 40 + 34 * u32::try_from(bars.len())?;
-    let root = SVGBackend::new(path, (900, height)).into_drawing_area();
+    let root = SVGBackend::new(path, (980, height)).into_drawing_area();
     root.fill(&WHITE)?;
     let style = ("sans-serif", 15).into_font();
     root.draw_text("CPU time per request (µs)", &style.clone().into(), (10, 10))?;
@@ -162,9 +225,9 @@ pub(crate) fn draw(path: &Path, rows: &[Cost]) -> Result<(), Failure> {
         let top = 40 + 34 * i32::try_from(n)?;
         // The bars have 480 pixels.
         #[expect(clippy::cast_possible_truncation, reason = "between 0 and 480")]
-        let end = 300 + (us / longest * 480.0) as i32;
+        let end = 380 + (us / longest * 480.0) as i32;
         root.draw(&Rectangle::new(
-            [(300, top), (end, top + 22)],
+            [(380, top), (end, top + 22)],
             BLUE.mix(0.6).filled(),
         ))?;
         root.draw_text(name, &style.clone().into(), (10, top + 4))?;
