@@ -76,7 +76,6 @@ impl Middleware for Silent {
     }
 }
 
-/// C15
 #[tokio::test(start_paused = true)]
 async fn more_calls_than_may_wait_for_an_answer_are_refused_after_a_second() {
     let base = Url::parse("http://127.0.0.1:1/").unwrap();
