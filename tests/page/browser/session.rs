@@ -26,7 +26,23 @@ pub(crate) enum Look {
 pub(crate) struct Session {
     client: Client,
     _driver: Child,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
+}
+
+/// A test that fails ends its driver, and a driver that is killed leaves its browser behind.
+impl Drop for Session {
+    fn drop(&mut self) {
+        let profile = format!("--user-data-dir={}", self.profile.path().display());
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        for process in processes {
+            let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let is_ours = |argument: &[u8]| argument == profile.as_bytes();
+            if arguments.split(|byte| *byte == 0).any(is_ours) {
+                let mut kill = std::process::Command::new("kill");
+                let _ = kill.arg("-KILL").arg(process.file_name()).status();
+            }
+        }
+    }
 }
 
 impl Session {
@@ -75,7 +91,7 @@ impl Session {
         Some(Self {
             client,
             _driver: driver,
-            _profile: profile,
+            profile,
         })
     }
 
@@ -128,7 +144,7 @@ impl Session {
     }
 
     pub(crate) async fn end(self) {
-        self.client.close().await.unwrap();
+        self.client.clone().close().await.unwrap();
     }
 }
 
