@@ -39,7 +39,8 @@ async fn a_hundred_sigterms_with_requests_in_flight_and_tokens_under_way_lose_no
     for _ in 0..LANES {
         lanes.spawn(async {
             let idp = DevIdp::builder()
-                .token_lifetime(Duration::from_secs(2))
+                // Refreshed at half of it, so half is left while the refresh hangs.
+                .token_lifetime(Duration::from_secs(4))
                 .start()
                 .await
                 .unwrap();
@@ -68,7 +69,7 @@ async fn protected_data() -> String {
 }
 
 async fn sigterm(idp: &DevIdp, protected: &str, while_refreshing: bool) {
-    let more = [("PROTECTED_DATA_URL", protected), ("SHUTDOWN_GRACE", "1s")];
+    let more = [("PROTECTED_DATA_URL", protected), ("SHUTDOWN_GRACE", "3s")];
     let mut public = Program::start("public-data", &[], &json_logs(idp, &more));
     let address = public.address().await;
     let answered = watch::Sender::new(0);

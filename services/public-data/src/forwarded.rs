@@ -1,7 +1,8 @@
 //! What of an inbound request goes on to protected-data: two identifiers, if they are well-formed.
 //!
 //! An allow-list, because everything else (credentials, hop-by-hop fields, forwarding claims) is the
-//! business of the two ends of one connection.
+//! business of the two ends of one connection. Behind [`Server`](service_kit::server::Server) there always is
+//! a request id.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use service_kit::request_id::{REQUEST_ID, is_request_id};
