@@ -24,4 +24,8 @@ pub(crate) const REGRESSIONS: &[(u64, &str)] = &[
         "a young token is rejected while the one before it is still accepted",
     ),
     (1114, "an answer that is torn counts as an acceptance"),
+    (
+        9636,
+        "an accepted token expires by one clock and not by the other",
+    ),
 ];

@@ -1,9 +1,11 @@
 //! The token that the resource server took last.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use tokio::time::Instant;
 
 use crate::freshness::Moment;
 use crate::token::AccessToken;
@@ -12,6 +14,8 @@ use crate::token::AccessToken;
 const RECENT: Duration = Duration::from_secs(5);
 /// An acceptance is noted again after this, not for each answer.
 const NOTED: Duration = Duration::from_secs(1);
+/// Longer than any token lives here, and short enough to be added to any time.
+const MAX_LEFT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// Remembers an accepted token, for when its successor is rejected.
 ///
@@ -24,16 +28,29 @@ pub(crate) struct LastAccepted(ArcSwapOption<Accepted>);
 struct Accepted {
     token: AccessToken,
     at: Moment,
+    /// When it expires by the clock that nobody steps.
+    until: Instant,
 }
 
 impl LastAccepted {
     pub(crate) fn note(&self, token: &AccessToken, now: Moment) {
-        let is_noted = self.0.load().as_ref().is_some_and(|last| {
-            now.monotonic.duration_since(last.at.monotonic) < NOTED && last.token.is_same(token)
-        });
-        if !is_noted {
-            self.0.store(Some(Accepted::new(token, now)));
+        let last = self.0.load();
+        let same = last.as_ref().filter(|last| last.token.is_same(token));
+        if same.is_some_and(|last| now.monotonic.duration_since(last.at.monotonic) < NOTED) {
+            return;
         }
+        let until = same.map_or_else(
+            || {
+                let left = token.expires_at().duration_since(now.wall);
+                now.monotonic + left.unwrap_or_default().min(MAX_LEFT)
+            },
+            |last| last.until,
+        );
+        self.0.store(Some(Arc::new(Accepted {
+            token: token.clone(),
+            at: now,
+            until,
+        })));
     }
 
     /// Returns another token than the rejected one that was accepted just now and has not expired.
@@ -41,7 +58,7 @@ impl LastAccepted {
         let last = self.0.load();
         let last = last.as_deref()?;
         let is_recent = now.monotonic.duration_since(last.at.monotonic) < RECENT;
-        let lives = now.wall < last.token.expires_at();
+        let lives = now.wall < last.token.expires_at() && now.monotonic < last.until;
         (is_recent && lives && !last.token.is_same(rejected)).then(|| last.token.clone())
     }
 
@@ -51,13 +68,6 @@ impl LastAccepted {
         if last.as_ref().is_some_and(|it| it.token.is_same(rejected)) {
             self.0.compare_and_swap(&last, None);
         }
-    }
-}
-
-impl Accepted {
-    fn new(token: &AccessToken, at: Moment) -> std::sync::Arc<Self> {
-        let token = token.clone();
-        std::sync::Arc::new(Self { token, at })
     }
 }
 
@@ -106,6 +116,18 @@ mod tests {
         assert_eq!(secret(at(0)).as_deref(), Some("old"), "noted again");
         advance(RECENT).await;
         assert_eq!(secret(at(0)), None, "long ago");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wall_clock_that_is_stepped_back_does_not_make_it_live_longer() {
+        let (old, new) = (token("old"), token("new"));
+        let last = LastAccepted::default();
+        last.note(&old, at(98));
+        advance(Duration::from_millis(1_999)).await;
+        last.note(&old, at(0));
+        assert!(last.instead_of(&new, at(0)).is_some());
+        advance(Duration::from_millis(1)).await;
+        assert!(last.instead_of(&new, at(0)).is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -29,8 +29,16 @@ pub(crate) struct TokenWatch {
     cool_until: Duration,
     /// The last tokens that came, and when they expire by the wall clock.
     lives: VecDeque<(String, Duration)>,
-    /// The token that was accepted last, and when that was noted.
-    accepted: Option<(String, Moment)>,
+    accepted: Option<Accepted>,
+}
+
+/// The token that was accepted last.
+#[derive(Debug)]
+struct Accepted {
+    text: String,
+    noted: Moment,
+    /// When it expires by the clock that nobody steps.
+    until: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +120,7 @@ impl TokenWatch {
         self.forced = None;
         self.lives
             .push_front((text.to_owned(), sent.wall + lifetime));
-        self.lives.truncate(4);
+        self.lives.truncate(64);
         self.current = Some(Token {
             text: text.to_owned(),
             sent,
@@ -135,28 +143,37 @@ impl TokenWatch {
     }
 
     pub(super) fn accepted(&mut self, text: &str, now: Moment) {
-        let is_noted = self
-            .accepted
-            .as_ref()
-            .is_some_and(|(last, at)| last == text && now.monotonic - at.monotonic < NOTED);
-        if !is_noted {
-            self.accepted = Some((text.to_owned(), now));
+        let same = self.accepted.as_ref().filter(|last| last.text == text);
+        if same.is_some_and(|last| now.monotonic - last.noted.monotonic < NOTED) {
+            return;
         }
+        let until = same.map_or_else(
+            || now.monotonic + self.expiry(text).saturating_sub(now.wall),
+            |last| last.until,
+        );
+        self.accepted = Some(Accepted {
+            text: text.to_owned(),
+            noted: now,
+            until,
+        });
     }
 
     pub(super) fn forget(&mut self, text: &str) {
-        self.accepted = self.accepted.take().filter(|(last, _)| last != text);
+        self.accepted = self.accepted.take().filter(|last| last.text != text);
+    }
+
+    /// By the wall clock.
+    fn expiry(&self, text: &str) -> Duration {
+        let known = self.lives.iter().find(|(known, _)| known == text);
+        known.map(|(_, expiry)| *expiry).unwrap_or_default()
     }
 
     /// The token that a call with a rejected one has to be repeated with, if not a new one.
     pub(super) fn instead_of(&self, rejected: &str, now: Moment) -> Option<String> {
-        let (last, at) = self.accepted.as_ref()?;
-        let lives = self
-            .lives
-            .iter()
-            .any(|(text, until)| text == last && now.wall < *until);
-        let is_recent = now.monotonic - at.monotonic < RECENT;
-        (last != rejected && lives && is_recent).then(|| last.clone())
+        let last = self.accepted.as_ref()?;
+        let lives = now.wall < self.expiry(&last.text) && now.monotonic < last.until;
+        let is_recent = now.monotonic - last.noted.monotonic < RECENT;
+        (last.text != rejected && lives && is_recent).then(|| last.text.clone())
     }
 
     /// A resource server rejected a token. Returns whether the cache has to get another one.
