@@ -1,9 +1,12 @@
 //! The service's variables.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use jwks_validator::{Algorithm, IssuerKeys, JwtValidator, JwtValidatorBuilder, RequireScopes};
 use service_kit::config::{IdentityProvider, Reader};
+
+/// The status address, unless another one is asked for.
+pub(crate) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6012);
 
 /// What protected-data is configured with.
 #[derive(Clone, Debug)]
@@ -64,8 +67,7 @@ impl Config {
         };
         Self {
             address: reader.socket_addr("PROTECTED_DATA_ADDR", ([127, 0, 0, 1], 6002).into()),
-            admin_address: reader
-                .socket_addr_or_off("PROTECTED_DATA_ADMIN_ADDR", ([127, 0, 0, 1], 6012).into()),
+            admin_address: reader.socket_addr_or_off("PROTECTED_DATA_ADMIN_ADDR", DEFAULT_ADMIN),
             audience,
             required_scopes,
             algorithms: algorithms(reader),

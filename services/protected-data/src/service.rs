@@ -11,7 +11,7 @@ use tracing::info;
 
 use crate::advice::Advised;
 use crate::api::{AppState, app};
-use crate::config::Config;
+use crate::config::{Config, DEFAULT_ADMIN};
 use crate::decisions::Decisions;
 use crate::record::KeyFetches;
 use crate::status::{Expected, ProtectedDataStatus};
@@ -59,9 +59,13 @@ impl Service {
             .bind(config.address)
             .await
             .map_err(|error| StartError::Bind(error.for_variable("PROTECTED_DATA_ADDR")))?;
-        let admin = Admin::bind(config.admin_address, "PROTECTED_DATA_ADMIN_ADDR")
-            .await
-            .map_err(StartError::Bind)?;
+        let admin = Admin::bind(
+            config.admin_address,
+            DEFAULT_ADMIN,
+            "PROTECTED_DATA_ADMIN_ADDR",
+        )
+        .await
+        .map_err(StartError::Bind)?;
         Ok(Self {
             server,
             admin,

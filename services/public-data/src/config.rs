@@ -1,6 +1,6 @@
 //! The service's variables.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use idp_http::IdpClient;
 use service_kit::config::{IdentityProvider, Reader, SecretSetting};
@@ -8,6 +8,9 @@ use token_cache::{ClientAuth, ClientCredentials, SecretSource, TokenRequest};
 use url::Url;
 
 use crate::service::StartError;
+
+/// The status address, unless another one is asked for.
+pub(crate) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6011);
 
 /// What public-data is configured with.
 #[derive(Clone, Debug)]
@@ -65,8 +68,7 @@ impl Config {
             .unwrap_or_else(|| Url::parse("http://127.0.0.1:6002").expect("the default is a URL"));
         Self {
             address: reader.socket_addr("PUBLIC_DATA_ADDR", ([127, 0, 0, 1], 6001).into()),
-            admin_address: reader
-                .socket_addr_or_off("PUBLIC_DATA_ADMIN_ADDR", ([127, 0, 0, 1], 6011).into()),
+            admin_address: reader.socket_addr_or_off("PUBLIC_DATA_ADMIN_ADDR", DEFAULT_ADMIN),
             client_id: reader.required("CLIENT_ID"),
             client_secret: reader.required_secret("CLIENT_SECRET"),
             client_auth: reader.one_of("CLIENT_AUTH_METHOD", &AUTH_METHODS, ClientAuth::default()),

@@ -11,7 +11,7 @@ use tracing::info;
 
 use crate::advice::Advised;
 use crate::api::{AppState, app};
-use crate::config::Config;
+use crate::config::{Config, DEFAULT_ADMIN};
 use crate::downstream::{Downstream, DownstreamSetupError};
 use crate::record::TokenRequests;
 use crate::status::{Asked, PublicDataStatus};
@@ -66,9 +66,13 @@ impl Service {
             .bind(config.address)
             .await
             .map_err(|error| StartError::Bind(error.for_variable("PUBLIC_DATA_ADDR")))?;
-        let admin = Admin::bind(config.admin_address, "PUBLIC_DATA_ADMIN_ADDR")
-            .await
-            .map_err(StartError::Bind)?;
+        let admin = Admin::bind(
+            config.admin_address,
+            DEFAULT_ADMIN,
+            "PUBLIC_DATA_ADMIN_ADDR",
+        )
+        .await
+        .map_err(StartError::Bind)?;
         Ok(Self {
             server,
             admin,

@@ -88,21 +88,28 @@ impl Admin {
     /// # Errors
     ///
     /// Fails as [`Builder::bind`](crate::server::Builder::bind), naming the variable that the address
-    /// came from. A service whose status address is taken does not start: what then answers there may
-    /// be another service, and whoever looks would be misled.
+    /// came from. If it is the `default` that is taken, there is none, and a warning says so: a second
+    /// instance on one host needs no setting for what nobody asked for.
     pub async fn bind(
         address: Option<SocketAddr>,
+        default: SocketAddr,
         variable: &'static str,
     ) -> Result<Option<Self>, BindError> {
         let Some(address) = address else {
             return Ok(None);
         };
         let builder = Server::builder().max_connections(MAX_CONNECTIONS);
-        let server = builder
-            .bind(address)
-            .await
-            .map_err(|error| error.for_variable(variable))?;
-        Ok(Some(Self { server }))
+        match builder.bind(address).await {
+            Ok(server) => Ok(Some(Self { server })),
+            Err(error) if error.is_in_use() && address == default => {
+                tracing::warn!(
+                    config.variable = variable,
+                    "no status address: {address} is in use; set {variable} to another one, or to off"
+                );
+                Ok(None)
+            }
+            Err(error) => Err(error.for_variable(variable)),
+        }
     }
 
     /// Returns the address of the listener, with its real port.
@@ -224,5 +231,20 @@ async fn tidy() {
         if let Some(metrics) = installed() {
             metrics.tidy();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_default_port_that_is_taken_is_done_without_and_another_one_is_an_error() {
+        let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let taken = taken.local_addr().map(|address| (taken, address)).unwrap();
+        let bind = |default| Admin::bind(Some(taken.1), default, "ADMIN");
+        assert!(bind(taken.1).await.unwrap().is_none());
+        let error = bind(([127, 0, 0, 1], 1).into()).await.unwrap_err();
+        assert!(error.to_string().contains("ADMIN"), "{error}");
     }
 }
