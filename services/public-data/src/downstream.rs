@@ -30,9 +30,9 @@ const MAX_BODY: usize = 64 * 1024;
 /// Below the 10 s after which the server closes an idle connection, so that a request is not sent
 /// into a closing one.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Calls at once, and so connections. Each connection takes 45 KiB (hyper's buffers and channel); these are
-/// enough for 5,120 calls a second when each takes 50 ms.
-const MAX_CALLS: usize = 256;
+/// Calls at once, and so connections. Each connection takes 30 KiB (hyper's buffers and channel); these are
+/// enough for 1,280 calls a second when each takes 100 ms.
+const MAX_CALLS: usize = 128;
 /// How long a call waits for its turn. What is not begun by then would not be answered in time either.
 const MAX_TURN: Duration = Duration::from_secs(1);
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
@@ -125,7 +125,7 @@ impl Downstream {
 
     /// Returns what protected-data says. Sends it these headers and no others of the caller's.
     ///
-    /// At most 256 calls are under way at once; another one waits up to 1 s for its turn.
+    /// At most 128 calls are under way at once; another one waits up to 1 s for its turn.
     ///
     /// Takes at most 5 s, the token and the repetitions included: one after a rejected token, and one
     /// after a connection that failed or a 5xx other than 503, as long as a tenth of the calls of the

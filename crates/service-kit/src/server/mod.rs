@@ -292,11 +292,6 @@ pub struct BindError {
 }
 
 impl BindError {
-    /// Whether somebody else listens on the address.
-    pub(crate) fn is_in_use(&self) -> bool {
-        self.source.kind() == io::ErrorKind::AddrInUse
-    }
-
     /// Names the variable that the address came from, so that the message says what to change.
     #[must_use]
     pub fn for_variable(mut self, name: &'static str) -> Self {
