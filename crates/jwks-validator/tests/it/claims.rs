@@ -359,6 +359,8 @@ fn a_clock_that_is_not_set_decides_nothing() {
         let result = check_with(&signer.good(), &keys, &policy(), now);
         assert_eq!(result.err(), Some(Reason::ClockUnset), "{now}");
     }
+    let earliest = check_with(&signer.good(), &keys, &policy(), 1_577_836_800);
+    assert_eq!(earliest.err(), Some(Reason::NotYetValid));
     let before_1970 = std::time::UNIX_EPOCH - std::time::Duration::from_secs(1);
     let result = jwks_validator::validate(&signer.good(), before_1970, |_| Ok(&keys), &policy());
     assert_eq!(result.err(), Some(Reason::ClockUnset));

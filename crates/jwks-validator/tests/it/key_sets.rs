@@ -431,6 +431,12 @@ fn documents_that_give_no_key_set_are_refused_whole() {
     ] {
         let error = KeySet::from_jwks_json(&json).unwrap_err();
         assert_eq!(error.kind(), kind, "{name}");
+        let text = match kind {
+            KeySetErrorKind::NoUsableKey => "no usable key",
+            KeySetErrorKind::TooManyKeys => "more than 64 keys",
+            _ => "not a JWK Set",
+        };
+        assert_eq!(error.to_string(), text, "{name}");
     }
     assert_eq!(key_set(&many(64)).len(), 64);
     assert!(!key_set(&many(1)).is_empty());

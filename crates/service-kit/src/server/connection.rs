@@ -17,8 +17,8 @@ use super::answer::answer;
 use super::stall::Stall;
 
 /// Time in which an idle connection is still served after the listener has closed: the request of a
-/// client that was given this connection a moment ago is on its way.
-const LAST_REQUEST: Duration = Duration::from_millis(100);
+/// client that was given this connection a moment ago is on its way, and that client may be slow.
+const LAST_REQUEST: Duration = Duration::from_millis(500);
 
 /// Bounds of what is read and thrown away after an answer that left part of its request unread.
 const LINGER: Duration = Duration::from_millis(500);

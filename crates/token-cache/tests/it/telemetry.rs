@@ -1,13 +1,23 @@
 //! What an exchange leaves in the log.
 
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use clock::ManualClock;
 use serde_json::json;
-use token_cache::{ClientAuth, ClientCredentials, RefreshPolicy, SecretString, TokenCache};
+use token_cache::{
+    ClientAuth, ClientCredentials, IssuedToken, RefreshPolicy, SecretString, TokenCache,
+    TokenError, TokenRequest, TokenSource,
+};
+use tokio::time::advance;
 
 use crate::logs::Logs;
+use crate::script::{DOWN, Script, Step, settle};
 
 const SECRET: &str = "canary-secret";
 const TOKEN: &str = "canary-token";
@@ -53,6 +63,84 @@ async fn a_provider_that_repeats_the_secret_in_its_error_does_not_bring_it_into_
     let text = logs.text();
     assert!(text.contains("no new token"), "{text}");
     assert_no_secret(&text);
+}
+
+/// A source whose tokens carry this date, as a provider's `Date` does.
+#[derive(Debug)]
+struct Dated(SystemTime);
+
+#[async_trait]
+impl TokenSource for Dated {
+    async fn fetch(&self, _: &TokenRequest) -> Result<IssuedToken, TokenError> {
+        Ok(IssuedToken::new(TOKEN.to_owned(), Some(Duration::from_secs(300)))?.dated(self.0))
+    }
+}
+
+/// B15
+#[tokio::test(start_paused = true)]
+async fn the_log_says_whose_clock_is_off_from_half_a_minute_on() {
+    let ours = UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+    let second = Duration::from_secs(1);
+    for (theirs, expected) in [
+        (ours, None),
+        (ours + 29 * second, None),
+        (ours + 30 * second, Some("30 s ahead of this machine's")),
+        // A date has whole seconds, so one of them may be the fraction.
+        (ours - 30 * second, None),
+        (ours - 31 * second, Some("30 s behind this machine's")),
+    ] {
+        let logs = Logs::capture("token_cache=info");
+        let cache = TokenCache::builder(Dated(theirs))
+            .clock(Arc::new(ManualClock::at_unix(2_000_000_000)))
+            .build()
+            .unwrap();
+        cache.token().await.unwrap();
+        let text = logs.text();
+        let line = text
+            .lines()
+            .find(|line| line.contains("the provider's clock"));
+        match (line, expected) {
+            (Some(line), Some(expected)) => assert!(line.contains(expected), "{line}"),
+            (line, expected) => assert_eq!(line, expected, "{theirs:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_says_what_a_failure_leaves_to_serve_and_what_was_asked_for() {
+    let logs = Logs::capture("token_cache=info");
+    let request = TokenRequest::new().scope("data:read").scope("data:write");
+    let script = Script::new([Step::Token("first", Some(300))]).then_always(DOWN);
+    let cache = TokenCache::builder(script)
+        .request(request)
+        .clock(Arc::new(ManualClock::at_unix(2_000_000_000)))
+        .build()
+        .unwrap();
+    cache.token().await.unwrap();
+    let refused = |text: &str| {
+        let lines = text.lines().filter(|line| line.contains("no new token"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    while refused(&logs.text()).is_empty() {
+        advance(Duration::from_secs(10)).await;
+        settle().await;
+    }
+    let line = refused(&logs.text()).remove(0);
+    assert!(line.contains("the current token is still served"), "{line}");
+    assert!(
+        logs.text()
+            .contains(r#""oauth.scope":"data:read data:write""#),
+        "{}",
+        logs.text()
+    );
+    let failures = refused(&logs.text()).len();
+    advance(Duration::from_secs(300)).await;
+    while refused(&logs.text()).len() == failures {
+        advance(Duration::from_secs(10)).await;
+        settle().await;
+    }
+    let line = refused(&logs.text()).pop().unwrap();
+    assert!(line.contains("there is no token to serve"), "{line}");
 }
 
 fn assert_no_secret(text: &str) {
