@@ -61,7 +61,8 @@ impl KeySet {
         if entries.len() > MAX_KEYS {
             return Err(KeySetError::new(KeySetErrorKind::TooManyKeys));
         }
-        let mut usable: Vec<(usize, VerificationKey)> = Vec::new();
+        // With all places where the very same key stands.
+        let mut usable: Vec<(Vec<usize>, VerificationKey)> = Vec::new();
         let mut skipped = Vec::new();
         for (index, entry) in entries.enumerate() {
             let kid = entry
@@ -69,11 +70,13 @@ impl KeySet {
                 .ok()
                 .and_then(|jwk| jwk.printable_kid().map(str::to_owned));
             match entry.and_then(UnverifiedJwk::into_key) {
-                Ok(key)
-                    if usable
-                        .iter()
-                        .any(|(_, known)| known.identity == key.identity) => {}
-                Ok(key) => usable.push((index, key)),
+                Ok(key) => {
+                    let mut known = usable.iter_mut();
+                    match known.find(|(_, known)| known.identity == key.identity) {
+                        Some((indices, _)) => indices.push(index),
+                        None => usable.push((vec![index], key)),
+                    }
+                }
                 Err(reason) => skipped.push(SkippedKey { index, kid, reason }),
             }
         }
@@ -87,13 +90,14 @@ impl KeySet {
         };
         let ambiguous: Vec<bool> = usable.iter().map(|(_, key)| is_ambiguous(key)).collect();
         let mut keys = Vec::new();
-        for ((index, key), is_ambiguous) in usable.into_iter().zip(ambiguous) {
+        for ((indices, key), is_ambiguous) in usable.into_iter().zip(ambiguous) {
             if is_ambiguous {
-                skipped.push(SkippedKey {
+                let kid = key.identity.kid.as_deref();
+                skipped.extend(indices.into_iter().map(|index| SkippedKey {
                     index,
-                    kid: key.identity.kid.as_deref().map(str::to_owned),
+                    kid: kid.map(str::to_owned),
                     reason: SkipReason::DuplicateKeyId,
-                });
+                }));
             } else {
                 keys.push(key);
             }

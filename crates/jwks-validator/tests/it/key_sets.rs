@@ -332,6 +332,12 @@ fn keys_of_one_id_are_unusable_unless_they_are_one_key() {
     assert_eq!(check(&b.good(), &keys).err(), Some(Reason::UnknownKey));
     assert!(check(&c.good(), &keys).is_ok());
 
+    // Every copy of an unusable key is named: without them the set would be the same.
+    let keys = key_set(&[a.jwk(), b.jwk(), c.jwk(), a.jwk()]);
+    let mut indices: Vec<_> = keys.skipped().iter().map(|key| key.index).collect();
+    indices.sort_unstable();
+    assert_eq!((keys.len(), indices), (1, vec![0, 1, 3]));
+
     let keys = key_set(&[a.jwk(), a.jwk()]);
     assert_eq!((keys.len(), keys.skipped().len()), (1, 0));
     assert!(check(&a.good(), &keys).is_ok());
