@@ -1,6 +1,7 @@
 //! The rules by which a token goes out, shared by the reqwest middleware and the tower layer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -12,6 +13,10 @@ use crate::metrics::Replay;
 use crate::origin::Origin;
 use crate::request::TokenRequest;
 use crate::token::AccessToken;
+
+/// A resource server learns of a new key within half a minute, or is not going to. A token that is rejected
+/// for longer is to be replaced.
+const BRIDGED: Duration = Duration::from_secs(35);
 
 /// A cache, and the origins that may receive its tokens.
 #[derive(Clone, Debug)]
@@ -81,9 +86,9 @@ impl Bearer {
         }
     }
 
-    /// Tells whether an answer rejects the token that was sent. If so, the token is dropped, unless the
-    /// one before it is still accepted: then the resource server has yet to learn of a new key. That is
-    /// known of the cache's `own` token only.
+    /// Tells whether an answer rejects the token that was sent. If so, the token is dropped, unless it is
+    /// new and the one before it is still accepted: then the resource server has yet to learn of a new key.
+    /// That is known of the cache's `own` token only.
     pub(crate) fn rejected(
         &self,
         status: StatusCode,
@@ -98,8 +103,11 @@ impl Bearer {
             return None;
         }
         self.accepted.forget(sent);
-        let former = self.accepted.instead_of(sent, self.cache.now());
-        if let Some(former) = former.filter(|_| own) {
+        let now = self.cache.now();
+        let age = self.cache.age_of(sent, now).filter(|_| own);
+        if age.is_some_and(|age| age < BRIDGED)
+            && let Some(former) = self.accepted.instead_of(sent, now)
+        {
             return Some(Rejection::Former(former));
         }
         self.cache.invalidate(sent);

@@ -187,6 +187,11 @@ impl TokenCache {
         inner.ready(&kept.slot)
     }
 
+    /// Returns how long ago the cache's own token was asked for, if it is this one.
+    pub(crate) fn age_of(&self, token: &AccessToken, now: Moment) -> Option<Duration> {
+        self.inner.own.age_of(token, now)
+    }
+
     pub(crate) fn now(&self) -> Moment {
         self.inner.shared.now()
     }

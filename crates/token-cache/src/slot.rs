@@ -145,6 +145,16 @@ impl Slot {
         (freshness < Freshness::Expired).then(|| (entry.token().clone(), freshness))
     }
 
+    /// Returns how long ago the current token was asked for, if it is this one.
+    pub(crate) fn age_of(&self, token: &AccessToken, now: Moment) -> Option<Duration> {
+        let guard = self.current.load();
+        let entry = guard.as_deref()?;
+        entry
+            .token()
+            .is_same(token)
+            .then(|| entry.lifetime.age(now))
+    }
+
     /// Tells the refresher to look at the clocks again, unless it was told and has yet to. Its own
     /// timer follows the monotonic clock only, so after a suspend or a step it would be late.
     pub(crate) fn nudge(&self) {

@@ -65,6 +65,8 @@ const YOUNG: Duration = Duration::from_secs(60);
 const MAX_COOL_DOWN: Duration = Duration::from_secs(30);
 /// For so long an accepted token can stand in for the one after it.
 const RECENT: Duration = Duration::from_secs(5);
+/// A token that is rejected at this age is replaced in any case.
+const BRIDGED: Duration = Duration::from_secs(35);
 /// So far apart acceptances are noted.
 const NOTED: Duration = Duration::from_secs(1);
 
@@ -173,6 +175,10 @@ impl TokenWatch {
         let last = self.accepted.as_ref()?;
         let lives = now.wall < self.expiry(&last.text) && now.monotonic < last.until;
         let is_recent = now.monotonic - last.noted.monotonic < RECENT;
+        let current = self.current.as_ref()?;
+        if current.text != rejected || current.sent.age(now) >= BRIDGED {
+            return None;
+        }
         (last.text != rejected && lives && is_recent).then(|| last.text.clone())
     }
 

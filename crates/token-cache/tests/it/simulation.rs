@@ -166,6 +166,7 @@ impl Script {
                     self.call(key);
                     if self.rng.bool() {
                         let wait = Duration::from_millis(self.rng.u64(1..300));
+                        // A step of the script on paused time, as above.
                         sleep(wait).await;
                         self.settle().await;
                     }

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -21,6 +22,7 @@ use token_cache::{
 };
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
+use tokio::time::advance;
 use tower::{Layer as _, Service, ServiceExt as _};
 
 use crate::script::{DOWN, Script, Step, cache};
@@ -255,6 +257,24 @@ async fn a_new_token_that_is_not_accepted_yet_is_kept_and_the_one_before_it_used
     let sent = ["Bearer token-1", "Bearer token-2", "Bearer token-1"];
     assert_eq!(api.authorizations(), sent);
     assert_eq!(cache.token().await.unwrap().secret(), "token-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_not_accepted_for_long_is_replaced_although_the_one_before_it_would_do() {
+    let api = Api::<Empty<Bytes>>::new(rejects("token-2"));
+    let cache = cache(&Script::new([]));
+    let service = layer(&cache).build().unwrap().layer(api.clone());
+    let send = async || service.clone().oneshot(get(ORIGIN)).await.unwrap().status();
+    assert_eq!(send().await, StatusCode::OK);
+    assert!(cache.invalidate(&cache.token().await.unwrap()));
+    cache.token().await.unwrap();
+    for _ in 0..35 {
+        assert_eq!(send().await, StatusCode::OK);
+        assert_eq!(cache.token().await.unwrap().secret(), "token-2");
+        advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(send().await, StatusCode::OK);
+    assert_eq!(cache.token().await.unwrap().secret(), "token-3");
 }
 
 /// C5
