@@ -79,18 +79,7 @@ impl ProtectedDataStatus {
                 })
             })
             .collect();
-        let fetch = |(age, fetch)| {
-            let mut event = json!(fetch);
-            event["age_ms"] = milliseconds(age).into();
-            event
-        };
-        let history: Vec<Value> = self
-            .fetches
-            .history
-            .events()
-            .into_iter()
-            .map(fetch)
-            .collect();
+        let history = self.fetches.history.to_json();
         json!({
             "issuer": health.issuer,
             "source": self.expected.source,

@@ -65,18 +65,7 @@ impl Status for PublicDataStatus {
 
 impl PublicDataStatus {
     fn token(&self, health: &Health) -> Value {
-        let fetch = |(age, fetch)| {
-            let mut event = json!(fetch);
-            event["age_ms"] = milliseconds(age).into();
-            event
-        };
-        let history: Vec<Value> = self
-            .requests
-            .history
-            .events()
-            .into_iter()
-            .map(fetch)
-            .collect();
+        let history = self.requests.history.to_json();
         json!({
             "issuer": self.asked.issuer,
             "token_endpoint": self.asked.token_endpoint,

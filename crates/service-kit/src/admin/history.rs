@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 /// The last [`History::LENGTH`] events, with when they happened.
@@ -47,6 +49,18 @@ impl<T: Clone> History<T> {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, event) = events.back()?;
         Some((at.elapsed(), event.clone()))
+    }
+}
+
+impl<T: Clone + Serialize> History<T> {
+    /// Returns the events as documents have them: the oldest first, each with its `age_ms`.
+    pub fn to_json(&self) -> Vec<Value> {
+        let events = self.events().into_iter().map(|(age, event)| {
+            let mut event = json!(event);
+            event["age_ms"] = milliseconds(age).into();
+            event
+        });
+        events.collect()
     }
 }
 
