@@ -10,30 +10,28 @@
     reason = "a benchmark prints its result and ends where it breaks"
 )]
 
+mod bare;
 #[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/it/signer.rs"]
 mod signer;
 
-use std::future::Future;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::signature::{self, ParsedPublicKey, RsaPublicKeyComponents};
+use aws_lc_rs::signature::ParsedPublicKey;
 use clock::{Clock as _, SystemClock};
 use criterion::Criterion;
 use jsonwebtoken::{DecodingKey, Validation};
 use jwks_validator::{
     Fetched, JwtValidator, KeySet, KeySource, Policy, Reason, SourceError, Validators, validate,
 };
-use measure::{Row, Table, allocations, ratio};
+use measure::{Row, Table, allocations, now, ratio};
 use serde_json::{Value, json};
 
-use signer::{AUDIENCE, ISSUER, Signer, decode, encode, good_claims, jwks};
+use signer::{AUDIENCE, ISSUER, Signer, encode, good_claims, jwks};
 
 const ALGORITHMS: [&str; 3] = ["RS256", "ES256", "EdDSA"];
 const MAX_TOKEN: usize = 8 * 1024;
@@ -269,25 +267,8 @@ impl Case {
         validate(black_box(token), self.at, keys, &self.policy)
     }
 
-    /// The key as the library keeps it, the message and the decoded signature.
     fn raw(&self) -> (ParsedPublicKey, &[u8], Vec<u8>) {
-        let (message, signature) = self.token.rsplit_once('.').unwrap();
-        let jwk = self.signer.jwk();
-        let member = |name: &str| decode(jwk[name].as_str().unwrap());
-        let key = match self.signer.alg {
-            "RS256" => RsaPublicKeyComponents {
-                n: member("n"),
-                e: member("e"),
-            }
-            .to_parsed_public_key(&signature::RSA_PKCS1_2048_8192_SHA256)
-            .unwrap(),
-            "ES256" => {
-                let point = [vec![4], member("x"), member("y")].concat();
-                ParsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point).unwrap()
-            }
-            _ => ParsedPublicKey::new(&signature::ED25519, member("x")).unwrap(),
-        };
-        (key, message.as_bytes(), decode(signature))
+        bare::parts(&self.signer, &self.token)
     }
 }
 
@@ -311,14 +292,6 @@ impl jwks_client_rs::source::JwksSource for Published {
         &self,
     ) -> Result<jwks_client_rs::JsonWebKeySet, jwks_client_rs::JwksClientError> {
         Ok(serde_json::from_value(self.0.clone()).unwrap())
-    }
-}
-
-/// Polls once, as a task does that finds everything there.
-fn now<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => unreachable!("nothing has to be waited for"),
     }
 }
 

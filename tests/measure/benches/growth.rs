@@ -12,25 +12,23 @@
     reason = "a benchmark prints its result, ends where it breaks, and counts to a million"
 )]
 
+mod fakes;
 #[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../../../crates/jwks-validator/tests/it/signer.rs"]
 mod signer;
 
-use std::future::Future;
 use std::hint::black_box;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use clock::ManualClock;
-use jwks_validator::{Fetched, JwtValidator, KeySet, KeySource, SourceError, Validators};
+use fakes::{Fixed, token_cache};
+use jwks_validator::{JwtValidator, KeySet};
 use measure::plot::{self, Plot};
-use measure::{repeats, turn};
+use measure::{now, repeats, turn};
 use serde_json::{Value, json};
 use signer::{AUDIENCE, ISSUER, NOW, Signer, good_claims, jwks};
-use token_cache::{IssuedToken, StartupPolicy, TokenCache, TokenError, TokenRequest, TokenSource};
+use token_cache::TokenRequest;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -151,14 +149,6 @@ fn ns<R>(mut run: impl FnMut() -> R) -> f64 {
     turns.fold(f64::MAX, f64::min) * 1e9
 }
 
-/// Polls once, as a task does that finds everything there.
-fn now<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => unreachable!("nothing has to be waited for"),
-    }
-}
-
 fn keys(counts: &[usize]) -> (Points, Points) {
     let signers: Vec<Signer> = (0..64)
         .map(|n| Signer::es256(&format!("key-{n}")))
@@ -181,16 +171,6 @@ fn keys(counts: &[usize]) -> (Points, Points) {
         taken_in.push((x, ns(|| KeySet::from_jwks_json(&document).unwrap()) / 1e3));
     }
     (refused, taken_in)
-}
-
-#[derive(Debug)]
-struct Fixed(Vec<u8>);
-
-#[async_trait]
-impl KeySource for Fixed {
-    async fn fetch(&self, _: Option<&Validators>) -> Result<Fetched, SourceError> {
-        Ok(Fetched::keys(KeySet::from_jwks_json(&self.0)?))
-    }
 }
 
 /// A validator of so many issuers that all have the keys of one signer.
@@ -306,23 +286,6 @@ fn sizes(runtime: &Runtime, sizes: &[usize]) -> (Points, Points) {
         checked.push((x, ns(|| now(forgetting.validate(&token)).unwrap()) / 1e3));
     }
     (hit, checked)
-}
-
-#[derive(Debug)]
-struct Source;
-
-#[async_trait]
-impl TokenSource for Source {
-    async fn fetch(&self, _: &TokenRequest) -> Result<IssuedToken, TokenError> {
-        IssuedToken::new("x".repeat(800), Some(Duration::from_secs(86_400)))
-    }
-}
-
-fn token_cache(runtime: &Runtime) -> TokenCache {
-    let cache = TokenCache::builder(Source).build().unwrap();
-    let start = cache.start(StartupPolicy::Require(Duration::from_secs(10)));
-    runtime.block_on(start).unwrap();
-    cache
 }
 
 fn tasks(runtime: &Runtime, counts: &[usize]) -> Points {

@@ -7,5 +7,5 @@ pub mod plot;
 mod ratio;
 mod table;
 
-pub use ratio::{allocations, median, ratio, repeats, turn};
+pub use ratio::{allocations, median, now, ratio, repeats, turn};
 pub use table::{Row, Table, folder};

@@ -1,6 +1,8 @@
 //! Two things that take turns.
 
 use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -56,6 +58,18 @@ pub fn allocations<R>(run: &mut impl FnMut() -> R) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let total = counted.count_total as f64;
     total / f64::from(TIMES)
+}
+
+/// Polls once, as a task does that finds everything there.
+///
+/// # Panics
+///
+/// If there is something to wait for.
+pub fn now<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("nothing has to be waited for"),
+    }
 }
 
 /// Returns the value in the middle.

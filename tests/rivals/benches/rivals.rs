@@ -3,6 +3,8 @@
 //! `cargo bench --manifest-path tests/rivals/Cargo.toml` prints one table and writes it to `target/bench`. Every
 //! ratio comes from rounds in which the library and a bare verification by aws-lc-rs took turns.
 
+#[path = "../../../crates/jwks-validator/benches/bare/mod.rs"]
+mod bare;
 #[path = "../../../crates/jwks-validator/tests/it/signer.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod signer;
@@ -11,7 +13,6 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
-use aws_lc_rs::signature::{self, ParsedPublicKey, RsaPublicKeyComponents};
 use clock::{Clock as _, SystemClock};
 use jsonwebtoken::{DecodingKey, Validation};
 use jwks_validator::{Policy, validate};
@@ -48,7 +49,7 @@ fn measure_algorithm(table: &mut Table, alg: &'static str) {
         claims[name] = json!(value);
     }
     let token = signer.token(&claims);
-    let (key, message, signature) = raw(&signer, &token);
+    let (key, message, signature) = bare::parts(&signer, &token);
     let mut verify = || key.verify_sig(message, &signature).unwrap();
     let mut row = |name: &str, run: &mut dyn FnMut()| {
         let mut run = || run();
@@ -119,25 +120,4 @@ fn ns(run: &mut impl FnMut()) -> f64 {
     let count = repeats(Duration::from_millis(2), run);
     let turns = (0..21).map(|_| turn(count, run) / f64::from(count));
     turns.fold(f64::MAX, f64::min) * 1e9
-}
-
-/// The key as aws-lc-rs keeps it, the message and the decoded signature.
-fn raw<'t>(signer: &Signer, token: &'t str) -> (ParsedPublicKey, &'t [u8], Vec<u8>) {
-    let (message, signature) = token.rsplit_once('.').unwrap();
-    let jwk = signer.jwk();
-    let member = |name: &str| decode(jwk[name].as_str().unwrap());
-    let key = match signer.alg {
-        "RS256" => RsaPublicKeyComponents {
-            n: member("n"),
-            e: member("e"),
-        }
-        .to_parsed_public_key(&signature::RSA_PKCS1_2048_8192_SHA256)
-        .unwrap(),
-        "ES256" => {
-            let point = [vec![4], member("x"), member("y")].concat();
-            ParsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point).unwrap()
-        }
-        _ => ParsedPublicKey::new(&signature::ED25519, member("x")).unwrap(),
-    };
-    (key, message.as_bytes(), decode(signature))
 }
