@@ -16,11 +16,9 @@ use crate::world::Pair;
 
 const STATE: &str = "document.getElementById('state').dataset.state";
 
-#[tokio::test]
-async fn the_bar_moves_and_starts_anew_with_the_next_token() {
-    let Some(session) = Session::start(Look::Light).await else {
-        return;
-    };
+/// The page of a public-data whose tokens live for 8 s, if there is a browser.
+async fn public_page() -> Option<(Session, DevIdp, Pair)> {
+    let session = Session::start(Look::Light).await?;
     let idp = DevIdp::builder()
         .token_lifetime(Duration::from_secs(8))
         .start()
@@ -28,6 +26,14 @@ async fn the_bar_moves_and_starts_anew_with_the_next_token() {
         .unwrap();
     let pair = Pair::ready(&idp).await;
     session.open(pair.public_admin).await;
+    Some((session, idp, pair))
+}
+
+#[tokio::test]
+async fn the_bar_moves_and_starts_anew_with_the_next_token() {
+    let Some((session, _idp, pair)) = public_page().await else {
+        return;
+    };
     let age = "parseFloat(document.getElementById('life-age').style.width)";
     let before = session
         .until(&format!("{STATE} === 'green' && {age}"))
@@ -63,16 +69,9 @@ async fn the_bar_moves_and_starts_anew_with_the_next_token() {
 
 #[tokio::test]
 async fn an_outage_turns_the_page_amber_then_red_and_its_end_green() {
-    let Some(session) = Session::start(Look::Light).await else {
+    let Some((session, idp, pair)) = public_page().await else {
         return;
     };
-    let idp = DevIdp::builder()
-        .token_lifetime(Duration::from_secs(8))
-        .start()
-        .await
-        .unwrap();
-    let pair = Pair::ready(&idp).await;
-    session.open(pair.public_admin).await;
     session.until(&format!("{STATE} === 'green'")).await;
     idp.pause().await;
     session.until(&format!("{STATE} === 'amber'")).await;
