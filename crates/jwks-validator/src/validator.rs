@@ -26,7 +26,7 @@ use crate::policy::Policy;
 use crate::revocation::RevocationCheck;
 use crate::verified::VerifiedTokens;
 
-pub(crate) use decision::Decision;
+pub(crate) use decision::{Decision, Recall};
 pub use operator::{IssuerRefresh, RefreshOutcome, UnknownIssuer};
 
 /// Validates bearer tokens against the cached keys of one or several issuers.

@@ -82,7 +82,7 @@ impl VerifiedTokens {
         })
     }
 
-    pub(crate) fn slot(&self, token: &str) -> Slot {
+    pub(crate) fn slot(&self, token: &[u8]) -> Slot {
         // One call over a copy costs less than setting up a streaming context.
         let length = self.prefix.len() + token.len();
         let mut usual = [0; USUAL];
@@ -90,10 +90,10 @@ impl VerifiedTokens {
             Some(copy) => {
                 let (prefix, rest) = copy.split_at_mut(self.prefix.len());
                 prefix.copy_from_slice(&self.prefix);
-                rest.copy_from_slice(token.as_bytes());
+                rest.copy_from_slice(token);
                 digest::digest(&SHA256, copy)
             }
-            None => digest::digest(&SHA256, &[&self.prefix, token.as_bytes()].concat()),
+            None => digest::digest(&SHA256, &[&self.prefix, token].concat()),
         };
         let mut digest = [0; 32];
         digest.copy_from_slice(hashed.as_ref());

@@ -184,7 +184,7 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         // Spans first: what they have to say about themselves goes to the log.
-        drop(self.exporter.take());
+        self.exporter = None;
         let dropped = self.dropped_lines();
         if dropped > 0 {
             // Through the queue, not directly: if standard error is still blocked, so would we be.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::handler::Handler as _;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -22,7 +23,7 @@ use crate::decisions::Decisions;
 use crate::openapi::openapi;
 
 /// Path of the only operation beside health and the document.
-pub(crate) const DATA_PATH: &str = "/api/protected/data";
+pub const DATA_PATH: &str = "/api/protected/data";
 
 /// What the routes need.
 #[derive(Clone, Debug)]
@@ -41,17 +42,21 @@ pub struct AppState {
 ///
 /// Everything but the last three is behind the validator, unknown paths included.
 pub fn app(state: AppState) -> Router {
-    let data = match state.required_scopes {
-        Some(scopes) => get(protected_data).layer(scopes),
-        None => get(protected_data),
-    };
     let decisions = state.decisions;
-    let guarded = problem::fallbacks(Router::new().route(DATA_PATH, data))
-        // As one layer: each boxes the routes once more, and copies the boxes on every request.
-        .layer((
-            MapResponseLayer::new(move |response| log_refusal(&decisions, response)),
-            JwtLayer::new(state.validator.clone()),
-        ));
+    let guard = (
+        MapResponseLayer::new(move |response| log_refusal(&decisions, response)),
+        JwtLayer::new(state.validator.clone()),
+    );
+    // Around each handler and not around the router: that would box every route once more, and copy the
+    // boxes on every request.
+    let data = match state.required_scopes {
+        Some(scopes) => get(protected_data.layer((guard.clone(), scopes))),
+        None => get(protected_data.layer(guard.clone())),
+    };
+    let guarded = Router::new()
+        .route(DATA_PATH, data)
+        .fallback(problem::not_found.layer(guard.clone()))
+        .method_not_allowed_fallback(problem::method_not_allowed.layer(guard));
     let validator = state.validator;
     // Decided here and not per request: a service that does not log it pays nothing for it.
     let guarded = if enabled!(Level::DEBUG) {

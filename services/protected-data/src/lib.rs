@@ -13,7 +13,7 @@ mod service;
 mod status;
 
 pub use advice::{advice_on_keys, advice_on_refusal};
-pub use api::{AppState, app};
+pub use api::{AppState, DATA_PATH, app};
 pub use config::Config;
 pub use decisions::Decisions;
 pub use openapi::openapi;

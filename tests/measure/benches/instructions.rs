@@ -26,14 +26,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, ParsedPublicKey};
+use axum::body::Body;
+use axum::routing::get;
+use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clock::ManualClock;
 use fakes::{Fixed, token_cache};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use jwks_validator::{JwtValidator, KeySet, Policy, validate};
 use measure::now;
 use serde_json::json;
+use service_kit::shutdown::Shutdown;
+use tower::Service as _;
 
 const ISSUER: &str = "https://idp.example";
 const AUDIENCE: &str = "https://api.example";
@@ -41,13 +46,15 @@ const AUDIENCE: &str = "https://api.example";
 const NOW: u64 = 1_800_000_000;
 
 /// What is counted, and what of it is the cryptography library's.
-const OPERATIONS: [(&str, Option<&str>); 6] = [
+const OPERATIONS: [(&str, Option<&str>); 8] = [
     ("attach", None),
     ("verify", None),
     ("sha256", None),
     ("validate", Some("verify")),
     ("hit", Some("sha256")),
     ("refuse an unknown key", None),
+    ("route without the layer", None),
+    ("route of protected-data", Some("sha256")),
 ];
 /// These say something of the cryptography library and the processor only.
 const LIBRARY: [&str; 2] = ["verify", "sha256"];
@@ -237,8 +244,45 @@ fn run(operation: &str, times: u32) {
             let check = || validate(&token, at(), |_| Ok(&keys), &policy).unwrap_err();
             counted(times, check);
         }
+        "route without the layer" => {
+            let signed = Signed::new("k");
+            let data = async || {
+                let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+                (no_store, Json(json!({ "protectedData": "here I am" })))
+            };
+            let router = Router::new().route(protected_data::DATA_PATH, get(data));
+            answer(times, router, &signed.token);
+        }
+        "route of protected-data" => {
+            let signed = Signed::new("k");
+            let (_runtime, validator) = validator(&signed);
+            let router = protected_data::app(protected_data::AppState {
+                validator,
+                required_scopes: None,
+                decisions: Arc::default(),
+                shutdown: Shutdown::manual(Duration::ZERO),
+            });
+            answer(times, router, &signed.token);
+        }
         other => unreachable!("{other}"),
     }
+}
+
+/// Sends one request with this token again and again, without a connection.
+fn answer(times: u32, router: Router, token: &str) {
+    // As the server does it.
+    let router = router.with_state(());
+    let bearer = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+    let ask = || {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = Uri::from_static(protected_data::DATA_PATH);
+        let headers = request.headers_mut();
+        headers.insert(header::AUTHORIZATION, bearer.clone());
+        let response = now(router.clone().call(request)).unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+    };
+    ask();
+    counted(times, ask);
 }
 
 /// A key and a token that are the same in every run: what a signature costs depends on its bits.

@@ -20,27 +20,29 @@ pub(super) fn header<'r>(headers: &'r HeaderMap, uri: &Uri) -> Result<&'r Header
     Ok(value)
 }
 
-/// Returns the token of `Bearer` and one b64token (RFC 6750 section 2.1).
-pub(super) fn token(value: &HeaderValue) -> Result<&str, Reason> {
-    let bytes = value.as_bytes();
-    let end = bytes
-        .iter()
-        .position(|byte| !is_scheme_byte(*byte))
-        .unwrap_or(bytes.len());
-    let (scheme, rest) = bytes.split_at(end);
-    if scheme.is_empty() {
-        return Err(Reason::MalformedAuthorization);
-    }
+/// Returns what follows `Bearer` and a space; whether it is a [`token`] remains to be seen.
+pub(super) fn credentials(value: &HeaderValue) -> Result<&[u8], Reason> {
     // Scheme names compare without letter case (RFC 9110 section 11.1).
-    if !scheme.eq_ignore_ascii_case(b"Bearer") {
-        return Err(Reason::OtherScheme);
+    let is_bearer = |scheme: &[u8]| scheme.eq_ignore_ascii_case(b"Bearer");
+    let bytes = value.as_bytes();
+    if let Some((scheme, [b' ', credentials @ ..])) = bytes.split_at_checked(b"Bearer".len())
+        && is_bearer(scheme)
+    {
+        return Ok(credentials);
     }
-    match rest.split_first() {
-        Some((b' ', token)) if is_b64token(token) => {
-            std::str::from_utf8(token).map_err(|_| Reason::MalformedAuthorization)
-        }
+    let mut parts = bytes.split(|byte| !is_scheme_byte(*byte));
+    match parts.next() {
+        Some(scheme) if !scheme.is_empty() && !is_bearer(scheme) => Err(Reason::OtherScheme),
         _ => Err(Reason::MalformedAuthorization),
     }
+}
+
+/// Returns credentials that are one b64token (RFC 6750 section 2.1).
+pub(super) fn token(credentials: &[u8]) -> Result<&str, Reason> {
+    std::str::from_utf8(credentials)
+        .ok()
+        .filter(|_| is_b64token(credentials))
+        .ok_or(Reason::MalformedAuthorization)
 }
 
 fn carries_token(query: &str) -> bool {

@@ -20,7 +20,7 @@ use crate::claims::Claims;
 use crate::error::AuthError;
 use crate::reason::Reason;
 use crate::validate::Refusal;
-use crate::validator::{Decision, JwtValidator};
+use crate::validator::{Decision, JwtValidator, Recall};
 
 /// Lets only requests with an accepted bearer token through.
 ///
@@ -142,8 +142,8 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let value = authorization::header(request.headers(), request.uri());
-        let decision = match value.and_then(authorization::token) {
-            Ok(token) => self.validator.decide(token),
+        let decision = match value.and_then(|value| self.decide(value)) {
+            Ok(decision) => decision,
             Err(reason) => Decision::Now(Err(AuthError::new(reason))),
         };
         match (decision, value) {
@@ -175,6 +175,19 @@ where
 }
 
 impl<S: Clone> JwtService<S> {
+    fn decide(&self, value: &HeaderValue) -> Result<Decision, Reason> {
+        let credentials = authorization::credentials(value)?;
+        // What is remembered was a token when it came first. Looking at each of its characters again
+        // would cost half as much as finding it.
+        match self.validator.recall(credentials) {
+            Recall::Known(decision) => Ok(decision),
+            Recall::Unknown(place) => {
+                let token = authorization::token(credentials)?;
+                Ok(self.validator.decide_anew(token, place))
+            }
+        }
+    }
+
     /// Decides when what the decision waits for is there.
     fn later<B, ResB>(
         &mut self,
@@ -253,7 +266,7 @@ where
 {
     let result = match pending {
         Pending::Revocation(claims) => validator.unless_revoked(claims).await,
-        Pending::Keys(value, issuer, refusal) => match authorization::token(&value) {
+        Pending::Keys(value, issuer, refusal) => match token(&value) {
             Ok(token) => {
                 validator
                     .decide_with_other_keys(token, issuer, refusal)
@@ -269,6 +282,10 @@ where
         }
         Err(error) => Ok(challenges.answer(error)),
     }
+}
+
+fn token(value: &HeaderValue) -> Result<&str, Reason> {
+    authorization::credentials(value).and_then(authorization::token)
 }
 
 fn finish<ResB>(response: Response<ResB>) -> Response<Body>

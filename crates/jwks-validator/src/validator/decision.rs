@@ -12,6 +12,7 @@ use crate::error::AuthError;
 use crate::issuer::{Advice, Issuer};
 use crate::reason::{Answer, Reason};
 use crate::validate::{Refusal, decide};
+use crate::verified::Slot;
 
 /// The longest that a caller waits for keys.
 const MAX_WAIT: Duration = Duration::from_secs(1);
@@ -28,10 +29,38 @@ pub(crate) enum Decision {
     },
 }
 
+/// What the memory of accepted tokens says of what may be a token.
+pub(crate) enum Recall {
+    /// It is one, and can be decided on.
+    Known(Decision),
+    /// It is decided [anew](JwtValidator::decide_anew), and remembered in this place.
+    Unknown(Option<Slot>),
+}
+
 impl JwtValidator {
     /// Decides as far as that needs no waiting.
     pub(crate) fn decide(&self, token: &str) -> Decision {
-        let decision = self.decide_now(token);
+        match self.recall(token.as_bytes()) {
+            Recall::Known(decision) => decision,
+            Recall::Unknown(slot) => self.decide_anew(token, slot),
+        }
+    }
+
+    /// Decides on what was accepted before, byte for byte.
+    pub(crate) fn recall(&self, token: &[u8]) -> Recall {
+        let slot = self.slot(token);
+        match self.known(slot) {
+            Some(decision) => Recall::Known(self.counted(decision)),
+            None => Recall::Unknown(slot),
+        }
+    }
+
+    /// Decides on a token that is not remembered.
+    pub(crate) fn decide_anew(&self, token: &str, slot: Option<Slot>) -> Decision {
+        self.counted(self.decide_by_keys(token, slot))
+    }
+
+    fn counted(&self, decision: Decision) -> Decision {
         if let Decision::Now(result) = &decision {
             self.count(result);
         }
@@ -43,12 +72,12 @@ impl JwtValidator {
         self.inner.metrics.decided(refused);
     }
 
-    fn decide_now(&self, token: &str) -> Decision {
-        let now = clock::unix_seconds(self.inner.clock.now());
-        let slot = self.slot(token);
-        if let Some(claims) = slot.and_then(|slot| self.remembered(slot, now)) {
-            return self.passed(claims);
-        }
+    fn now(&self) -> i64 {
+        clock::unix_seconds(self.inner.clock.now())
+    }
+
+    fn decide_by_keys(&self, token: &str, slot: Option<Slot>) -> Decision {
+        let now = self.now();
         let asked = Cell::new(None);
         let keys = |name: &str| self.keys_of(name, &asked, || self.could_pass(token, now));
         match (decide(token, now, keys, &self.inner.policy), asked.get()) {
@@ -65,6 +94,11 @@ impl JwtValidator {
             (Ok(_), None) => Decision::Now(Err(AuthError::new(Reason::UnknownIssuer))),
             (Err(refusal), _) => Decision::Now(Err(refused(refusal.reason()))),
         }
+    }
+
+    fn known(&self, slot: Option<Slot>) -> Option<Decision> {
+        let claims = self.remembered(slot?, self.now())?;
+        Some(self.passed(claims))
     }
 
     fn passed(&self, claims: Arc<Claims>) -> Decision {
@@ -119,6 +153,7 @@ impl JwtValidator {
         mut refusal: Refusal,
     ) -> Result<Arc<Claims>, AuthError> {
         let deadline = Instant::now() + MAX_WAIT;
+        let slot = self.slot(token.as_bytes());
         let arrival = issuer.begun();
         loop {
             let advice = match &refusal {
@@ -132,7 +167,12 @@ impl JwtValidator {
                     timeout_at(deadline, issuer.wait_for(number)).await.is_err()
                 }
             };
-            refusal = match self.decide_now(token) {
+            // Others who waited with the same token may have checked its signature by now.
+            let decision = match self.known(slot) {
+                Some(decision) => decision,
+                None => self.decide_by_keys(token, slot),
+            };
+            refusal = match decision {
                 Decision::Now(result) => return result,
                 Decision::UnlessRevoked(claims) => return self.ask_revocation(claims).await,
                 Decision::NeedsKeys { refusal, .. } => refusal,

@@ -16,7 +16,7 @@ impl JwtValidator {
         self.inner.verified.as_ref().map(VerifiedTokens::health)
     }
 
-    pub(super) fn slot(&self, token: &str) -> Option<Slot> {
+    pub(super) fn slot(&self, token: &[u8]) -> Option<Slot> {
         // Hashing what is refused for its length anyway would be an attacker's work done for free.
         let verified = self.inner.verified.as_ref()?;
         (token.len() <= MAX_TOKEN).then(|| verified.slot(token))

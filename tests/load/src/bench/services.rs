@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dev_idp::{Algorithm, DEFAULT_CLIENT_ID, DevClient, DevIdp, TokenSpec};
 
+use super::bare::HASHED;
 use super::cores::Cores;
 use super::cost::Case;
 use super::generator::Requests;
@@ -108,6 +109,7 @@ impl Services {
 
     pub(crate) fn cases(&self, idp: &DevIdp, turn: Duration) -> Vec<Case<'_>> {
         const BARE: &str = "the same route without the layer";
+        const HASH: &str = "the same, SHA-256 and a look-up (RS256)";
         // More than are checked in all rounds: one takes 50 µs at the least.
         let fresh = u64::try_from(turn.as_micros()).unwrap_or(u64::MAX) * u64::from(ROUNDS) / 50;
         let good = || token(idp, Algorithm::Es256);
@@ -137,8 +139,12 @@ impl Services {
         let ours = ours.into_iter().map(|(name, requests)| {
             Case::new(&name, CONNECTIONS, requests, vec![&self.protected]).beside(BARE)
         });
-        let bare = Case::new(BARE, CONNECTIONS, bare, vec![&self.bare]);
-        std::iter::once(bare).chain(ours).collect()
+        let hashed = Requests::with_tokens(&self.bare_address, HASHED, [usual()]);
+        let floor = [
+            Case::new(BARE, CONNECTIONS, bare, vec![&self.bare]),
+            Case::new(HASH, CONNECTIONS, hashed, vec![&self.bare]).beside(BARE),
+        ];
+        floor.into_iter().chain(ours).collect()
     }
 
     /// Milliseconds from its execution to its listening, by service.
