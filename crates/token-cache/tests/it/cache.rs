@@ -284,6 +284,25 @@ async fn a_request_that_nobody_asks_for_any_more_is_not_refreshed() {
     assert_eq!(cache.token_for(&request).await.unwrap().secret(), "token-2");
 }
 
+/// B24
+#[tokio::test(start_paused = true)]
+async fn a_request_that_somebody_asks_for_is_refreshed_and_the_caches_own_in_any_case() {
+    let script = Script::new([]);
+    let cache = cache(&script);
+    let request = TokenRequest::new().scope("often");
+    cache.token().await.unwrap();
+    cache.token_for(&request).await.unwrap();
+    for _ in 0..12 {
+        advance(Duration::from_secs(300)).await;
+        settle().await;
+        let before = Instant::now();
+        cache.token_for(&request).await.unwrap();
+        assert_eq!(Instant::now(), before, "a caller waited");
+    }
+    // Both have been refreshed once, 5 min before their hour was over.
+    assert_eq!(script.calls(), 4);
+}
+
 /// B18
 #[tokio::test(start_paused = true)]
 async fn shutdown_ends_a_hanging_fetch_and_its_waiters() {

@@ -1,0 +1,152 @@
+//! The refresher's side of a slot.
+
+use tokio::time::Instant;
+use tracing::Span;
+
+use super::{Due, Entry, FETCH_FLOOR, Slot, Trigger};
+use crate::error::TokenError;
+use crate::freshness::Moment;
+use crate::sync::{Arc, Ordering};
+
+impl Slot {
+    /// Claims the refresher's place. Only one task at a time has it.
+    pub(crate) fn attend(&self) -> bool {
+        let mut state = self.lock();
+        if state.attended || state.closed {
+            return false;
+        }
+        state.attended = true;
+        true
+    }
+
+    /// Gives the refresher's place back, when its task ended for whatever reason. Waiters look again.
+    pub(crate) fn unattend(&self) {
+        let mut state = self.lock();
+        state.attended = false;
+        if state.running {
+            state.running = false;
+            state.asked = Some(Trigger::Retry);
+        }
+        drop(state);
+        self.news.send_modify(|()| {});
+    }
+
+    /// Ends the slot: waiters and later callers get [`TokenErrorKind::Cancelled`].
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.news.send_modify(|()| {});
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        !state.running && state.asked.is_none()
+    }
+
+    /// Returns and clears whether anybody read the token since the last call.
+    pub(crate) fn take_used(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
+    }
+
+    /// Decides when the next attempt is due. `keep` is false for a token that nobody uses any more.
+    pub(crate) fn due(&self, now: impl FnOnce() -> Moment, keep: bool) -> Due {
+        let state = self.lock();
+        // Cleared before the clocks are read: whoever sees a later time than this wakes us again.
+        self.nudged.store(false, Ordering::Relaxed);
+        let now = now();
+        // What serves its callers only is not fetched ahead of them.
+        let for_callers_only =
+            matches!(&state.outcome, Some(Ok(entry)) if entry.lifetime.total().is_zero());
+        let wanted = if state.asked.is_some() || (keep && state.window.is_some()) {
+            Some(now.monotonic)
+        } else if for_callers_only {
+            None
+        } else {
+            let current = self.current.load();
+            current
+                .as_deref()
+                .map(|entry| entry.lifetime.until_stale(now))
+                // Whether anybody uses the token is decided when it is stale, not before.
+                .filter(|left| keep || !left.is_zero())
+                .map(|left| now.monotonic + left)
+                .or(state.start_at)
+        };
+        let Some(wanted) = wanted else {
+            self.nudged.store(for_callers_only, Ordering::Relaxed);
+            return Due::WhenAsked;
+        };
+        let earliest = state.window.max(state.not_before);
+        let at = earliest.map_or(wanted, |earliest| wanted.max(earliest));
+        if at <= now.monotonic {
+            return Due::Now;
+        }
+        if at > wanted {
+            // Held back. Readers of a stale token would wake the refresher all the time for nothing.
+            self.nudged.store(true, Ordering::Relaxed);
+        }
+        Due::At(at)
+    }
+
+    /// Begins an attempt and returns what it is for, with the span of the caller that asked first.
+    pub(crate) fn begin(&self) -> (Trigger, Option<Span>) {
+        let mut state = self.lock();
+        self.nudged.store(false, Ordering::Relaxed);
+        state.running = true;
+        state.rejected.clear();
+        let start = state.start_at.take();
+        let trigger = match state.asked.take() {
+            Some(Trigger::Invalidated) => Trigger::Invalidated,
+            _ if state.window.is_some() => Trigger::Retry,
+            Some(trigger) => trigger,
+            None if start.is_some() => Trigger::Start,
+            None => Trigger::Ahead,
+        };
+        (trigger, state.asked_in.take())
+    }
+
+    /// Publishes a token and tells the waiters, unless it is the one that was rejected while this
+    /// attempt ran. Returns whether it was published.
+    pub(crate) fn succeed(&self, entry: Entry) -> bool {
+        let mut state = self.lock();
+        state.running = false;
+        state.not_before = Some(entry.lifetime.sent().monotonic + FETCH_FLOOR);
+        state.window = None;
+        state.failures = 0;
+        if state.rejected.iter().any(|it| it.is_same(entry.token())) {
+            // The waiters stay for the next attempt, which starts after the rejection.
+            state.asked = Some(Trigger::Invalidated);
+            return false;
+        }
+        // What was asked for while this attempt ran, it has brought.
+        state.asked = None;
+        state.finished += 1;
+        let entry = Arc::new(entry);
+        state.outcome = Some(Ok(Arc::clone(&entry)));
+        // A token for the waiting callers only is not kept.
+        if !entry.lifetime.total().is_zero() {
+            self.current.store(Some(entry));
+        }
+        drop(state);
+        self.news.send_modify(|()| {});
+        true
+    }
+
+    /// Records a failure and opens the failure window. The current token stays.
+    pub(crate) fn fail(&self, error: TokenError, next_attempt: Instant) {
+        let mut state = self.lock();
+        state.running = false;
+        state.failures = state.failures.saturating_add(1);
+        state.window = Some(next_attempt);
+        state.finished += 1;
+        state.outcome = Some(Err(error));
+        drop(state);
+        self.news.send_modify(|()| {});
+    }
+
+    /// Ends the failure window: what was refused has changed.
+    pub(crate) fn reopen(&self) {
+        let mut state = self.lock();
+        state.window = None;
+        state.asked = Some(Trigger::Retry);
+    }
+}
