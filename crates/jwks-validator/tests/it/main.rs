@@ -24,6 +24,7 @@ mod forged;
 mod fuzz_targets;
 mod generator;
 mod key_sets;
+mod malformed;
 mod operating;
 mod optional;
 mod outliving;

@@ -1,11 +1,11 @@
 //! The tower layer, over a scripted service and over a real client.
 
-use std::convert::Infallible;
-use std::future::{Ready, ready};
+mod api;
+
+use std::future::ready;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -16,138 +16,16 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use token_cache::{
-    BearerTokenError, BearerTokenLayer, BearerTokenLayerBuilder, TokenCache, TokenErrorKind,
-    TokenRequest,
-};
+use token_cache::{BearerTokenError, BearerTokenLayer, TokenErrorKind, TokenRequest};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::advance;
 use tower::{Layer as _, Service, ServiceExt as _};
 
+use self::api::{
+    Api, INVALID, ORIGIN, answer, authorization, fine, get, kind_of, layer, post, rejects, send,
+};
 use crate::script::{DOWN, Script, Step, cache};
-
-const INVALID: &str = r#"Bearer realm="api", error="invalid_token""#;
-const ORIGIN: &str = "https://api.example";
-
-type Answer = dyn Fn(&str) -> Response<Empty<Bytes>> + Send + Sync;
-
-/// Notes what it is sent and answers by the token it sees. Panics when it is called before it was
-/// polled until it was ready, which clones are not.
-struct Api<B> {
-    ready: bool,
-    seen: Arc<Mutex<Vec<Request<B>>>>,
-    answer: Arc<Answer>,
-}
-
-impl<B> Api<B> {
-    fn new(answer: impl Fn(&str) -> Response<Empty<Bytes>> + Send + Sync + 'static) -> Self {
-        Self {
-            ready: false,
-            seen: Arc::default(),
-            answer: Arc::new(answer),
-        }
-    }
-
-    fn requests(&self) -> usize {
-        self.seen.lock().unwrap().len()
-    }
-
-    /// The `Authorization` of each request, in order.
-    fn authorizations(&self) -> Vec<String> {
-        let seen = self.seen.lock().unwrap();
-        seen.iter()
-            .map(|request| authorization(request.headers()).to_owned())
-            .collect()
-    }
-}
-
-impl<B> Clone for Api<B> {
-    fn clone(&self) -> Self {
-        Self {
-            ready: false,
-            seen: Arc::clone(&self.seen),
-            answer: Arc::clone(&self.answer),
-        }
-    }
-}
-
-impl<B> Service<Request<B>> for Api<B> {
-    type Response = Response<Empty<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.ready = true;
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        assert!(
-            std::mem::take(&mut self.ready),
-            "called before it was ready"
-        );
-        let response = (self.answer)(authorization(request.headers()));
-        self.seen.lock().unwrap().push(request);
-        ready(Ok(response))
-    }
-}
-
-fn authorization(headers: &HeaderMap) -> &str {
-    headers
-        .get(header::AUTHORIZATION)
-        .map_or("", |value| value.to_str().unwrap())
-}
-
-fn answer(status: StatusCode, challenge: &str) -> Response<Empty<Bytes>> {
-    Response::builder()
-        .status(status)
-        .header(header::WWW_AUTHENTICATE, challenge)
-        .body(Empty::new())
-        .unwrap()
-}
-
-fn fine() -> Response<Empty<Bytes>> {
-    Response::new(Empty::new())
-}
-
-fn rejects(token: &'static str) -> impl Fn(&str) -> Response<Empty<Bytes>> + Send + Sync {
-    move |authorization| match authorization.strip_prefix("Bearer ") {
-        Some(sent) if sent != token => fine(),
-        _ => answer(StatusCode::UNAUTHORIZED, INVALID),
-    }
-}
-
-fn layer(cache: &TokenCache) -> BearerTokenLayerBuilder {
-    BearerTokenLayer::builder(cache.clone()).allow_origin(ORIGIN)
-}
-
-fn get<B: Default>(uri: &str) -> Request<B> {
-    Request::get(uri).body(B::default()).unwrap()
-}
-
-fn post(body: &'static str) -> Request<Full<Bytes>> {
-    Request::post(ORIGIN).body(Full::from(body)).unwrap()
-}
-
-async fn send<B>(
-    layer: BearerTokenLayerBuilder,
-    api: &Api<B>,
-    request: Request<B>,
-) -> Result<StatusCode, BearerTokenError>
-where
-    B: http_body::Body + Default + Send + 'static,
-{
-    let service = layer.build().unwrap().layer(api.clone());
-    Ok(service.oneshot(request).await?.status())
-}
-
-fn kind_of(result: Result<StatusCode, BearerTokenError>) -> TokenErrorKind {
-    match result {
-        Err(BearerTokenError::Token(error)) => error.kind(),
-        other => panic!("{other:?}"),
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn the_token_is_attached_cold_and_warm_and_an_existing_header_left_alone() {
