@@ -354,7 +354,7 @@ async fn a_tenant_claim_must_agree_with_the_issuer() {
         }
         let explanation = validator.explain(&token).await;
         assert_eq!(explanation.reason(), expected, "{issuer} {tenant}");
-        crate::explaining::assert_consistent(&explanation);
+        crate::checked::assert_consistent(&explanation);
     }
     assert_eq!(
         reason(&validator, &signer.token(&of(RED))).await,

@@ -4,7 +4,7 @@ use jwks_validator::{Policy, Reason};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::explaining::{check, check_with};
+use crate::checked::{check, check_with};
 use crate::signer::{AUDIENCE, ISSUER, NOW, Signer, encode, good_claims, policy};
 
 struct Case(&'static str, Value, Option<Reason>);

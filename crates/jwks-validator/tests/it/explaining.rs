@@ -6,74 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use clock::ManualClock;
 use jwks_validator::{
-    Algorithm, Check, CheckOutcome, Claims, DenyList, Explanation, JwtValidator, KeySet, Policy,
-    Reason, Revocation, RevocationError, explain, explain_without_keys,
+    Algorithm, Check, CheckOutcome, Claims, DenyList, Explanation, JwtValidator, Reason,
+    Revocation, RevocationError, explain, explain_without_keys,
 };
 use serde_json::{Value, json};
 
+use crate::checked::assert_consistent;
 use crate::fake_source::{FakeSource, Script, builder, keys, started};
-use crate::signer::{self, AUDIENCE, ISSUER, NOW, Signer, at, good_claims, jwks, policy};
-
-/// As [`signer::check`], for the tables of refused tokens.
-pub(crate) fn check(token: &str, keys: &KeySet) -> Result<Claims, Reason> {
-    check_with(token, keys, &policy(), NOW)
-}
-
-/// As [`signer::check_with`]; makes sure besides that the explanation is of that very decision.
-#[track_caller]
-pub(crate) fn check_with(
-    token: &str,
-    keys: &KeySet,
-    policy: &Policy,
-    now: i64,
-) -> Result<Claims, Reason> {
-    let result = signer::check_with(token, keys, policy, now);
-    let known = |issuer: &str| {
-        if issuer == ISSUER {
-            Ok(keys)
-        } else {
-            Err(Reason::UnknownIssuer)
-        }
-    };
-    let explanation = explain(token, at(now), known, policy);
-    let reason = result.as_ref().err().copied();
-    assert_eq!(explanation.reason(), reason, "{explanation}");
-    assert_consistent(&explanation);
-    result
-}
-
-/// Exactly what the reason says failed, nothing before it, and nothing after it was reached.
-#[track_caller]
-pub(crate) fn assert_consistent(explanation: &Explanation) {
-    let checks = explanation.checks();
-    let order: Vec<Check> = checks.iter().map(|report| report.check).collect();
-    assert_eq!(order, Check::ALL);
-    let failed: Vec<Check> = checks
-        .iter()
-        .filter(|report| report.outcome == CheckOutcome::Failed)
-        .map(|report| report.check)
-        .collect();
-    match (explanation.reason(), &failed[..]) {
-        (None, []) | (Some(_), [_]) => {}
-        // The claims are looked at without a key, and only then.
-        (Some(_), [Check::Key, claims]) if *claims > Check::Signature => {}
-        _ => panic!("{failed:?} failed: {explanation}"),
-    }
-    let last = failed.last().copied();
-    for report in checks {
-        let reached = report.outcome != CheckOutcome::NotReached;
-        let may_be_reached = last.is_none_or(|last| report.check <= last);
-        let skipped = report.check == Check::Signature && failed.first() == Some(&Check::Key);
-        assert_eq!(reached, may_be_reached && !skipped, "{explanation}");
-        let detail = report.detail.as_deref().unwrap_or_default();
-        let is_printable = |text: &str| text.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
-        assert!(is_printable(detail) && detail.len() < 2_000, "{detail:?}");
-        assert!(reached || detail.is_empty(), "{explanation}");
-    }
-    let line = explanation.one_line();
-    assert!(!line.contains('\n'), "{line}");
-    assert_eq!(explanation.to_string().lines().count(), 1 + checks.len());
-}
+use crate::signer::{AUDIENCE, ISSUER, NOW, Signer, at, good_claims, jwks, policy};
 
 fn detail(explanation: &Explanation, check: Check) -> &str {
     let report = explanation

@@ -5,7 +5,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPai
 use jwks_validator::{Algorithm, Reason};
 use serde_json::{Value, json};
 
-use crate::explaining::{check, check_with};
+use crate::checked::{check, check_with};
 use crate::signer::{Signer, encode, good_claims, key_set, policy};
 
 #[track_caller]

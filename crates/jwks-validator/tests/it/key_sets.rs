@@ -3,7 +3,7 @@
 use jwks_validator::{Algorithm, KeySet, KeySetErrorKind, Reason, SkipReason};
 use serde_json::{Value, json};
 
-use crate::explaining::check;
+use crate::checked::check;
 use crate::signer::{Signer, encode, good_claims, jwks, key_set};
 
 /// The signer's JWK with some members replaced; null removes one.

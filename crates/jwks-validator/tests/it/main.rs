@@ -9,6 +9,7 @@
 mod adapter;
 mod admitting;
 mod answers;
+mod checked;
 mod claims;
 mod configuration;
 mod contention;

@@ -3,7 +3,7 @@
 use jwks_validator::Reason;
 use serde_json::json;
 
-use crate::explaining::check;
+use crate::checked::check;
 use crate::forged::assert_all_refused;
 use crate::signer::{Signer, good_claims};
 

@@ -5,7 +5,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use jwks_validator::Reason;
 use serde_json::json;
 
-use crate::explaining::check;
+use crate::checked::check;
 use crate::signer::{Signer, decode, encode, good_claims, key_set};
 
 /// The order of P-256.

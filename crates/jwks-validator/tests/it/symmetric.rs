@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use jwks_validator::{Algorithm, KeySet, KeySetErrorKind, Reason, SkipReason};
 use serde_json::{Value, json};
 
-use crate::explaining::check;
+use crate::checked::check;
 use crate::signer::{Signer, decode, encode, good_claims, jwks, key_set};
 
 const ALGORITHMS: [(&str, hmac::Algorithm); 3] = [
