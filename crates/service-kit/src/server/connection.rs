@@ -20,6 +20,10 @@ use super::stall::Stall;
 /// client that was given this connection a moment ago is on its way, and that client may be slow.
 const LAST_REQUEST: Duration = Duration::from_millis(500);
 
+/// How long a connection that is to be closed for another one is still served. What the kernel has received is
+/// seen before a timer ends, however long ago this program last asked it.
+const ARRIVED: Duration = Duration::from_millis(1);
+
 /// Bounds of what is read and thrown away after an answer that left part of its request unread.
 const LINGER: Duration = Duration::from_millis(500);
 const LINGER_BYTES: usize = 256 * 1024;
@@ -146,9 +150,16 @@ async fn serve(io: TokioIo<Stall<&mut TcpStream>>, state: &Arc<State>, shared: &
                     connection.as_mut().graceful_shutdown();
                     break connection.await;
                 }
-                if state.is_idle() {
-                    shared.counters.evicted.fetch_add(1, Ordering::Relaxed);
-                    return false;
+                let last_used = state.last_used_ns();
+                let is_unused = || state.is_idle() && state.last_used_ns() == last_used;
+                if is_unused() {
+                    if let Ok(result) = timeout(ARRIVED, connection.as_mut()).await {
+                        break result;
+                    }
+                    if is_unused() {
+                        shared.counters.evicted.fetch_add(1, Ordering::Relaxed);
+                        return false;
+                    }
                 }
                 // Busy again since it was chosen.
                 state.withdraw(Order::Evict);

@@ -13,7 +13,7 @@
 //! | request, until its answer's header is there | 10 s | 504; 408 and closed while its body is late |
 //! | time without progress in sending an answer | 10 s | closed |
 //! | requests being answered at once | 512 | 503 with `Retry-After: 1` |
-//! | open connections | 1024 | the one idle for longest is closed; with none idle, new ones wait |
+//! | open connections | 1024 | the one idle for longest is closed, unless a request has arrived on it; with none idle, new ones wait |
 //!
 //! Header time and idle time are one limit because hyper's header timer starts when it begins to wait
 //! for a request; a client's pool should give up idle connections sooner, or it will send a request
@@ -32,7 +32,7 @@
 //!
 //! When the [`Shutdown`] begins, every answer carries `Connection: close` and readiness turns 503. The
 //! listener still accepts for the lame-duck period ([`Shutdown::listeners_close`]), then takes in what
-//! waits in its backlog and closes. Connections that are idle then get another 100 ms, in which a
+//! waits in its backlog and closes. Connections that are idle then get another half second, in which a
 //! request that is already on its way is still answered; busy ones finish their request. What is left
 //! at [`Shutdown::drain_deadline`] is aborted.
 

@@ -2,8 +2,10 @@ use axum::Router;
 use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
+use std::io::{Read as _, Write as _};
 use std::sync::atomic::AtomicUsize;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::server::Server;
@@ -28,6 +30,26 @@ impl Listener for Exhausted {
     fn close(self) -> Vec<TcpStream> {
         self.listener.close()
     }
+}
+
+/// Hands over connections from within the program, so that the accept loop runs without a look at the sockets.
+struct Handed(mpsc::UnboundedReceiver<TcpStream>);
+
+impl Listener for Handed {
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        self.0.recv().await.ok_or(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn close(self) -> Vec<TcpStream> {
+        Vec::new()
+    }
+}
+
+/// Both ends of a connection; the peer's knows nothing of the runtime.
+async fn connection() -> (std::net::TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (peer, listener.accept().await.unwrap().0)
 }
 
 fn shared(shutdown: &Shutdown) -> Arc<Shared> {
@@ -67,6 +89,42 @@ async fn the_accept_loop_goes_on_after_running_out_of_file_descriptors() {
 
     shutdown.begin(ShutdownKind::Interrupt);
     assert_eq!(server.await.unwrap(), 0);
+}
+
+/// G14
+#[tokio::test]
+async fn a_request_that_has_arrived_is_answered_although_another_connection_needs_the_place() {
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let shutdown = Shutdown::manual(Duration::from_secs(5));
+    let mut shared = Arc::into_inner(shared(&shutdown)).unwrap();
+    shared.limits.connections = 1;
+    let (hand, handed) = mpsc::unbounded_channel();
+    let server = tokio::spawn(async move { run(Handed(handed), &Arc::new(shared)).await });
+    let answered = |mut peer: std::net::TcpStream| {
+        tokio::task::spawn_blocking(move || {
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"here") {
+                let mut part = [0; 512];
+                match peer.read(&mut part).unwrap() {
+                    0 => panic!("closed"),
+                    read => answer.extend_from_slice(&part[..read]),
+                }
+            }
+            peer
+        })
+    };
+
+    let (mut first, accepted) = connection().await;
+    hand.send(accepted).unwrap();
+    first.write_all(GET).unwrap();
+    let mut first = answered(first).await.unwrap();
+    let (second, accepted) = connection().await;
+    // Nothing between these two waits, so the server hears of the other connection first.
+    first.write_all(GET).unwrap();
+    hand.send(accepted).unwrap();
+    drop((answered(first).await.unwrap(), second));
+    shutdown.begin(ShutdownKind::Interrupt);
+    server.await.unwrap();
 }
 
 /// H11
