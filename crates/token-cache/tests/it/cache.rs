@@ -1,10 +1,15 @@
 //! The cache on paused time.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use clock::ManualClock;
-use token_cache::{RefreshPolicy, StartupPolicy, TokenErrorKind, TokenRequest, Transient};
+use token_cache::{
+    Freshness, RefreshPolicy, StartupPolicy, TokenErrorKind, TokenRequest, Transient,
+};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, timeout};
@@ -188,6 +193,22 @@ async fn a_token_that_the_wall_clock_calls_expired_is_not_served_after_a_suspend
     clock.step_back(HOUR);
     assert_eq!(cache.token().await.unwrap().secret(), "token-2");
     assert_eq!(script.calls(), 2);
+}
+
+/// B13
+#[tokio::test(start_paused = true)]
+async fn a_token_that_a_clock_ended_before_its_caller_looked_is_not_served() {
+    let script = Script::gated([]);
+    let clock = ManualClock::at_unix(2_000_000_000);
+    let cache = cache_with(&script, RefreshPolicy::default(), clock.clone());
+    let mut caller = pin!(cache.token());
+    assert!(poll_fn(|cx| Poll::Ready(caller.as_mut().poll(cx).is_pending())).await);
+    script.open();
+    settle().await;
+    assert_eq!(cache.health().freshness, Some(Freshness::Fresh));
+    clock.advance(HOUR);
+    script.open();
+    assert_eq!(caller.await.unwrap().secret(), "token-2");
 }
 
 /// B16

@@ -86,6 +86,25 @@ fn named_cache(script: &Script) -> TokenCache {
         .unwrap()
 }
 
+/// B28
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_was_put_off_at_the_start_counts_as_one_of_the_start() {
+    let recorder = DebuggingRecorder::new();
+    let mut recorded = Recorded::start(&recorder);
+    let mut policy = RefreshPolicy::default();
+    policy.start_jitter = Duration::from_secs(1);
+    let script = Script::new([]);
+    let cache = TokenCache::builder(script.clone())
+        .name("reports")
+        .refresh_policy(policy)
+        .build()
+        .unwrap();
+    cache.start(StartupPolicy::Background).await.unwrap();
+    script.called(1).await;
+    settle().await;
+    assert_eq!(recorded.read()["refreshes_total trigger=start"], [1.0]);
+}
+
 /// B6, B27
 #[tokio::test(start_paused = true)]
 async fn reads_requests_refreshes_and_the_failure_window_are_counted() {
