@@ -45,6 +45,7 @@
 //! | [`trace`] | traces to an OTLP collector, behind the feature `otel` |
 //! | [`shutdown`] | the handle that starts a drain, from signals or by hand |
 //! | [`health`] | `/livez` and `/readyz` |
+//! | [`metrics`] | the recorder behind `/metrics`, and what is known of the process |
 //! | [`openapi`] | `/openapi.json`, with what the server itself answers |
 //! | [`problem`] | RFC 9457 answers |
 //! | [`request_id`] | one id per request, in its log lines, its answer and its problem document |

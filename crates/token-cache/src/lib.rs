@@ -43,9 +43,9 @@
 //!
 //! A token that is still valid is never displaced by a failed refresh. An attempt makes up to three
 //! requests; when it fails, callers without a token fail at once with
-//! [`TokenError::retry_after`], and the cache asks again by itself: after 0.5 to 1.75 s where nobody
-//! answered, 1 to 30 s after an unusable answer such as 5xx (or what `Retry-After` says, 1 s to 5 min),
-//! 5 s to 2 min after a refusal. A replaced secret file ends that wait within a second.
+//! [`TokenError::retry_after`], and the cache asks again by itself: after 0.25 to 1.75 s where
+//! nobody answered, 0.5 to 30 s after an unusable answer such as 5xx (or what `Retry-After` says, 1 s to
+//! 5 min), 2.5 s to 2 min after a refusal. A replaced secret file ends that wait within a second.
 //!
 //! [`guide::choosing_settings`] states every default with its reason, and what to change for many
 //! replicas or for tokens that live shortly.
@@ -56,7 +56,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `metrics` | counters, a histogram and a gauge: [`guide::metrics`] |
+//! | `metrics` | counters, a histogram and gauges: [`guide::metrics`] |
 //! | `private-key-jwt` | `ClientAuth::PrivateKeyJwt` |
 //! | `tower` | `BearerTokenLayer` for hyper, hyper-util and tonic clients |
 

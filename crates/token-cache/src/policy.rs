@@ -8,7 +8,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub struct RefreshPolicy {
     /// The share of the lifetime at whose end the background refresh starts. Default 0.25: early
-    /// enough for several attempts, late enough that a day of one-hour tokens takes 32 requests.
+    /// enough for several attempts, late enough that a day of one-hour tokens takes about 26 requests.
     pub margin: f64,
     /// The shortest refresh margin, where half of the lifetime allows it. Default 10 s: an attempt
     /// with its retries fits in.

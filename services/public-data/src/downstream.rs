@@ -128,7 +128,7 @@ impl Downstream {
     /// At most 128 calls are under way at once; another one waits up to 1 s for its turn.
     ///
     /// Takes at most 5 s, the token and the repetitions included: one after a rejected token, and one
-    /// after a connection that failed or a 5xx other than 503, as long as a tenth of the calls of the
+    /// after a connection that failed or a 5xx other than 503 and 504, as long as a tenth of the calls of the
     /// last ten seconds allows. Cancelling it ends the call and no token fetch.
     ///
     /// # Errors

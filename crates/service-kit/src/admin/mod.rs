@@ -25,7 +25,7 @@
 //! | `service` | the service's name |
 //! | `now_ms` | when the document was made, in milliseconds since 1970 |
 //! | `uptime_ms` | time since the status address began to serve |
-//! | `state` | `green`, `amber` (something fails and nobody notices yet) or `red` (requests are refused) |
+//! | `state` | `green`, `amber` (something fails that need not stop anybody yet) or `red` (nobody can be served) |
 //! | `reason` | a sentence that says why |
 //! | `advice` | what to change, or null |
 //! | `http` | `answers` by class of status (`2xx`, …), and what the server itself had to do: `shed`, `timeouts`, `panics`, `evicted` |

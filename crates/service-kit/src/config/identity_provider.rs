@@ -45,6 +45,12 @@ impl IdentityProvider {
     /// a problem: the client's secret would go to one provider and trust to another.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let allow_insecure_http = reader.bool("ALLOW_INSECURE_HTTP", false);
+        if allow_insecure_http {
+            reader.warning(
+                "ALLOW_INSECURE_HTTP",
+                "is on: over http whoever is on the way can read and replace secrets, tokens and keys",
+            );
+        }
         let domain = reader.parse("APPLICATION_VANITY_DOMAIN", DOMAIN_FORM, origin);
         let issuer = reader.parse("ISSUER", ENDPOINT_FORM, |value| {
             endpoint(value, allow_insecure_http).map(|url| (value.to_owned(), url))

@@ -252,12 +252,19 @@ fn an_issuer_over_plain_http_needs_consent() {
         problems[0].starts_with("ISSUER: must be an absolute https URL"),
         "{problems:?}"
     );
-    let (provider, problems) = provider(&[
+    let variables = [
         ("ISSUER", "http://idp.example"),
         ("ALLOW_INSECURE_HTTP", "true"),
-    ]);
+    ];
+    let problems = lines(variables, |reader| {
+        assert!(IdentityProvider::read(reader).allow_insecure_http);
+        let warning = reader.warnings()[0].to_string();
+        assert!(
+            warning.starts_with("ALLOW_INSECURE_HTTP: is on"),
+            "{warning}"
+        );
+    });
     assert_eq!(problems, [""; 0]);
-    assert!(provider.allow_insecure_http);
 }
 
 #[test]
