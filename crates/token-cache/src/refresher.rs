@@ -327,6 +327,21 @@ impl std::fmt::Display for Scopes<'_> {
 mod tests {
     use super::*;
 
+    /// A10
+    #[test]
+    fn the_wait_before_a_retry_is_random_below_a_bound_that_doubles() {
+        for (retry, random, expected_ms) in [
+            (0, 0.0, 0),
+            (0, 0.5, 100),
+            (1, 0.5, 200),
+            (2, 0.25, 200),
+            (9, 0.5, 25_600),
+        ] {
+            let wait = full_jitter(retry, random);
+            assert_eq!(wait.as_millis(), expected_ms, "{retry} {random}");
+        }
+    }
+
     /// B15
     #[test]
     fn clocks_are_apart_by_what_resolution_and_latency_cannot_explain() {
