@@ -114,8 +114,16 @@ mod tests {
         last.note(&old, at(0));
         advance(Duration::from_millis(1)).await;
         assert_eq!(secret(at(0)).as_deref(), Some("old"), "noted again");
-        advance(RECENT).await;
+        advance(RECENT - Duration::from_millis(2)).await;
+        assert_eq!(secret(at(0)).as_deref(), Some("old"));
+        advance(Duration::from_millis(1)).await;
         assert_eq!(secret(at(0)), None, "long ago");
+
+        last.note(&old, at(0));
+        advance(NOTED).await;
+        last.note(&old, at(0));
+        advance(RECENT - Duration::from_millis(1)).await;
+        assert_eq!(secret(at(0)).as_deref(), Some("old"), "noted again");
     }
 
     #[tokio::test(start_paused = true)]
