@@ -53,6 +53,29 @@ async fn up_serves_until_it_is_interrupted() {
 }
 
 #[tokio::test]
+async fn up_check_that_is_ended_before_its_request_did_not_succeed() {
+    let mut up = Program::start("up", &["--check"], &variables_for("http://127.0.0.1:1"));
+    up.answer("protected-data").await;
+    up.signal("TERM");
+    assert_eq!(up.ended().await.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn the_embedded_provider_is_not_mixed_with_endpoints_of_another() {
+    for name in ["TOKEN_ENDPOINT", "JWKS_URI"] {
+        let variables = with(just(&FREE_PORTS), &[(name, "https://idp.invalid/path")]);
+        let ended = Program::start("up", &["--check"], &variables).ended().await;
+        assert_eq!(ended.status.code(), Some(64), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains(&format!("{name}: ")),
+            "{}",
+            ended.stderr
+        );
+        assert!(!ended.stderr.contains("idp.invalid"), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
 async fn up_says_in_one_line_what_to_change() {
     let idp = DevIdp::builder().start().await.unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -82,13 +82,16 @@ impl<'a> Settings<'a> {
         read: impl FnOnce(&mut Reader<'_>) -> T,
     ) -> Result<(T, Vec<Problem>), ConfigError> {
         let mut reader = Reader::new(self);
-        if self.dev && self.names_provider() {
-            // The public secret must not go to a provider that somebody else runs.
-            let name = if self.has("ISSUER") {
-                "ISSUER"
-            } else {
-                "APPLICATION_VANITY_DOMAIN"
-            };
+        // The public secret must not go to a provider that somebody else runs.
+        let names = [
+            "ISSUER",
+            "APPLICATION_VANITY_DOMAIN",
+            "TOKEN_ENDPOINT",
+            "JWKS_URI",
+        ];
+        if self.dev
+            && let Some(name) = names.into_iter().find(|name| self.has(name))
+        {
             reader.problem(
                 name,
                 "and --dev, the provider of `cargo up`, exclude each other; leave one out",
@@ -200,6 +203,8 @@ mod tests {
         for (name, value) in [
             ("ISSUER", "https://idp.example"),
             ("APPLICATION_VANITY_DOMAIN", "idp.example"),
+            ("TOKEN_ENDPOINT", "https://idp.example/token"),
+            ("JWKS_URI", "https://idp.example/jwks"),
         ] {
             let one = strings(&[(name, value)]);
             let error = Settings::new(&one, true)

@@ -48,6 +48,17 @@ impl Plan {
             settings.add_provider_defaults();
         }
         let mut reader = Reader::new(&settings);
+        if embedded {
+            // The development secret must not go to a provider that somebody else runs.
+            for name in ["TOKEN_ENDPOINT", "JWKS_URI"] {
+                if settings.has(name) {
+                    reader.problem(
+                        name,
+                        "is of no use to the embedded provider; set ISSUER too",
+                    );
+                }
+            }
+        }
         let plan = Self {
             protected_data: protected_data::Config::read(&mut reader),
             public_data: public_data::Config::read(&mut reader),

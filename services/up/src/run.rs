@@ -34,10 +34,13 @@ pub(crate) fn run(plan: Plan, check: bool) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let shutdown = Shutdown::on_signals(plan.process.shutdown_grace)?;
         start(plan, check, shutdown).await
-    })
+    });
+    // Dropping it would wait without bound for blocking calls, such as a name that is being resolved.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    result
 }
 
 async fn start(mut plan: Plan, check: bool, shutdown: Shutdown) -> Result<ExitCode, Failure> {
@@ -110,7 +113,10 @@ async fn start(mut plan: Plan, check: bool, shutdown: Shutdown) -> Result<ExitCo
     ];
     let answered = tokio::select! {
         answered = parts.first_request(&url, check) => answered,
-        () = shutdown.draining() => Ok(()),
+        () = shutdown.draining() => match check {
+            true => Err("ended before the request was answered".to_owned()),
+            false => Ok(()),
+        },
     };
     if let Err(problem) = &answered {
         say(&format!("error: {problem}"));

@@ -16,7 +16,7 @@
 //! | `protected-data`, `public-data` | the running pair, if it is up |
 //!
 //! A check that an earlier failure makes impossible says so and does not count as failed. Endless or
-//! slow answers end after 3 s each, 6 s for public-data.
+//! slow answers end after 3 s each, 6 s for the pair.
 
 mod clocks;
 mod connection;

@@ -150,7 +150,8 @@ impl Panel {
             "",
             format!(
                 "{} requests answered, {} failed",
-                token["requests"]["ok"], token["requests"]["failed"]
+                number(&token["requests"]["ok"]),
+                number(&token["requests"]["failed"])
             ),
         );
         self.add("provider", text(&token["issuer"]));
@@ -187,7 +188,7 @@ impl Panel {
                 "confirmed {} ago, next fetch in {}, {} of 2 fetches left for unknown keys",
                 span(&issuer["confirmed_ms"]),
                 span(&issuer["next_fetch_in_ms"]),
-                issuer["fetches_left"]
+                number(&issuer["fetches_left"])
             ),
         );
     }
@@ -201,7 +202,9 @@ impl Panel {
             "tokens",
             format!(
                 "{} accepted, {} refused, {} undecided",
-                validations["accepted"], validations["refused"], validations["undecided"]
+                number(&validations["accepted"]),
+                number(&validations["refused"]),
+                number(&validations["undecided"])
             ),
         );
         let reasons = counts(&validations["reasons"], false);
@@ -218,7 +221,8 @@ impl Panel {
                 "",
                 format!(
                     "{rate:.1} % of {all} remembered, {} of {} places taken",
-                    remembered["entries"], remembered["capacity"]
+                    number(&remembered["entries"]),
+                    number(&remembered["capacity"])
                 ),
             );
         }
@@ -262,12 +266,19 @@ fn milliseconds(ms: f64) -> String {
     }
 }
 
+/// A count, and nothing that is none: what stands there may be anybody's.
+fn number(value: &Value) -> String {
+    value
+        .as_u64()
+        .map_or_else(|| "?".to_owned(), |number| number.to_string())
+}
+
 /// The members of an object of numbers; those that are 0 only where `zeros` are wanted.
 fn counts(object: &Value, zeros: bool) -> String {
     let members = object.as_object().into_iter().flatten();
     let shown = members.filter(|(_, count)| zeros || **count != 0);
     let words: Vec<String> = shown
-        .map(|(name, count)| format!("{} {count}", printable(name)))
+        .map(|(name, count)| format!("{} {}", printable(name), number(count)))
         .collect();
     words.join(", ")
 }
@@ -279,4 +290,30 @@ fn items(value: &Value) -> &[Value] {
 /// The text of a member, without what would move a cursor.
 fn text(value: &Value) -> String {
     printable(value.as_str().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_should_be_a_number_and_is_none_is_not_shown() {
+        let evil = "\u{9b}2J";
+        let document = json!({
+            "service": evil, "state": evil, "reason": evil,
+            "http": { "answers": { evil: evil }, "shed": evil },
+            "token": { "issuer": evil, "requests": { "ok": evil, "failed": 3 } },
+            "downstream": { "url": evil, "outcomes": { evil: evil } },
+            "issuers": [{ "issuer": evil, "fetches_left": evil, "keys": [] }],
+            "validations": { "accepted": evil, "refused": 1, "undecided": 2, "reasons": { evil: evil } },
+            "remembered": { "found": 1, "looked_up": 2, "entries": evil, "capacity": evil },
+        });
+        let panel = Panel::new(&"http://127.0.0.1:1".parse().unwrap(), &document, None);
+        let shown = format!("{panel:?}");
+        assert!(shown.contains("3 failed"), "{shown}");
+        // As `Debug` writes it.
+        assert!(!shown.contains("\\u{9b}"), "{shown}");
+    }
 }
