@@ -12,16 +12,18 @@ pub(crate) const ADDR: &str = "DEV_IDP_ADDR";
 pub(crate) const CONTROL_ADDR: &str = "DEV_IDP_CONTROL_ADDR";
 const CLIENT_ID: &str = "CLIENT_ID";
 const CLIENT_SECRET: &str = "CLIENT_SECRET";
+const CLIENT_SECRET_FILE: &str = "CLIENT_SECRET_FILE";
 const TOKEN_SCOPE: &str = "TOKEN_SCOPE";
 const API_AUDIENCE: &str = "API_AUDIENCE";
 const LOG_FORMAT: &str = "LOG_FORMAT";
 const RUST_LOG: &str = "RUST_LOG";
 
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 9] = [
     ADDR,
     CONTROL_ADDR,
     CLIENT_ID,
     CLIENT_SECRET,
+    CLIENT_SECRET_FILE,
     TOKEN_SCOPE,
     API_AUDIENCE,
     LOG_FORMAT,
@@ -184,8 +186,16 @@ fn parse(flags: Flags, values: &Values) -> Result<Config, Vec<Problem>> {
     let scope = value(TOKEN_SCOPE, flags.scope).unwrap_or_else(|| DEFAULT_SCOPE.to_owned());
     check(
         TOKEN_SCOPE,
-        "expected scopes separated by spaces, of printable ASCII without \" and \\",
+        "expected scopes separated by spaces or commas, of printable ASCII without \" and \\",
         scope.bytes().all(is_scope_byte),
+    );
+
+    // Its client would be refused for a secret that nobody wrote down here.
+    let has_secret_file = value(CLIENT_SECRET_FILE, None).is_some();
+    check(
+        CLIENT_SECRET_FILE,
+        "is read by `cargo up` and the services only; set CLIENT_SECRET for this program",
+        !has_secret_file || value(CLIENT_SECRET, None).is_some(),
     );
 
     let log_format = match value(LOG_FORMAT, None).as_deref() {
@@ -214,11 +224,17 @@ fn parse(flags: Flags, values: &Values) -> Result<Config, Vec<Problem>> {
         control_addr: control_addr.flatten(),
         client_id: or(value(CLIENT_ID, flags.client_id), DEFAULT_CLIENT_ID),
         client_secret: or(value(CLIENT_SECRET, None), DEFAULT_CLIENT_SECRET),
-        scopes: scope.split_ascii_whitespace().map(str::to_owned).collect(),
+        scopes: words(&scope),
         audience: or(value(API_AUDIENCE, flags.audience), DEFAULT_AUDIENCE),
         log_format,
         log_filter,
     })
+}
+
+/// As the services split it: at spaces and commas.
+fn words(scope: &str) -> Vec<String> {
+    let words = scope.split([' ', ',']).filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
 }
 
 const LOOPBACK: &str = "expected a loopback address and a port, such as 127.0.0.1:6003";
@@ -261,13 +277,13 @@ mod tests {
             (CLIENT_ID, "variable"),
             (ADDR, "127.0.0.1:1"),
             (API_AUDIENCE, ""),
-            (TOKEN_SCOPE, "a b"),
+            (TOKEN_SCOPE, "a b,c"),
         ]);
         let config = parse(flags, &values).ok().unwrap();
         assert_eq!(config.client_id, "flag");
         assert_eq!(config.addr.to_string(), "[::1]:0");
         assert_eq!(config.audience, "https://protected-data.example");
-        assert_eq!(config.scopes, ["a", "b"]);
+        assert_eq!(config.scopes, ["a", "b", "c"]);
     }
 
     #[test]
@@ -278,15 +294,23 @@ mod tests {
             (TOKEN_SCOPE, "hunter2\"é"),
             (LOG_FORMAT, "hunter2"),
             (RUST_LOG, "hunter2=hunter2"),
+            (CLIENT_SECRET_FILE, "hunter2"),
         ]);
         let problems = parse(Flags::default(), &values).err().unwrap();
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        for variable in [ADDR, CONTROL_ADDR, TOKEN_SCOPE, LOG_FORMAT, RUST_LOG] {
+        for variable in [
+            ADDR,
+            CONTROL_ADDR,
+            TOKEN_SCOPE,
+            LOG_FORMAT,
+            RUST_LOG,
+            CLIENT_SECRET_FILE,
+        ] {
             let naming = lines.iter().filter(|line| line.starts_with(variable));
             // `DEV_IDP_ADDR` is no prefix of `DEV_IDP_CONTROL_ADDR`: each is named by one line.
             assert_eq!(naming.count(), 1, "{variable}: {lines:?}");
         }
-        assert_eq!(lines.len(), 5);
+        assert_eq!(lines.len(), 6);
         assert!(!lines.concat().contains("hunter2"), "{lines:?}");
         assert!(!lines.concat().contains("0.0.0.0"), "{lines:?}");
     }
