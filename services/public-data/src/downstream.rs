@@ -167,6 +167,8 @@ impl Downstream {
     }
 
     async fn call(&self, headers: HeaderMap) -> Result<String, DownstreamError> {
+        // Before a turn is taken: who waits for a token keeps nobody from calling.
+        self.tokens.token().await.map_err(DownstreamError::Token)?;
         let turn = tokio::time::timeout(MAX_TURN, self.turns.acquire()).await;
         // Held until the answer is read. The semaphore is never closed.
         let _turn = turn.map_err(|_| DownstreamError::Busy)?;

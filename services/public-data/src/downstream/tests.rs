@@ -76,6 +76,33 @@ impl Middleware for Silent {
     }
 }
 
+/// Never gives a token.
+#[derive(Debug)]
+struct Mute;
+
+#[async_trait]
+impl TokenSource for Mute {
+    async fn fetch(&self, _: &TokenRequest) -> Result<IssuedToken, TokenError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_wait_for_a_token_take_no_turn() {
+    let base = Url::parse("http://127.0.0.1:1/").unwrap();
+    let tokens = TokenCache::builder(Mute).build().unwrap();
+    let downstream = Downstream::with_transport(&base, false, tokens, Transport(None)).unwrap();
+    let downstream = Arc::new(downstream);
+    let mut callers = JoinSet::new();
+    for _ in 0..MAX_CALLS + 10 {
+        let downstream = Arc::clone(&downstream);
+        callers.spawn(async move { downstream.protected_data(HeaderMap::new()).await });
+    }
+    for result in callers.join_all().await {
+        assert!(!matches!(result, Err(DownstreamError::Busy)), "{result:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn more_calls_than_may_wait_for_an_answer_are_refused_after_a_second() {
     let base = Url::parse("http://127.0.0.1:1/").unwrap();
