@@ -88,13 +88,14 @@ impl Bearer {
 
     /// Tells whether an answer rejects the token that was sent. If so, the token is dropped, unless it is
     /// new and the one before it is still accepted: then the resource server has yet to learn of a new key.
-    /// That is known of the cache's `own` token only.
+    /// That is known of the cache's `own` token only, and helps only a request that can be `repeated`.
     pub(crate) fn rejected(
         &self,
         status: StatusCode,
         headers: &HeaderMap,
         sent: &AccessToken,
         own: bool,
+        repeated: bool,
     ) -> Option<Rejection> {
         if own && status.is_success() {
             self.accepted.note(sent, self.cache.now());
@@ -104,7 +105,7 @@ impl Bearer {
         }
         self.accepted.forget(sent);
         let now = self.cache.now();
-        let age = self.cache.age_of(sent, now).filter(|_| own);
+        let age = self.cache.age_of(sent, now).filter(|_| own && repeated);
         if age.is_some_and(|age| age < BRIDGED)
             && let Some(former) = self.accepted.instead_of(sent, now)
         {

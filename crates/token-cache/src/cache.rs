@@ -113,7 +113,7 @@ impl TokenCache {
                             )));
                         }
                     };
-                    let wait = error.retry_after();
+                    let wait = error.retry_in();
                     let over = began.elapsed().saturating_add(wait) >= limit;
                     if over || error.kind() == TokenErrorKind::Cancelled {
                         return Err(error);
@@ -342,7 +342,7 @@ impl Inner {
         // One place is the cache's own.
         while others.len() + 1 >= self.shared.policy.max_keys.max(2) {
             let Some(oldest) = least_recently_used(&others) else {
-                // Every slot has callers waiting: over the bound for now rather than failing them.
+                // An attempt runs for every one of them: over the bound for now rather than failing callers.
                 break;
             };
             evicted.extend(others.remove(&oldest));

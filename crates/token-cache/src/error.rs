@@ -175,10 +175,15 @@ impl TokenError {
     /// seconds; at least 1 s. For a `Retry-After` of one's own.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
-        let left = self.retry_at.map_or(Duration::ZERO, |at| {
-            at.saturating_duration_since(Instant::now())
-        });
+        let left = self.retry_in();
         Duration::from_secs((left.as_secs() + u64::from(left.subsec_nanos() > 0)).max(1))
+    }
+
+    /// The same, exactly.
+    pub(crate) fn retry_in(&self) -> Duration {
+        self.retry_at.map_or(Duration::ZERO, |at| {
+            at.saturating_duration_since(Instant::now())
+        })
     }
 
     pub(crate) fn with_retry_at(mut self, at: Instant) -> Self {

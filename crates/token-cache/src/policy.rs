@@ -38,7 +38,8 @@ pub struct RefreshPolicy {
     /// the wait. Default 0: one service gains nothing from it.
     pub start_jitter: Duration,
     /// Token requests that are kept at once, the cache's own included; beyond it the least recently
-    /// used goes. Default 1000.
+    /// used goes. Those for which an attempt runs are kept until it has ended, so there can be more for a
+    /// while. Default 1000.
     pub max_keys: usize,
 }
 

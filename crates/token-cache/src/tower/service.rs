@@ -224,7 +224,8 @@ where
 impl<S, B> Rejectable<S, B> {
     fn rejected_by<ResB>(&self, response: &Response<ResB>) -> Option<Rejection> {
         let (status, headers) = (response.status(), response.headers());
-        self.bearer.rejected(status, headers, &self.token, self.own)
+        self.bearer
+            .rejected(status, headers, &self.token, self.own, self.again.is_some())
     }
 
     /// Sends the request once more with another token, or returns the answer that rejects it.

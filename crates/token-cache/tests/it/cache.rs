@@ -394,6 +394,15 @@ async fn start_can_wait_for_the_first_token_or_not() {
     settle().await;
     assert_eq!(script.calls(), calls);
 
+    let soon = Script::new([DOWN]);
+    let began = Instant::now();
+    crate::script::cache(&soon)
+        .start(StartupPolicy::Require(Duration::from_secs(1)))
+        .await
+        .unwrap();
+    let waited = began.elapsed();
+    assert!(waited <= Duration::from_millis(500), "{waited:?}");
+
     let never = Script::new([]).then_always(DOWN);
     let error = crate::script::cache(&never)
         .start(StartupPolicy::Require(Duration::from_secs(3)))

@@ -157,6 +157,26 @@ async fn a_token_that_is_not_accepted_for_long_is_replaced_although_the_one_befo
 
 /// C5
 #[tokio::test(start_paused = true)]
+async fn a_new_token_is_replaced_where_the_request_cannot_be_sent_with_the_one_before_it() {
+    let api = Api::<Full<Bytes>>::new(rejects("token-2"));
+    let cache = cache(&Script::new([]));
+    let service = layer(&cache).build().unwrap().layer(api.clone());
+    let send = async || {
+        let sent = service.clone().oneshot(post("body"));
+        sent.await.unwrap().status()
+    };
+    assert_eq!(send().await, StatusCode::OK);
+    assert!(cache.invalidate(&cache.token().await.unwrap()));
+    assert_eq!(send().await, StatusCode::UNAUTHORIZED);
+    assert_eq!(send().await, StatusCode::OK);
+    assert_eq!(
+        api.authorizations(),
+        ["Bearer token-1", "Bearer token-2", "Bearer token-3"]
+    );
+}
+
+/// C5
+#[tokio::test(start_paused = true)]
 async fn a_body_that_may_not_be_sent_twice_is_sent_once_and_the_next_request_has_a_new_token() {
     let script = Script::new([]);
     let cache = cache(&script);
