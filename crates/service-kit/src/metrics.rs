@@ -5,9 +5,11 @@
 
 use std::fmt;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use clock::{Clock as _, SystemClock};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::time::MissedTickBehavior;
 
 mod process;
 
@@ -29,6 +31,9 @@ impl fmt::Debug for Metrics {
         f.debug_struct("Metrics").finish_non_exhaustive()
     }
 }
+
+/// How often samples of histograms are put into their buckets.
+const TIDY_INTERVAL: Duration = Duration::from_secs(5);
 
 static INSTALLED: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
@@ -58,6 +63,20 @@ pub fn installed() -> Option<Metrics> {
     Some(Metrics { handle })
 }
 
+/// Moves the samples of histograms into their buckets every few seconds, for ever. Whoever has called
+/// [`install`] runs it for as long as something is measured: nothing else empties what histograms collect,
+/// unless somebody reads them. [`Admin`](crate::admin::Admin) does so while it serves.
+pub async fn tidy() {
+    let mut ticks = tokio::time::interval(TIDY_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Some(metrics) = installed() {
+            metrics.handle.run_upkeep();
+        }
+    }
+}
+
 impl Metrics {
     /// Returns everything that was counted, in the Prometheus text format 0.0.4, with what the process
     /// uses of the machine.
@@ -65,11 +84,5 @@ impl Metrics {
     pub fn render(&self) -> String {
         process::record();
         self.handle.render()
-    }
-
-    /// Moves the samples of histograms into their buckets. Without it they pile up between two
-    /// readings; every few seconds is enough.
-    pub fn tidy(&self) {
-        self.handle.run_upkeep();
     }
 }

@@ -79,7 +79,8 @@ impl RequestId {
             return response;
         }
         let (parts, body) = response.into_parts();
-        // A body of a known size is in memory, so this neither waits nor fails.
+        // A problem of a known size is one of this process, whose body is in memory: this neither waits nor
+        // fails. A router that passes on somebody else's must send it in chunks.
         let body = axum::body::to_bytes(body, MAX_PROBLEM as usize).await;
         let body = self.added_to(body.unwrap_or_default());
         Response::from_parts(parts, body.into())

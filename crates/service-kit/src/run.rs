@@ -27,7 +27,8 @@ const RUNTIME_CLOSE: Duration = Duration::from_millis(100);
 /// signal handlers ([`Shutdown::on_signals`]) and runs `run`. `known` lists the service's variables,
 /// for warning about names in `.env` that nobody reads; those of [`Runtime`] need not be in it.
 ///
-/// The process ends when `run` does, and at the latest when the grace after a signal is over.
+/// The process ends when `run` does, and at the latest when the grace after a signal is over; what is left of
+/// spans and log lines is written then, for at most 3 s more where nobody takes them.
 ///
 /// | exit code | when |
 /// |---|---|

@@ -41,7 +41,7 @@ struct Inner {
 const MAX_LAME_DUCK: Duration = Duration::from_secs(1);
 
 /// Most of the grace that is kept back for what follows the drain, such as ending the token cache's
-/// tasks and flushing the log.
+/// tasks.
 const MAX_RESERVE: Duration = Duration::from_secs(1);
 
 impl Shutdown {

@@ -42,9 +42,6 @@ impl Tracing {
     }
 }
 
-/// Whether this was built with the feature `otel`.
-pub const IS_BUILT_IN: bool = cfg!(feature = "otel");
-
 /// Runs `future` in a span for a call of another service. `name` is one of few, such as
 /// `GET protected-data`.
 pub fn client<F: Future>(name: &'static str, future: F) -> impl Future<Output = F::Output> {

@@ -118,9 +118,11 @@ impl Service {
                 let watching = admin.serve("protected-data", counters, status, nothing, shutdown);
                 tokio::join!(serving, watching);
             }
-            None => {
-                serving.await;
-            }
+            // The recorder may be there, for a status address whose port was taken.
+            None => tokio::select! {
+                _ = serving => {}
+                () = service_kit::metrics::tidy() => {}
+            },
         }
         self.validator.shutdown().await;
         info!("stopped");

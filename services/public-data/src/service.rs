@@ -125,9 +125,11 @@ impl Service {
                 let watching = admin.serve("public-data", counters, status, trial, shutdown);
                 tokio::join!(serving, watching);
             }
-            None => {
-                serving.await;
-            }
+            // The recorder may be there, for a status address whose port was taken.
+            None => tokio::select! {
+                _ = serving => {}
+                () = service_kit::metrics::tidy() => {}
+            },
         }
         // After the drain: the last requests may still need a token.
         self.tokens.shutdown().await;

@@ -40,7 +40,6 @@ mod report;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::metrics::{counter, gauge};
 use axum::extract::State as Shared;
@@ -50,9 +49,9 @@ use axum::{Json, Router, middleware};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 
-use crate::metrics::installed;
+use crate::metrics::{self, installed};
 use crate::problem::{self, Problem};
 use crate::server::{BindError, Counters, Server};
 use crate::shutdown::Shutdown;
@@ -79,8 +78,6 @@ pub trait Status: Send + Sync + 'static {
 
 /// A browser keeps one connection per open page, Prometheus one or two.
 const MAX_CONNECTIONS: usize = 64;
-/// How often samples of histograms are put into their buckets.
-const TIDY_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Admin {
     /// Opens the listener, if there is to be one.
@@ -145,7 +142,7 @@ impl Admin {
         let serving = self.server.serve_unannounced(router, shutdown);
         tokio::select! {
             _ = serving => {}
-            () = tidy() => {}
+            () = metrics::tidy() => {}
         }
     }
 }
@@ -221,17 +218,6 @@ async fn metrics(Shared(desk): Shared<Arc<Desk>>) -> Response {
     desk.record();
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(CONTENT_TYPE, text)], metrics.render()).into_response()
-}
-
-async fn tidy() {
-    let mut ticks = tokio::time::interval(TIDY_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        if let Some(metrics) = installed() {
-            metrics.tidy();
-        }
-    }
 }
 
 #[cfg(test)]

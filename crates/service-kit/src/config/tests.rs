@@ -30,7 +30,6 @@ fn read_everything(reader: &mut Reader<'_>) {
     reader.one_of("CHOICE", &[("a", 1), ("b", 2)], 1);
     reader.parse("PARSED", "something else", |_| None::<()>);
     reader.endpoint("ENDPOINT", false);
-    reader.url("URL", "https://default.example".parse().unwrap());
     let _ = reader.required_secret("SECRET");
     IdentityProvider::read(reader);
     Runtime::read(reader);
@@ -73,7 +72,6 @@ fn no_problem_shows_a_value() {
         "CHOICE",
         "PARSED",
         "ENDPOINT",
-        "URL",
         "SECRET_FILE",
         "ISSUER",
         "APPLICATION_VANITY_DOMAIN",
@@ -101,9 +99,10 @@ fn no_problem_shows_a_value() {
         let shown = format!("{error} {error:?} {debug}");
         assert!(!shown.contains(CANARY), "{shown}");
         // A directive list takes nearly any word, and a canary is a legal host name and URL part.
-        for name in names.iter().filter(|name| {
-            !["RUST_LOG", "APPLICATION_VANITY_DOMAIN", "URL", "CHOICE"].contains(name)
-        }) {
+        for name in names
+            .iter()
+            .filter(|name| !["RUST_LOG", "APPLICATION_VANITY_DOMAIN", "CHOICE"].contains(name))
+        {
             assert!(
                 error
                     .problems()
@@ -127,7 +126,6 @@ fn an_empty_value_counts_as_unset() {
         "CHOICE",
         "PARSED",
         "ENDPOINT",
-        "URL",
         "SECRET",
         "SECRET_FILE",
         "ISSUER",

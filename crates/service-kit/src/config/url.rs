@@ -19,12 +19,6 @@ impl Reader<'_> {
             endpoint(value, allow_insecure_http)
         })
     }
-
-    /// Reads any absolute URL; unset is `default`.
-    pub fn url(&mut self, name: &str, default: Url) -> Url {
-        self.parse(name, "an absolute URL", |value| Url::parse(value).ok())
-            .unwrap_or(default)
-    }
 }
 
 pub(super) fn endpoint(value: &str, allow_insecure_http: bool) -> Option<Url> {

@@ -114,6 +114,7 @@ pub(super) struct Busy(Arc<State>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
+        self.0.used(Instant::now());
         self.0.busy.store(false, Ordering::Relaxed);
     }
 }
@@ -143,7 +144,7 @@ async fn serve(io: TokioIo<Stall<&mut TcpStream>>, state: &Arc<State>, shared: &
             result = connection.as_mut() => break result,
             () = state.ordered.notified() => {
                 if state.was_ordered(Order::Finish) {
-                    let last = timeout(LAST_REQUEST, connection.as_mut()).await;
+                    let last = timeout(last_request(shared), connection.as_mut()).await;
                     if let Ok(result) = last {
                         break result;
                     }
@@ -174,6 +175,13 @@ async fn serve(io: TokioIo<Stall<&mut TcpStream>>, state: &Arc<State>, shared: &
             error.is_parse()
         }
     }
+}
+
+/// [`LAST_REQUEST`], but no more than half of what is left of the drain.
+fn last_request(shared: &Shared) -> Duration {
+    let left = shared.shutdown.drain_deadline();
+    let left = left.map(|deadline| deadline.saturating_duration_since(Instant::now()) / 2);
+    left.map_or(LAST_REQUEST, |left| left.min(LAST_REQUEST))
 }
 
 /// Reads and forgets what the peer still sends (RFC 9112 section 9.6): closing a socket with unread

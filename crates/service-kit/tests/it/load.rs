@@ -112,6 +112,24 @@ async fn a_full_server_leaves_busy_connections_alone_however_old() {
 
 /// G14
 #[tokio::test]
+async fn a_connection_is_idle_from_the_end_of_its_last_answer() {
+    let gate = Gate::new();
+    let running = Running::start(server().max_connections(2), router().merge(gate.route())).await;
+    let mut slow = running.connect().await;
+    slow.send(request("GET", "/gate")).await;
+    gate.entered().await;
+    let mut idle = running.connect().await;
+    assert_eq!(idle.get("/").await.status, 200);
+    gate.open.notify_one();
+    assert_eq!(slow.answer().await.body, "through");
+
+    assert_eq!(running.connect().await.get("/").await.status, 200);
+    idle.closed().await;
+    assert_eq!(slow.get("/").await.status, 200);
+}
+
+/// G14
+#[tokio::test]
 async fn peers_that_send_nothing_do_not_keep_others_out() {
     let running = Running::start(server().max_connections(8), router()).await;
     let mut silent = Vec::new();
