@@ -115,7 +115,8 @@ impl JwtValidator {
     /// Decides on a token.
     ///
     /// With a known key it does not wait. It waits, for at most 1 s, for the very first keys and for
-    /// a fetch that an unknown key id caused. Dropping the future cancels no fetch.
+    /// a fetch that an unknown key id or a bad signature caused; then, with a revocation hook, for at most
+    /// 1 s more for its answer. Dropping the future cancels no fetch, but the call of the hook.
     ///
     /// # Errors
     ///

@@ -9,8 +9,8 @@ use crate::api::{DATA_PATH, ProtectedData};
 
 const DESCRIPTION: &str = "The downstream service: answers callers with a valid bearer token (RFC 6750). \
     Everything but the health routes and this document is behind the token check: a path that is not here \
-    is 404 and a method that a path does not have is 405 with `Allow` only for callers with a valid token, \
-    and 401 for all others.";
+    is 404 and a method that a path does not have is 405 only for callers with a valid token, and 401 for all \
+    others.";
 
 /// Name of the security scheme.
 const BEARER: &str = "bearer";
