@@ -161,10 +161,16 @@ impl JwtValidator {
                 Refusal::Signature => issuer.advise_on_bad_signature(arrival),
                 Refusal::Final(reason) => issuer.advise_without_keys(*reason),
             };
-            let late = match advice {
-                Advice::Refuse(reason) => return Err(self.unavailable(issuer, reason)),
+            let (late, refused) = match advice {
+                // Another look would check the signature once more, for everybody who forges one.
+                Advice::Refuse(reason) if matches!(refusal, Refusal::Signature) => {
+                    return Err(self.unavailable(issuer, reason));
+                }
+                // A fetch may have ended since the keys were looked at, and its success be the very reason.
+                Advice::Refuse(reason) => (false, Some(reason)),
                 Advice::WaitFor(number) => {
-                    timeout_at(deadline, issuer.wait_for(number)).await.is_err()
+                    let ended = timeout_at(deadline, issuer.wait_for(number)).await;
+                    (ended.is_err(), None)
                 }
             };
             // Others who waited with the same token may have checked its signature by now.
@@ -177,6 +183,9 @@ impl JwtValidator {
                 Decision::UnlessRevoked(claims) => return self.ask_revocation(claims).await,
                 Decision::NeedsKeys { refusal, .. } => refusal,
             };
+            if let Some(reason) = refused {
+                return Err(self.unavailable(issuer, reason));
+            }
             if late {
                 let reason = match refusal {
                     Refusal::UnknownKey(_) => Reason::KeyUndetermined,

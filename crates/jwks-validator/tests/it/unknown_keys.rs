@@ -1,10 +1,15 @@
 //! Tokens whose key is not there: what they may make the validator fetch, and what they are told.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
-use jwks_validator::{Answer, Reason};
+use axum::body::Body;
+use http::header::AUTHORIZATION;
+use http::{Request, Response, StatusCode};
+use jwks_validator::{Answer, JwtLayer, Reason};
 use serde_json::json;
 use tokio::time::{Instant, advance};
+use tower::{Layer as _, Service as _, service_fn};
 
 use crate::fake_source::{FakeSource, SECOND, Script, builder, keys, pass, reason, started};
 use crate::signer::{NOW, Signer, good_claims, jwks};
@@ -33,6 +38,31 @@ async fn a_flood_of_invented_key_ids_costs_three_fetches_a_minute() {
     }
     // The first at the start, two at once, one after half a minute.
     assert_eq!(source.calls(), 1 + 3);
+}
+
+/// D20
+#[tokio::test(start_paused = true)]
+async fn keys_that_came_between_two_looks_count() {
+    let (old, new) = (Signer::es256("old"), Signer::es256("new"));
+    let source = FakeSource::with_keys(&[&old]);
+    let validator = started(&source).await;
+    // Empties the bucket.
+    let mut forger = Signer::es256("");
+    for n in 0..3 {
+        forger.kid = n.to_string();
+        let _ = reason(&validator, &forger.good()).await;
+    }
+    source.set(keys(&[&old, &new]));
+    let request = Request::get("/")
+        .header(AUTHORIZATION, format!("Bearer {}", new.good()))
+        .body(Body::empty())
+        .unwrap();
+    let inner = service_fn(async |_| Ok::<_, Infallible>(Response::new(Body::empty())));
+    let mut service = JwtLayer::new(validator.clone()).layer(inner);
+    // The layer looks at the keys when it is called, and at the fetches when its future is polled.
+    let answer = service.call(request);
+    assert_eq!(validator.refresh().await.len(), 1);
+    assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]
