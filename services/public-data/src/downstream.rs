@@ -1,5 +1,7 @@
 //! The call to protected-data.
 
+mod turns;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -12,7 +14,6 @@ use service_kit::trace;
 use token_cache::{
     BearerTokenMiddleware, ConfigError, TokenCache, TokenError, TokenErrorKind, Transient,
 };
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::debug;
 use url::Url;
@@ -20,6 +21,7 @@ use url::Url;
 use crate::budget::{RETRY_DELAY, RetryBudget};
 use crate::hops::{Exchange, reached};
 use crate::tally::Tally;
+use turns::{MAX_CALLS, Turns};
 
 /// Time for one exchange with protected-data.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -30,11 +32,6 @@ const MAX_BODY: usize = 64 * 1024;
 /// Below the 10 s after which the server closes an idle connection, so that a request is not sent
 /// into a closing one.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Calls at once, and so connections. Each connection takes 30 KiB (hyper's buffers and channel); these are
-/// enough for 1,280 calls a second when each takes 100 ms.
-const MAX_CALLS: usize = 128;
-/// How long a call waits for its turn. What is not begun by then would not be answered in time either.
-const MAX_TURN: Duration = Duration::from_secs(1);
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// A client of protected-data. Carries nothing of the inbound request to it.
@@ -45,7 +42,6 @@ pub struct Downstream {
     tokens: TokenCache,
     retries: RetryBudget,
     tally: Tally,
-    turns: Semaphore,
 }
 
 /// Why there is no answer from protected-data.
@@ -115,7 +111,6 @@ impl Downstream {
             tokens,
             retries: RetryBudget::new(),
             tally: Tally::new(),
-            turns: Semaphore::new(MAX_CALLS),
         }
     }
 
@@ -167,11 +162,6 @@ impl Downstream {
     }
 
     async fn call(&self, headers: HeaderMap) -> Result<String, DownstreamError> {
-        // Before a turn is taken: who waits for a token keeps nobody from calling.
-        self.tokens.token().await.map_err(DownstreamError::Token)?;
-        let turn = tokio::time::timeout(MAX_TURN, self.turns.acquire()).await;
-        // Held until the answer is read. The semaphore is never closed.
-        let _turn = turn.map_err(|_| DownstreamError::Busy)?;
         trace::client("GET protected-data", self.exchange(headers)).await
     }
 
@@ -232,7 +222,10 @@ fn client(
     }
     let http = http.build().map_err(DownstreamSetupError::Tls)?;
     let bearer = bearer.build().map_err(DownstreamSetupError::Origin)?;
-    Ok(ClientBuilder::new(http).with(bearer).with(Exchange))
+    Ok(ClientBuilder::new(http)
+        .with(bearer)
+        .with(Turns::default())
+        .with(Exchange))
 }
 
 #[derive(Deserialize)]
@@ -246,7 +239,7 @@ fn from_client(error: Error) -> DownstreamError {
         Error::Reqwest(error) => from_reqwest(&error),
         Error::Middleware(error) => match error.downcast::<TokenError>() {
             Ok(error) => DownstreamError::Token(error),
-            // The other kind of error that a middleware here fails with is a transport's.
+            // The other kind of error that a middleware here fails with is ours, or a transport's.
             Err(error) => error.downcast().unwrap_or(DownstreamError::Answer),
         },
     }

@@ -11,6 +11,7 @@ use token_cache::{IssuedToken, TokenRequest, TokenSource};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::turns::MAX_TURN;
 use super::*;
 
 #[derive(Debug)]
