@@ -1,26 +1,29 @@
 //! The cache: token requests, their slots and their tasks.
 
+mod builder;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use clock::{Clock, SystemClock};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::error::{ConfigError, TokenError, TokenErrorKind, Transient};
+use crate::error::{TokenError, TokenErrorKind, Transient};
 use crate::freshness::{Freshness, Moment};
 use crate::health::Health;
 use crate::metrics::{CacheMetrics, Read};
-use crate::policy::{RefreshPolicy, StartupPolicy};
+use crate::policy::StartupPolicy;
 use crate::refresher::{Refresher, Shared};
 use crate::request::TokenRequest;
 use crate::slot::Slot;
 use crate::source::TokenSource;
 use crate::token::AccessToken;
+
+pub use builder::TokenCacheBuilder;
 
 /// How long [`TokenCache::shutdown`] waits for its tasks. They end at their next await, so this is
 /// reached only on a runtime that does not run.
@@ -57,28 +60,12 @@ struct Kept {
     cancel: CancellationToken,
 }
 
-/// Settings of a [`TokenCache`].
-#[derive(Debug)]
-pub struct TokenCacheBuilder {
-    source: Arc<dyn TokenSource>,
-    request: TokenRequest,
-    policy: RefreshPolicy,
-    clock: Arc<dyn Clock>,
-    name: String,
-}
-
 impl TokenCache {
     /// Returns the settings with their defaults: an empty [`TokenRequest`], the default
     /// [`RefreshPolicy`] and the system clock.
     #[must_use]
     pub fn builder(source: impl TokenSource) -> TokenCacheBuilder {
-        TokenCacheBuilder {
-            source: Arc::new(source),
-            request: TokenRequest::new(),
-            policy: RefreshPolicy::default(),
-            clock: Arc::new(SystemClock),
-            name: "default".to_owned(),
-        }
+        TokenCacheBuilder::new(source)
     }
 
     /// Starts to get and refresh the cache's own token, on the current runtime.
@@ -375,76 +362,6 @@ fn least_recently_used(others: &HashMap<TokenRequest, Arc<Kept>>) -> Option<Toke
         .filter(|(_, kept)| kept.slot.is_idle())
         .min_by_key(|(_, kept)| kept.last_used_ms.load(Ordering::Relaxed))
         .map(|(request, _)| request.clone())
-}
-
-impl TokenCacheBuilder {
-    /// Sets what the cache's own token is asked for. Default: nothing in particular, the provider
-    /// decides.
-    #[must_use]
-    pub fn request(mut self, request: TokenRequest) -> Self {
-        self.request = request;
-        self
-    }
-
-    /// Sets when tokens are refreshed.
-    #[must_use]
-    pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// Sets the wall clock. Default: the system's.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Sets the name under which this cache appears in logs and metrics, to tell several apart.
-    /// Default: `default`.
-    ///
-    /// It becomes a label of every metric, so it should come from a short list that never grows: the
-    /// provider or the client id, say.
-    #[must_use]
-    pub fn name(mut self, name: &str) -> Self {
-        self.name = name.to_owned();
-        self
-    }
-
-    /// Builds the cache. It asks for nothing before [`TokenCache::start`] or the first caller.
-    ///
-    /// # Errors
-    ///
-    /// Fails on a scope or resource that no provider can take, and on a refresh margin that is not
-    /// between 0 and 1.
-    pub fn build(self) -> Result<TokenCache, ConfigError> {
-        self.request.check()?;
-        if !(0.0..1.0).contains(&self.policy.margin) {
-            return Err(ConfigError::new(
-                "margin",
-                "must be at least 0 and less than 1",
-            ));
-        }
-        let cancel = CancellationToken::new();
-        Ok(TokenCache {
-            inner: Arc::new(Inner {
-                shared: Arc::new(Shared {
-                    source: self.source,
-                    clock: self.clock,
-                    policy: self.policy,
-                    metrics: CacheMetrics::new(&self.name),
-                    name: self.name,
-                }),
-                own: Arc::new(Slot::new(self.request)),
-                others: ArcSwap::default(),
-                inserting: Mutex::new(()),
-                tasks: TaskTracker::new(),
-                _end_tasks_on_drop: cancel.clone().drop_guard(),
-                cancel,
-                started: Instant::now(),
-            }),
-        })
-    }
 }
 
 // Callers on many threads share one cache.

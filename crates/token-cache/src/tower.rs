@@ -28,9 +28,10 @@ pub use service::{BearerTokenError, BearerTokenFuture, BearerTokenService};
 /// - After a 401 that speaks of the token (a Bearer challenge with `invalid_token`, or no challenge),
 ///   the token is invalidated by compare-and-swap and the request is sent once more with a new one,
 ///   if its body can be sent twice and the new token differs. 403 is never repeated.
-/// - If the rejected token is the cache's own and younger than 35 s, and the one before it was accepted less than 5 s ago and has
-///   not expired, the request is sent once more with that one instead, and the new token kept: after a
-///   rotation without overlap a resource server that fetches keys on a budget learns of the new key late.
+/// - If the rejected token is the cache's own and younger than 35 s, and the one before it was accepted less
+///   than 5 s ago and has not expired, the request is sent once more with that one instead, and the new token
+///   kept: after a rotation without overlap a resource server that fetches keys on a budget learns of the new
+///   key late.
 ///
 /// While the token is fresh nothing is boxed and nobody waits. Cancelling a request cancels no fetch.
 /// A request that waits for a token holds its place in the inner service.
