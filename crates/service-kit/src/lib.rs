@@ -63,4 +63,4 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod trace;
 
-pub use run::{EXIT_CONFIG, EXIT_START, Failure, run_main};
+pub use run::{EXIT_CONFIG, EXIT_START, Failure, RUNTIME_CLOSE, run_main};

@@ -80,7 +80,7 @@ impl RequestId {
         }
         let (parts, body) = response.into_parts();
         // A problem of a known size is one of this process, whose body is in memory: this neither waits nor
-        // fails. A router that passes on somebody else's must send it in chunks.
+        // fails.
         let body = axum::body::to_bytes(body, MAX_PROBLEM as usize).await;
         let body = self.added_to(body.unwrap_or_default());
         Response::from_parts(parts, body.into())

@@ -18,7 +18,7 @@ pub const EXIT_CONFIG: u8 = 64;
 pub const EXIT_START: u8 = 1;
 
 /// How long the end waits for blocking work, such as a name that is being resolved.
-const RUNTIME_CLOSE: Duration = Duration::from_millis(100);
+pub const RUNTIME_CLOSE: Duration = Duration::from_millis(100);
 
 /// Runs a service from its configuration to its exit code.
 ///

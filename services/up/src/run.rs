@@ -38,8 +38,8 @@ pub(crate) fn run(plan: Plan, check: bool) -> Result<ExitCode, Failure> {
         let shutdown = Shutdown::on_signals(plan.process.shutdown_grace)?;
         start(plan, check, shutdown).await
     });
-    // Dropping it would wait without bound for blocking calls, such as a name that is being resolved.
-    runtime.shutdown_timeout(Duration::from_millis(100));
+    // Dropping it would wait without bound for blocking calls.
+    runtime.shutdown_timeout(service_kit::RUNTIME_CLOSE);
     result
 }
 
@@ -113,9 +113,10 @@ async fn start(mut plan: Plan, check: bool, shutdown: Shutdown) -> Result<ExitCo
     ];
     let answered = tokio::select! {
         answered = parts.first_request(&url, check) => answered,
-        () = shutdown.draining() => match check {
-            true => Err("ended before the request was answered".to_owned()),
-            false => Ok(()),
+        () = shutdown.draining() => if check {
+            Err("ended before the request was answered".to_owned())
+        } else {
+            Ok(())
         },
     };
     if let Err(problem) = &answered {

@@ -189,7 +189,8 @@ impl Server {
 
     /// Serves `router` until `shutdown` has begun and the drain is over.
     ///
-    /// Dropping the future aborts every connection.
+    /// Dropping the future aborts every connection. A problem document of a known size gets its request's id
+    /// added, and is read for that: one that `router` passes on from elsewhere must be sent in chunks.
     pub async fn serve(self, router: Router, shutdown: Shutdown) -> Drained {
         tracing::info!(server.address = %self.local, "listening");
         self.serve_unannounced(router, shutdown).await
