@@ -6,13 +6,14 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::routing::get;
 use axum::{Router, response::IntoResponse};
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use jwks_validator::{Answer, AuthError, Claims, Jwt, JwtLayer, Reason, RequireScopes};
+use jwks_validator::{Answer, Claims, Jwt, JwtLayer, Reason, RequireScopes};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::{ServiceBuilder, ServiceExt as _};
 
+use crate::asking::{ask, bearer, challenge, reason, request, text};
 use crate::fake_source::{FakeSource, Script, builder, keys, started};
 use crate::signer::{NOW, Signer, good_claims};
 
@@ -52,40 +53,6 @@ fn router(layer: JwtLayer) -> Router {
         )
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(layer)
-}
-
-pub(crate) fn request(uri: &str, authorization: &[&[u8]]) -> Request<Body> {
-    let mut request = Request::new(Body::empty());
-    *request.uri_mut() = uri.parse().unwrap();
-    for value in authorization {
-        let value = HeaderValue::from_bytes(value).unwrap();
-        request.headers_mut().append(AUTHORIZATION, value);
-    }
-    request
-}
-
-pub(crate) fn bearer(uri: &str, token: &str) -> Request<Body> {
-    request(uri, &[format!("Bearer {token}").as_bytes()])
-}
-
-pub(crate) async fn ask(app: &Router, request: Request<Body>) -> Response<Body> {
-    app.clone().oneshot(request).await.unwrap()
-}
-
-pub(crate) fn challenge(response: &Response<Body>) -> &str {
-    response.headers()["www-authenticate"].to_str().unwrap()
-}
-
-pub(crate) fn reason(response: &Response<Body>) -> Option<Reason> {
-    response
-        .extensions()
-        .get::<AuthError>()
-        .map(AuthError::reason)
-}
-
-pub(crate) async fn text(response: Response<Body>) -> String {
-    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await;
-    String::from_utf8(body.unwrap().to_vec()).unwrap()
 }
 
 /// G4, G21

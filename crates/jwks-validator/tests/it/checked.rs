@@ -2,7 +2,7 @@
 
 use jwks_validator::{Check, CheckOutcome, Claims, Explanation, KeySet, Policy, Reason, explain};
 
-use crate::signer::{self, ISSUER, NOW, at, policy};
+use crate::signer::{self, NOW, at, policy};
 
 /// As [`signer::check`], for the tables of refused tokens.
 pub(crate) fn check(token: &str, keys: &KeySet) -> Result<Claims, Reason> {
@@ -18,14 +18,7 @@ pub(crate) fn check_with(
     now: i64,
 ) -> Result<Claims, Reason> {
     let result = signer::check_with(token, keys, policy, now);
-    let known = |issuer: &str| {
-        if issuer == ISSUER {
-            Ok(keys)
-        } else {
-            Err(Reason::UnknownIssuer)
-        }
-    };
-    let explanation = explain(token, at(now), known, policy);
+    let explanation = explain(token, at(now), signer::published(keys), policy);
     let reason = result.as_ref().err().copied();
     assert_eq!(explanation.reason(), reason, "{explanation}");
     assert_consistent(&explanation);

@@ -9,6 +9,7 @@
 mod adapter;
 mod admitting;
 mod answers;
+mod asking;
 mod checked;
 mod claims;
 mod configuration;

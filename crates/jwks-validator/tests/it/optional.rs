@@ -5,7 +5,7 @@ use axum::routing::get;
 use jwks_validator::{Jwt, JwtLayer, Reason, RequireScopes};
 use serde::Deserialize;
 
-use crate::answers::{ask, bearer, challenge, reason, request, text};
+use crate::asking::{ask, bearer, challenge, reason, request, text};
 use crate::fake_source::{FakeSource, keys, started};
 use crate::signer::{Signer, good_claims};
 

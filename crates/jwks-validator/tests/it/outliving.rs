@@ -9,7 +9,7 @@ use clock::ManualClock;
 use jwks_validator::{Jwt, JwtLayer, Reason, RequireScopes};
 use tokio::time::advance;
 
-use crate::answers::{ask, bearer, reason, text};
+use crate::asking::{ask, bearer, reason, text};
 use crate::fake_source::{FakeSource, builder, keys};
 use crate::signer::{ISSUER, NOW, Signer};
 

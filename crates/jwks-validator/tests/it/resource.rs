@@ -5,7 +5,7 @@ use axum::routing::get;
 use jwks_validator::{BuildErrorKind, JwtLayer, ProtectedResource, RequireScopes};
 use serde_json::{Value, json};
 
-use crate::answers::{ask, bearer, challenge, request, text};
+use crate::asking::{ask, bearer, challenge, request, text};
 use crate::fake_source::{FakeSource, started};
 use crate::signer::{AUDIENCE, ISSUER, Signer};
 

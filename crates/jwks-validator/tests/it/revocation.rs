@@ -14,7 +14,7 @@ use jwks_validator::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::answers::{self, ask, bearer};
+use crate::asking::{self, ask, bearer};
 use crate::fake_source::{FakeSource, builder, keys, reason};
 use crate::signatures::twin;
 use crate::signer::{ISSUER, NOW, Signer, at, good_claims};
@@ -276,12 +276,12 @@ async fn the_layer_asks_the_hook_too() {
         hook.set(answer);
         source.set(keys(&[&signer]));
         let response = ask(&app, bearer("/", &signer.good())).await;
-        assert_eq!(answers::reason(&response), expected, "{answer:?}");
+        assert_eq!(asking::reason(&response), expected, "{answer:?}");
         let status = expected.map_or(200, |reason| reason.status().as_u16());
         assert_eq!(response.status(), status, "{answer:?}");
     }
     hook.set(Answer::Revoked);
     source.set(keys(&[&signer, &new]));
     let response = ask(&app, bearer("/", &new.good())).await;
-    assert_eq!(answers::reason(&response), Some(Reason::Revoked));
+    assert_eq!(asking::reason(&response), Some(Reason::Revoked));
 }

@@ -186,14 +186,15 @@ pub(crate) fn check_with(
     policy: &Policy,
     now: i64,
 ) -> Result<Claims, Reason> {
-    let keys = |issuer: &str| {
-        if issuer == ISSUER {
-            Ok(keys)
-        } else {
-            Err(Reason::UnknownIssuer)
-        }
-    };
-    validate(token, at(now), keys, policy)
+    validate(token, at(now), published(keys), policy)
+}
+
+/// These keys for the issuer, and none for others.
+pub(crate) fn published<'k>(keys: &'k KeySet) -> impl Fn(&str) -> Result<&'k KeySet, Reason> {
+    move |issuer: &str| match issuer {
+        ISSUER => Ok(keys),
+        _ => Err(Reason::UnknownIssuer),
+    }
 }
 
 /// The seed to repeat alone, from `M2M_SEED`.

@@ -23,7 +23,8 @@ use tokio::time::advance;
 use tower::{Layer as _, Service, ServiceExt as _};
 
 use self::api::{
-    Api, INVALID, ORIGIN, answer, authorization, fine, get, kind_of, layer, post, rejects, send,
+    Api, INVALID, ORIGIN, answer, authorization, fine, get, kind_of, layer, post, rejects,
+    replace_token, send, status,
 };
 use crate::script::{DOWN, Script, Step, cache};
 
@@ -124,13 +125,11 @@ async fn nothing_is_replayed_without_another_token() {
 /// D22
 #[tokio::test(start_paused = true)]
 async fn a_new_token_that_is_not_accepted_yet_is_kept_and_the_one_before_it_used() {
-    let api = Api::<Empty<Bytes>>::new(rejects("token-2"));
-    let cache = cache(&Script::new([]));
+    let (api, cache) = (Api::new(rejects("token-2")), cache(&Script::new([])));
     let service = layer(&cache).build().unwrap().layer(api.clone());
-    let send = async || service.clone().oneshot(get(ORIGIN)).await.unwrap().status();
+    let send = async || status(&service).await;
     assert_eq!(send().await, StatusCode::OK);
-    assert!(cache.invalidate(&cache.token().await.unwrap()));
-    cache.token().await.unwrap();
+    replace_token(&cache).await;
     assert_eq!(send().await, StatusCode::OK);
     let sent = ["Bearer token-1", "Bearer token-2", "Bearer token-1"];
     assert_eq!(api.authorizations(), sent);
@@ -139,13 +138,11 @@ async fn a_new_token_that_is_not_accepted_yet_is_kept_and_the_one_before_it_used
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_is_not_accepted_for_long_is_replaced_although_the_one_before_it_would_do() {
-    let api = Api::<Empty<Bytes>>::new(rejects("token-2"));
-    let cache = cache(&Script::new([]));
-    let service = layer(&cache).build().unwrap().layer(api.clone());
-    let send = async || service.clone().oneshot(get(ORIGIN)).await.unwrap().status();
+    let (api, cache) = (Api::new(rejects("token-2")), cache(&Script::new([])));
+    let service = layer(&cache).build().unwrap().layer(api);
+    let send = async || status(&service).await;
     assert_eq!(send().await, StatusCode::OK);
-    assert!(cache.invalidate(&cache.token().await.unwrap()));
-    cache.token().await.unwrap();
+    replace_token(&cache).await;
     for _ in 0..35 {
         assert_eq!(send().await, StatusCode::OK);
         assert_eq!(cache.token().await.unwrap().secret(), "token-2");

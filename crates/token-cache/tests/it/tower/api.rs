@@ -9,7 +9,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{Empty, Full};
 use token_cache::{
-    BearerTokenError, BearerTokenLayer, BearerTokenLayerBuilder, TokenCache, TokenErrorKind,
+    BearerTokenError, BearerTokenLayer, BearerTokenLayerBuilder, BearerTokenService, TokenCache,
+    TokenErrorKind,
 };
 use tower::{Layer as _, Service, ServiceExt as _};
 
@@ -137,4 +138,16 @@ pub(crate) fn kind_of(result: Result<StatusCode, BearerTokenError>) -> TokenErro
         Err(BearerTokenError::Token(error)) => error.kind(),
         other => panic!("{other:?}"),
     }
+}
+
+/// What a request without a body gets.
+pub(crate) async fn status(service: &BearerTokenService<Api<Empty<Bytes>>>) -> StatusCode {
+    let sent = service.clone().oneshot(get(ORIGIN));
+    sent.await.unwrap().status()
+}
+
+/// Drops the token that is there and gets another one.
+pub(crate) async fn replace_token(cache: &TokenCache) {
+    assert!(cache.invalidate(&cache.token().await.unwrap()));
+    cache.token().await.unwrap();
 }
