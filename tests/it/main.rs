@@ -22,6 +22,8 @@ mod request_ids;
 mod restarts;
 mod runbook;
 mod secrets;
+mod starting;
+mod states;
 mod status;
 mod strain;
 mod supply_chain;

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use dev_idp::{DEFAULT_CLIENT_SECRET, DevIdp, Endpoint, Fault, Rotation, TokenSpec};
+use dev_idp::{DEFAULT_CLIENT_SECRET, DevIdp, Endpoint, Fault, Rotation};
 use reqwest::{Client, Response};
 use serde_json::Value;
 
@@ -13,7 +12,7 @@ use crate::tree;
 use crate::world::{LIMIT, Pair, client, header, variables};
 
 /// Variables for a pair with status addresses on free ports.
-fn open(idp: &DevIdp) -> BTreeMap<String, String> {
+pub(crate) fn open(idp: &DevIdp) -> BTreeMap<String, String> {
     let mut variables = variables(idp);
     for name in ["PUBLIC_DATA_ADMIN_ADDR", "PROTECTED_DATA_ADMIN_ADDR"] {
         variables.insert(name.to_owned(), "127.0.0.1:0".to_owned());
@@ -21,20 +20,20 @@ fn open(idp: &DevIdp) -> BTreeMap<String, String> {
     variables
 }
 
-async fn document(client: &Client, admin: SocketAddr) -> Value {
+pub(crate) async fn document(client: &Client, admin: SocketAddr) -> Value {
     let url = format!("http://{admin}/status");
     let body = client.get(url).send().await.unwrap().text().await.unwrap();
     serde_json::from_str(&body).unwrap()
 }
 
 /// An open stream of events.
-struct Events {
+pub(crate) struct Events {
     response: Response,
     text: String,
 }
 
 impl Events {
-    async fn open(client: &Client, admin: SocketAddr) -> Self {
+    pub(crate) async fn open(client: &Client, admin: SocketAddr) -> Self {
         let url = format!("http://{admin}/events");
         let response = client.get(url).send().await.unwrap();
         assert_eq!(response.status(), 200);
@@ -44,7 +43,7 @@ impl Events {
     }
 
     /// The next document; `None` when the server has ended the stream.
-    async fn next(&mut self) -> Option<Value> {
+    pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let data = event.lines().find_map(|line| line.strip_prefix("data: "));
@@ -59,7 +58,7 @@ impl Events {
     }
 
     /// Reads until there is a document like that.
-    async fn until(&mut self, found: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until(&mut self, found: impl Fn(&Value) -> bool) -> Value {
         let search = async {
             loop {
                 let document = self.next().await.unwrap();
@@ -162,104 +161,6 @@ async fn every_member_of_the_documents_is_explained() {
         .filter(|name| !page.contains(&format!("`{name}`")))
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
-    pair.stop().await;
-}
-
-#[tokio::test]
-async fn an_outage_turns_public_data_amber_then_red_and_its_end_green() {
-    let idp = DevIdp::builder()
-        .token_lifetime(Duration::from_secs(8))
-        .start()
-        .await
-        .unwrap();
-    let pair = Pair::ready(&open(&idp)).await;
-    let mut events = Events::open(&pair.client, pair.public_admin.unwrap()).await;
-    events.until(|document| document["state"] == "green").await;
-    idp.pause().await;
-    let amber = events.until(|document| document["state"] == "amber").await;
-    assert!(amber["token"]["expires_in_ms"].as_u64().unwrap() > 0);
-    assert_eq!(amber["token"]["last_error"], "connect");
-    let reason = amber["reason"].as_str().unwrap();
-    assert!(reason.contains("still served"), "{reason}");
-    let red = events.until(|document| document["state"] == "red").await;
-    let advice = red["advice"].as_str().unwrap();
-    assert!(advice.contains("ISSUER"), "{advice}");
-    assert_eq!(pair.public_data().await.status(), 503);
-    idp.resume().await.unwrap();
-    let green = events.until(|document| document["state"] == "green").await;
-    let history = green["token"]["history"].as_array().unwrap();
-    assert!(history.iter().any(|fetch| fetch["outcome"] == "connect"));
-    assert!(history.len() <= 64);
-    pair.stop().await;
-}
-
-#[tokio::test]
-async fn protected_data_is_red_without_keys_and_amber_when_they_only_outlast_their_source() {
-    let idp = DevIdp::builder().start().await.unwrap();
-    idp.pause().await;
-    let pair = Pair::start(&open(&idp)).await;
-    let mut events = Events::open(&pair.client, pair.protected_admin.unwrap()).await;
-    let red = events.until(|document| document["state"] == "red").await;
-    assert!(red["advice"].as_str().unwrap().contains("JWKS_URI"));
-    idp.resume().await.unwrap();
-    events.until(|document| document["state"] == "green").await;
-
-    idp.fault(Fault::on(Endpoint::Jwks).status(500));
-    pair.validator.refresh().await;
-    let amber = events.until(|document| document["state"] == "amber").await;
-    let reason = amber["reason"].as_str().unwrap();
-    assert!(reason.contains("still used"), "{reason}");
-    idp.clear_faults();
-    events.until(|document| document["state"] == "green").await;
-    pair.stop().await;
-}
-
-#[tokio::test]
-async fn a_rotation_and_refused_tokens_show() {
-    let idp = DevIdp::builder().start().await.unwrap();
-    let pair = Pair::ready(&open(&idp)).await;
-    let old = idp.current_kid();
-    idp.rotate(Rotation::Hard).await.unwrap();
-    let token = idp.mint(TokenSpec::new());
-    assert_eq!(pair.protected_data(&token).await.status(), 200);
-    let admin = pair.protected_admin.unwrap();
-    let status = document(&pair.client, admin).await;
-    let fetches = status["issuers"][0]["history"].as_array().unwrap();
-    let rotation = fetches.last().unwrap();
-    let has = |member: &str, kid: &str| {
-        let kids = rotation[member].as_array().unwrap();
-        kids.iter().any(|known| known == kid)
-    };
-    assert_eq!(rotation["outcome"], "changed");
-    assert!(has("removed", &old) && has("added", &idp.current_kid()));
-
-    let foreign = idp.mint(TokenSpec::new().claim("aud", "https://other.example"));
-    assert_eq!(pair.protected_data(&foreign).await.status(), 401);
-    let status = document(&pair.client, admin).await;
-    assert_eq!(status["state"], "amber", "{status:#}");
-    assert!(status["advice"].as_str().unwrap().contains("API_AUDIENCE"));
-    assert_eq!(pair.protected_data(&token).await.status(), 200);
-    assert_eq!(document(&pair.client, admin).await["state"], "green");
-    pair.stop().await;
-}
-
-#[tokio::test]
-async fn calls_that_protected_data_refuses_turn_public_data_red() {
-    let idp = DevIdp::builder().start().await.unwrap();
-    let mut variables = open(&idp);
-    variables.insert(
-        "API_AUDIENCE".to_owned(),
-        "https://other.example".to_owned(),
-    );
-    let pair = Pair::ready(&variables).await;
-    assert_eq!(pair.public_data().await.status(), 502);
-    let status = document(&pair.client, pair.public_admin.unwrap()).await;
-    assert_eq!(status["state"], "red");
-    let reason = status["reason"].as_str().unwrap();
-    assert!(
-        reason.contains("refused our token with 401") && reason.contains("API_AUDIENCE"),
-        "{reason}"
-    );
     pair.stop().await;
 }
 
