@@ -1,11 +1,10 @@
 //! Counts instructions instead of time, so that a change that costs something shows on any machine.
 //!
-//! `cargo bench -p measure --bench instructions` runs itself under callgrind (valgrind), once with few and
-//! once with many repetitions of each operation, and takes the difference: what one operation costs without
-//! the start. It fails when a figure has left the band of 3 % around the one in `tests/instructions.txt`;
-//! `UPDATE=1` writes that file anew, and the change that moves a figure says why. The work of the
-//! cryptography library is measured and taken off, because it chooses its code by the processor; where it has
-//! chosen otherwise than in the record, nothing is compared.
+//! `cargo bench -p measure --bench instructions` repeats each operation under callgrind (valgrind), which counts
+//! the repetitions and not the start. It fails when a figure has left the band of 3 % around the one in
+//! `tests/instructions.txt`; `UPDATE=1` writes that file anew, and the change that moves a figure says why. The
+//! work of the cryptography library is measured and taken off, because it chooses its code by the processor;
+//! where it has chosen otherwise than in the record, nothing is compared.
 
 #![expect(
     clippy::disallowed_methods,
@@ -58,11 +57,10 @@ const OPERATIONS: [(&str, Option<&str>); 8] = [
 ];
 /// These say something of the cryptography library and the processor only.
 const LIBRARY: [&str; 2] = ["verify", "sha256"];
-/// Repetitions; with more, what varies at the start weighs less.
-const FEW: u32 = 20;
-const MANY: u32 = 1_020;
+/// Repetitions; with more, what only the first one does weighs less.
+const TIMES: u32 = 1_000;
 /// The same for what takes half a million instructions.
-const MANY_SLOW: u32 = 120;
+const TIMES_SLOW: u32 = 100;
 const RUNS: usize = 3;
 /// Where callgrind counts. The start is left out: the cryptography library gathers entropy there, until it has enough.
 const COUNTED: &str = "instructions::counted*";
@@ -170,12 +168,12 @@ fn float(count: i64) -> f64 {
 
 /// The smallest of several runs: random addresses make some a little longer.
 fn per_operation(operation: &str) -> i64 {
-    let many = match operation {
-        "verify" | "validate" => MANY_SLOW,
-        _ => MANY,
+    let times = match operation {
+        "verify" | "validate" => TIMES_SLOW,
+        _ => TIMES,
     };
-    let runs = (0..RUNS).map(|_| total(operation, many) - total(operation, FEW));
-    runs.min().unwrap_or_default() / i64::from(many - FEW)
+    let runs = (0..RUNS).map(|_| total(operation, times));
+    runs.min().unwrap_or_default() / i64::from(times)
 }
 
 /// Instructions of a whole run, as callgrind counts them.
