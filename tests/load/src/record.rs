@@ -1,5 +1,6 @@
 //! What became of every request, and how memory went.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,8 +12,6 @@ pub(crate) enum Good {
     Answered,
     /// 503 that says when to come back.
     Shed,
-    /// Anything else, or nothing.
-    Lost,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +21,11 @@ pub(crate) enum Hostile {
     /// The connection ended, which is an answer to these.
     Unanswered,
 }
+
+/// Losses that are told one by one; the others are counted.
+const TOLD: usize = 100;
+/// Longer than a problem document.
+const MAX_WHAT: usize = 1_000;
 
 /// Counts from many tasks.
 #[derive(Debug)]
@@ -33,6 +37,18 @@ struct State {
     latency: Histogram<u64>,
     this_second: Histogram<u64>,
     seconds: Vec<Second>,
+    losses: Vec<Loss>,
+}
+
+/// A good request that got neither the answer nor a 503 that says when to come back.
+#[derive(Clone, Debug)]
+pub(crate) struct Loss {
+    /// The second of the run in which that was known.
+    pub(crate) second: usize,
+    /// From when it was due.
+    pub(crate) after: Duration,
+    /// Status and body, or why there is none.
+    pub(crate) what: String,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -63,6 +79,7 @@ pub(crate) struct Summary {
     /// µs at 50, 99, 99.9 % and the largest.
     pub(crate) latency: [u64; 4],
     pub(crate) seconds: Vec<Second>,
+    pub(crate) losses: Vec<Loss>,
 }
 
 /// Three significant digits up to a minute.
@@ -78,19 +95,34 @@ impl Record {
             latency: histogram(),
             this_second: histogram(),
             seconds: Vec::new(),
+            losses: Vec::new(),
         }))
     }
 
     pub(crate) fn good(&self, outcome: Good, latency: Duration) {
-        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         let mut state = self.lock();
         match outcome {
             Good::Answered => state.total.answered += 1,
             Good::Shed => state.total.shed += 1,
-            Good::Lost => state.total.lost += 1,
         }
-        state.latency.saturating_record(us);
-        state.this_second.saturating_record(us);
+        state.took(latency);
+    }
+
+    /// Notes a good request that got `what` instead of an answer.
+    pub(crate) fn lost(&self, mut what: String, latency: Duration) {
+        what.truncate(what.floor_char_boundary(MAX_WHAT));
+        let mut state = self.lock();
+        state.total.lost += 1;
+        state.took(latency);
+        if state.losses.len() < TOLD {
+            let loss = Loss {
+                second: state.seconds.len(),
+                after: latency,
+                what,
+            };
+            eprintln!("{loss}");
+            state.losses.push(loss);
+        }
     }
 
     pub(crate) fn hostile(&self, outcome: Hostile) {
@@ -146,11 +178,35 @@ impl Record {
             counts: state.total.clone(),
             latency: [at(0.5), at(0.99), at(0.999), state.latency.max()],
             seconds: state.seconds.clone(),
+            losses: state.losses.clone(),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn took(&mut self, latency: Duration) {
+        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        self.latency.saturating_record(us);
+        self.this_second.saturating_record(us);
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            second,
+            after,
+            what,
+        } = self;
+        write!(
+            f,
+            "lost in second {second}, {} ms after it was due: {what}",
+            after.as_millis()
+        )
     }
 }
 
@@ -213,9 +269,24 @@ mod tests {
             record.summary(Duration::from_secs(1)).is_clean()
         };
         assert!(clean(|_| {}));
-        assert!(!clean(|record| record.good(Good::Lost, Duration::ZERO)));
+        assert!(!clean(|record| record.lost(String::new(), Duration::ZERO)));
         assert!(!clean(|record| record.hostile(Hostile::Accepted)));
         assert!(!clean(Record::canary));
         assert!(!Record::new().summary(Duration::ZERO).is_clean());
+    }
+
+    #[test]
+    fn losses_are_told_with_their_second_up_to_a_number_and_all_counted() {
+        let record = Record::new();
+        record.second([None, None]);
+        for n in 0..TOLD + 5 {
+            record.lost(format!("{n} é{}", "é".repeat(MAX_WHAT)), Duration::ZERO);
+        }
+        let summary = record.summary(Duration::from_secs(1));
+        assert_eq!(summary.counts.lost, 105);
+        assert_eq!(summary.losses.len(), TOLD);
+        let last = &summary.losses[TOLD - 1];
+        assert_eq!((last.second, &last.what[..3]), (1, "99 "));
+        assert!(last.what.len() <= MAX_WHAT);
     }
 }

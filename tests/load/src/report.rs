@@ -81,6 +81,11 @@ pub(crate) fn json(summary: &Summary, fetches: &RequestCounts, events: &Events) 
             "accepted": counts.accepted,
             "unanswered": counts.unanswered,
         },
+        "losses": summary.losses.iter().map(|loss| json!({
+            "second": loss.second,
+            "after_ms": loss.after.as_millis(),
+            "what": loss.what,
+        })).collect::<Vec<_>>(),
         "canaries": counts.canaries,
         "latency_us": {
             "p50": summary.latency[0],

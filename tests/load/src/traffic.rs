@@ -1,5 +1,6 @@
 //! Requests at a fixed rate.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -47,22 +48,37 @@ pub(crate) async fn good(url: String, rate: f64, end: Instant, record: Arc<Recor
         async move {
             let outcome = match request.send().await {
                 Ok(response) => judge(response).await,
-                Err(_) => Good::Lost,
+                Err(error) => Err(with_causes(&error)),
             };
-            record.good(outcome, due.elapsed());
+            match outcome {
+                Ok(outcome) => record.good(outcome, due.elapsed()),
+                Err(what) => record.lost(what, due.elapsed()),
+            }
         }
     })
     .await;
 }
 
-async fn judge(response: Response) -> Good {
+/// What an answer counts as, or what was got instead of one.
+async fn judge(response: Response) -> Result<Good, String> {
     let status = response.status();
     let told_when = response.headers().contains_key(header::RETRY_AFTER);
     match response.text().await {
-        Ok(body) if status == StatusCode::OK && body == ANSWER => Good::Answered,
-        Ok(_) if status == StatusCode::SERVICE_UNAVAILABLE && told_when => Good::Shed,
-        _ => Good::Lost,
+        Ok(body) if status == StatusCode::OK && body == ANSWER => Ok(Good::Answered),
+        Ok(_) if status == StatusCode::SERVICE_UNAVAILABLE && told_when => Ok(Good::Shed),
+        Ok(body) => Err(format!("{status} {body}")),
+        Err(error) => Err(format!("{status} {}", with_causes(&error))),
     }
+}
+
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// Tokens that must not be accepted, of every kind in turn.
