@@ -19,7 +19,8 @@ pub enum SecretSource {
     /// A fixed value.
     Value(SecretString),
     /// A file that is read again for every exchange, so that a replaced secret is used without a
-    /// restart. One trailing line end is not part of the secret.
+    /// restart. One trailing line end is not part of the secret. A file that is empty, longer than
+    /// 64 KiB, not UTF-8, or begins with a byte order mark is an error.
     File(PathBuf),
 }
 
@@ -89,6 +90,9 @@ fn read_file(path: &Path) -> Result<SecretString, &'static str> {
     if secret.is_empty() {
         return Err("the secret file is empty");
     }
+    if secret.starts_with('\u{feff}') {
+        return Err("the secret file begins with a byte order mark");
+    }
     Ok(SecretString::from(secret))
 }
 
@@ -123,6 +127,7 @@ mod tests {
         assert!(read_file(file(b"").path()).is_err());
         assert!(read_file(file(b"\n").path()).is_err());
         assert!(read_file(file(b"\xff").path()).is_err());
+        assert!(read_file(file(b"\xef\xbb\xbfs3cret").path()).is_err());
         assert!(read_file(Path::new("/nonexistent/secret")).is_err());
     }
 
