@@ -2,13 +2,13 @@
 
 use std::error::Error;
 use std::io::{self, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use dev_idp::{DevClient, DevIdp, StartErrorKind};
 use protected_data::Service as ProtectedData;
 use public_data::Service as PublicData;
+use service_kit::server::reachable;
 use service_kit::shutdown::{Shutdown, ShutdownKind};
 use service_kit::telemetry;
 use tokio::time::{Instant, timeout_at};
@@ -249,17 +249,6 @@ async fn get(url: &str) -> Result<(u16, String), String> {
     exchange
         .await
         .map_err(|error: reqwest::Error| format!("{url}: {}", error.without_url()))
-}
-
-/// An address that a client on this machine can call: a listener on all interfaces is on loopback too.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => {
-            (std::net::Ipv6Addr::LOCALHOST, address.port()).into()
-        }
-        _ => address,
-    }
 }
 
 fn print(lines: &[String]) -> io::Result<()> {

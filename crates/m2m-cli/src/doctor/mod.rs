@@ -35,6 +35,7 @@ use std::sync::Arc;
 use clock::Clock;
 use idp_http::IdpClient;
 use service_kit::config::{IdentityProvider, Runtime};
+use service_kit::server::reachable;
 use url::Url;
 
 use crate::report::{Finding, Report, Status};
@@ -127,7 +128,7 @@ impl<'s> Doctor<'s> {
         };
         // As `cargo up` does it.
         if !self.settings.has("PROTECTED_DATA_URL")
-            && let Ok(url) = format!("http://{}", pair::reachable(protected.address)).parse()
+            && let Ok(url) = format!("http://{}", reachable(protected.address)).parse()
         {
             public.protected_data = url;
         }

@@ -1,10 +1,10 @@
 //! The running pair.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use idp_http::{FetchErrorKind, IdpClient, Reply};
+use service_kit::server::reachable;
 use tokio::time::Instant;
 use url::Url;
 
@@ -161,14 +161,5 @@ async fn get(
         }
         Err(error) if error.kind() == FetchErrorKind::Connect => Err(Unanswered::NotRunning),
         Err(error) => Err(problem(&error)),
-    }
-}
-
-/// An address that can be called: a listener on all interfaces is on loopback too.
-pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
-        _ => address,
     }
 }

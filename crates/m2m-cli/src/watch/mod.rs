@@ -9,10 +9,10 @@ mod panel;
 mod screen;
 
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde_json::Value;
 use service_kit::config::{ConfigError, Reader};
+use service_kit::server::reachable;
 use tokio::sync::mpsc;
 use url::Url;
 
@@ -51,15 +51,6 @@ pub fn address(text: &str) -> Option<Url> {
     };
     let url = Url::parse(&with_scheme).ok()?;
     (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
-}
-
-/// A listener on all interfaces is on loopback too.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
-        _ => address,
-    }
 }
 
 /// One service that is watched.

@@ -44,7 +44,7 @@ mod stall;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -329,6 +329,34 @@ impl std::error::Error for BindError {
             | io::ErrorKind::AddrNotAvailable
             | io::ErrorKind::PermissionDenied => None,
             _ => Some(&self.source),
+        }
+    }
+}
+
+/// Returns where a client on this machine finds a listener: one on all interfaces is on loopback too.
+#[must_use]
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
+        _ => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_all_interfaces_is_reached_on_loopback() {
+        for (address, expected) in [
+            ("0.0.0.0:6001", "127.0.0.1:6001"),
+            ("[::]:6001", "[::1]:6001"),
+            ("192.0.2.7:6001", "192.0.2.7:6001"),
+            ("[2001:db8::7]:6001", "[2001:db8::7]:6001"),
+        ] {
+            let address: SocketAddr = address.parse().unwrap();
+            assert_eq!(reachable(address).to_string(), expected);
         }
     }
 }
