@@ -40,6 +40,6 @@ pub use backoff::{Answer, Backoff};
 pub use client::{IdpClient, IdpClientBuilder};
 pub use discovery::{Discovery, DiscoveryError, Metadata};
 pub use error::{BuildError, FetchError, FetchErrorKind};
-pub use reply::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Reply};
+pub use reply::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Reply, retry_after};
 pub use text::printable;
 pub use url_rules::{UrlProblem, is_loopback};

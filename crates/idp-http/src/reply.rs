@@ -24,23 +24,29 @@ pub struct Reply {
     pub body: Bytes,
 }
 
+/// Returns the wait that `Retry-After` asks for, clamped to 1 s – 5 min.
+///
+/// Takes seconds or an HTTP date (RFC 9110 section 10.2.3); a date in the past gives 1 s, and
+/// anything else `None`.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let asked = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
+    } else {
+        httpdate::parse_http_date(value)
+            .ok()?
+            .duration_since(now)
+            .unwrap_or(MIN_RETRY_AFTER)
+    };
+    Some(asked.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER))
+}
+
 impl Reply {
-    /// Returns the wait that `Retry-After` asks for, clamped to 1 s – 5 min.
-    ///
-    /// Takes seconds or an HTTP date (RFC 9110 section 10.2.3); a date in the past gives 1 s, and
-    /// anything else `None`.
+    /// Returns the wait that `Retry-After` asks for, as [`retry_after`] does.
     #[must_use]
     pub fn retry_after(&self, now: SystemTime) -> Option<Duration> {
-        let value = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-        let asked = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-            value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
-        } else {
-            httpdate::parse_http_date(value)
-                .ok()?
-                .duration_since(now)
-                .unwrap_or(MIN_RETRY_AFTER)
-        };
-        Some(asked.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER))
+        retry_after(&self.headers, now)
     }
 
     /// Returns when the answer was made by the provider's clock, to the second (RFC 9110

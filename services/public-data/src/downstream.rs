@@ -3,10 +3,11 @@
 mod turns;
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::BytesMut;
+use clock::{Clock, SystemClock};
 use reqwest::redirect::Policy;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Middleware};
 use serde::Deserialize;
@@ -32,7 +33,6 @@ const MAX_BODY: usize = 64 * 1024;
 /// Below the 10 s after which the server closes an idle connection, so that a request is not sent
 /// into a closing one.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// A client of protected-data. Carries nothing of the inbound request to it.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ impl Downstream {
 
     /// Returns what protected-data says. Sends it these headers and no others of the caller's.
     ///
-    /// At most 128 calls are under way at once; another one waits up to 1 s for its turn.
+    /// At most 128 calls are under way at once; another one waits up to 2 s for its turn.
     ///
     /// Takes at most 5 s, the token and the repetitions included: one after a rejected token, and one
     /// after a connection that failed or a 5xx other than 503 and 504, as long as a tenth of the calls of the
@@ -175,7 +175,7 @@ impl Downstream {
         let mut response = request.send().await.map_err(from_client)?;
         let status = response.status();
         if status != StatusCode::OK {
-            return Err(from_status(status, response.headers()));
+            return Err(from_status(status, response.headers(), SystemClock.now()));
         }
         let mut body = BytesMut::new();
         while let Some(chunk) = response
@@ -263,15 +263,10 @@ fn from_reqwest(error: &reqwest::Error) -> DownstreamError {
     }
 }
 
-fn from_status(status: StatusCode, headers: &HeaderMap) -> DownstreamError {
+fn from_status(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> DownstreamError {
     match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            let seconds = headers
-                .get(header::RETRY_AFTER)
-                .and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
-            DownstreamError::Overloaded(
-                seconds.map(|s| Duration::from_secs(s.max(1)).min(MAX_RETRY_AFTER)),
-            )
+            DownstreamError::Overloaded(idp_http::retry_after(headers, now))
         }
         StatusCode::GATEWAY_TIMEOUT => DownstreamError::Timeout,
         status => DownstreamError::Status(status),

@@ -104,8 +104,61 @@ async fn callers_that_wait_for_a_token_take_no_turn() {
     }
 }
 
+/// Gives one token at once and every other one after more than a turn's time.
+#[derive(Debug, Default)]
+struct Slow(AtomicUsize);
+
+#[async_trait]
+impl TokenSource for Slow {
+    async fn fetch(&self, _: &TokenRequest) -> Result<IssuedToken, TokenError> {
+        let before = self.0.fetch_add(1, Ordering::Relaxed);
+        if before > 0 {
+            // On paused time.
+            tokio::time::sleep(MAX_TURN + Duration::from_millis(500)).await;
+        }
+        IssuedToken::new(format!("token-{before}"), Some(Duration::from_secs(300)))
+    }
+}
+
+/// Refuses the first token.
+struct Refusing;
+
+#[async_trait]
+impl Middleware for Refusing {
+    async fn handle(
+        &self,
+        request: Request,
+        _: &mut Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let answer = if request.headers()[header::AUTHORIZATION] == "Bearer token-0" {
+            axum::http::Response::builder().status(401).body("")
+        } else {
+            axum::http::Response::builder().body(r#"{"protectedData":"x"}"#)
+        };
+        Ok(answer.unwrap().into())
+    }
+}
+
+/// C1
 #[tokio::test(start_paused = true)]
-async fn more_calls_than_may_wait_for_an_answer_are_refused_after_a_second() {
+async fn callers_whose_token_was_refused_keep_nobody_from_calling() {
+    let base = Url::parse("http://127.0.0.1:1/").unwrap();
+    let tokens = TokenCache::builder(Slow::default()).build().unwrap();
+    let downstream = Downstream::with_transport(&base, false, tokens, Refusing).unwrap();
+    let downstream = Arc::new(downstream);
+    let mut callers = JoinSet::new();
+    for _ in 0..MAX_CALLS + 10 {
+        let downstream = Arc::clone(&downstream);
+        callers.spawn(async move { downstream.protected_data(HeaderMap::new()).await });
+    }
+    for result in callers.join_all().await {
+        assert_eq!(result.unwrap(), "x");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_calls_than_may_wait_for_an_answer_are_refused_after_their_turns_time() {
     let base = Url::parse("http://127.0.0.1:1/").unwrap();
     let tokens = TokenCache::builder(Source).build().unwrap();
     let called = Arc::new(AtomicUsize::new(0));
@@ -141,10 +194,14 @@ async fn more_calls_than_may_wait_for_an_answer_are_refused_after_a_second() {
 /// C15
 #[test]
 fn retry_after_is_passed_on_clamped() {
+    // Sun, 06 Nov 1994 08:49:37 GMT
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
     for (value, expected) in [
         (Some("7"), 7),
         (Some("0"), 1),
         (Some("9999999"), 300),
+        (Some("99999999999999999999999"), 300),
+        (Some("Sun, 06 Nov 1994 08:50:07 GMT"), 30),
         (None, 1),
         (Some("x"), 1),
     ] {
@@ -156,7 +213,7 @@ fn retry_after_is_passed_on_clamped() {
             StatusCode::TOO_MANY_REQUESTS,
             StatusCode::SERVICE_UNAVAILABLE,
         ] {
-            let error = from_status(status, &headers);
+            let error = from_status(status, &headers, now);
             assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
             assert_eq!(
                 error.retry_after(),

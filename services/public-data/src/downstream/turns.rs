@@ -9,16 +9,16 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{Error, Middleware, Next};
 use tokio::sync::Semaphore;
 
-use super::DownstreamError;
+use super::{DownstreamError, EXCHANGE_TIMEOUT, TOTAL_TIMEOUT};
 
 /// Calls at once, and so connections. Each connection takes 30 KiB (hyper's buffers and channel); these are
 /// enough for 1,280 calls a second when each takes 100 ms.
 pub(super) const MAX_CALLS: usize = 128;
-/// How long a call waits for its turn. What is not begun by then would not be answered in time either.
-pub(super) const MAX_TURN: Duration = Duration::from_secs(1);
+/// How long a call waits for its turn: what the longest exchange leaves of the time for everything.
+pub(super) const MAX_TURN: Duration = TOTAL_TIMEOUT.saturating_sub(EXCHANGE_TIMEOUT);
 
-/// The calls that may be under way. Below the middleware that attaches the token: who waits for its first token
-/// keeps nobody from calling. Who waits for another one after a 401 still holds the connection of that answer.
+/// The calls that may be under way. Below the middleware that attaches the token: who waits for a token keeps
+/// nobody from calling.
 #[derive(Debug)]
 pub(super) struct Turns(Arc<Semaphore>);
 
@@ -42,8 +42,11 @@ impl Middleware for Turns {
             return Err(Error::middleware(DownstreamError::Busy));
         };
         let mut response = next.run(request, extensions).await?;
-        // Held until the answer is read, or dropped.
-        response.extensions_mut().insert(Arc::new(turn));
+        // Held until the answer is read, or dropped. Nobody reads the others, and a 401 is kept while another
+        // token is waited for.
+        if response.status().is_success() {
+            response.extensions_mut().insert(Arc::new(turn));
+        }
         Ok(response)
     }
 }
