@@ -40,6 +40,7 @@
 //! |---|---|
 //! | [`admin`] | a status address: metrics, state as JSON, and a live page |
 //! | [`config`] | typed values, every problem at once, no value in any message |
+//! | [`descriptors`] | the limit on open files, raised |
 //! | [`telemetry`] | log lines on standard error that never block a request |
 //! | [`server`] | header timeout, caps, load shedding, panic isolation, drain |
 //! | [`trace`] | traces to an OTLP collector, behind the feature `otel` |
@@ -52,6 +53,7 @@
 
 pub mod admin;
 pub mod config;
+pub mod descriptors;
 pub mod health;
 pub mod metrics;
 pub mod openapi;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::config::{ConfigError, Environment, Reader, Runtime};
+use crate::descriptors;
 use crate::shutdown::Shutdown;
 use crate::telemetry;
 
@@ -22,7 +23,7 @@ pub const RUNTIME_CLOSE: Duration = Duration::from_millis(100);
 
 /// Runs a service from its configuration to its exit code.
 ///
-/// Reads the environment and `.env`, with `read` for the service's own settings and
+/// Raises the limit on open files; reads the environment and `.env`, with `read` for the service's own settings and
 /// [`Runtime::read`] for the process's; installs the log; starts a multi-thread runtime; installs the
 /// signal handlers ([`Shutdown::on_signals`]) and runs `run`. `known` lists the service's variables,
 /// for warning about names in `.env` that nobody reads; those of [`Runtime`] need not be in it.
@@ -62,6 +63,7 @@ fn try_main<C, F>(
 where
     F: Future<Output = Result<(), Box<dyn Error + Send + Sync>>>,
 {
+    descriptors::raise_limit();
     let environment = Environment::load();
     let mut reader = Reader::new(&environment);
     let config = read(&mut reader);

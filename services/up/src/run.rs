@@ -31,6 +31,7 @@ pub(crate) fn run(plan: Plan, check: bool) -> Result<ExitCode, Failure> {
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }
+    service_kit::descriptors::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

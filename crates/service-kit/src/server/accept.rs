@@ -70,18 +70,23 @@ pub(super) async fn run(mut listener: impl Listener, shared: &Arc<Shared>) -> us
             () = sleep(FULL_RETRY), if waiting.is_some() => {}
             accepted = listener.accept(), if waiting.is_none() => match accepted {
                 Ok(stream) => {
-                    backoff = Backoff::default();
+                    backoff.succeeded();
                     waiting = Some(stream);
                 }
                 Err(error) => if let Some(pause) = backoff.after(&error) {
-                    tracing::warn!(
-                        error = %error,
-                        retry_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
-                        "cannot accept connections"
-                    );
+                    if backoff.is_news() {
+                        tracing::warn!(
+                            error = %error,
+                            retry_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                            "cannot accept connections"
+                        );
+                    }
+                    // What gives a descriptor back is also what makes trying again worth while.
+                    open.evict();
                     tokio::select! {
                         biased;
                         () = &mut closing => break,
+                        () = open.one_ended(), if !open.tasks.is_empty() => {}
                         () = sleep(pause) => {}
                     }
                 }
@@ -168,11 +173,14 @@ impl Open {
 #[derive(Default)]
 struct Backoff {
     last: Option<Duration>,
+    told: Option<Instant>,
 }
 
 impl Backoff {
     const MIN: Duration = Duration::from_millis(100);
     const MAX: Duration = Duration::from_secs(1);
+    /// Errors and successes can alternate with every connection that a peer opens.
+    const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
     fn after(&mut self, error: &io::Error) -> Option<Duration> {
         if matches!(
@@ -189,6 +197,22 @@ impl Backoff {
             .map_or(Self::MIN, |last| (last * 2).min(Self::MAX));
         self.last = Some(pause);
         Some(pause)
+    }
+
+    fn succeeded(&mut self) {
+        self.last = None;
+    }
+
+    /// Tells whether the log has not heard of it for a while, and takes it that it does now.
+    fn is_news(&mut self) -> bool {
+        let now = Instant::now();
+        let news = self
+            .told
+            .is_none_or(|told| now - told >= Self::TOLD_AGAIN_AFTER);
+        if news {
+            self.told = Some(now);
+        }
+        news
     }
 }
 

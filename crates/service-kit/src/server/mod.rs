@@ -13,7 +13,7 @@
 //! | request, until its answer's header is there | 10 s | 504; 408 and closed while its body is late |
 //! | time without progress in sending an answer | 10 s | closed |
 //! | requests being answered at once | 512 | 503 with `Retry-After: 1` |
-//! | open connections | 1024 | the one idle for longest is closed, unless a request has arrived on it; with none idle, new ones wait |
+//! | open connections | 1024, or what the limit on open files leaves room for | the one idle for longest is closed, unless a request has arrived on it; with none idle, new ones wait |
 //!
 //! Header time and idle time are one limit because hyper's header timer starts when it begins to wait
 //! for a request; a client's pool should give up idle connections sooner, or it will send a request
@@ -56,6 +56,7 @@ use hyper_util::rt::TokioTimer;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
+use crate::descriptors;
 use crate::shutdown::Shutdown;
 
 /// Limits of a server; see the [module](self) for the defaults.
@@ -98,7 +99,8 @@ impl Builder {
         self
     }
 
-    /// Open connections, at least 1. Default 1024.
+    /// Open connections, at least 1. Default 1024. Fewer where the process's limit on open files would leave less
+    /// than 200 (or half of it) for everything else.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.limits.connections = connections.max(1);
         self
@@ -141,11 +143,13 @@ impl Builder {
             .header_read_timeout(self.header_timeout)
             .max_header_size(self.max_header_bytes)
             .max_buf_size(self.max_header_bytes);
+        let mut limits = self.limits;
+        limits.connections = descriptors::for_connections(limits.connections);
         Ok(Server {
             listener,
             local,
             http,
-            limits: self.limits,
+            limits,
             counters: Arc::default(),
         })
     }

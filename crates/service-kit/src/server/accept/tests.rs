@@ -33,11 +33,14 @@ impl Listener for Exhausted {
 }
 
 /// Hands over connections from within the program, so that the accept loop runs without a look at the sockets.
-struct Handed(mpsc::UnboundedReceiver<TcpStream>);
+struct Handed(mpsc::UnboundedReceiver<io::Result<TcpStream>>);
 
 impl Listener for Handed {
     async fn accept(&mut self) -> io::Result<TcpStream> {
-        self.0.recv().await.ok_or(io::ErrorKind::BrokenPipe.into())
+        match self.0.recv().await {
+            Some(accepted) => accepted,
+            None => std::future::pending().await,
+        }
     }
 
     fn close(self) -> Vec<TcpStream> {
@@ -91,6 +94,36 @@ async fn the_accept_loop_goes_on_after_running_out_of_file_descriptors() {
     assert_eq!(server.await.unwrap(), 0);
 }
 
+/// H11
+#[tokio::test]
+async fn an_idle_connection_gives_way_when_file_descriptors_run_out() {
+    const EMFILE: i32 = 24;
+    let shutdown = Shutdown::manual(Duration::from_secs(5));
+    let shared = shared(&shutdown);
+    let counters = Arc::clone(&shared.counters);
+    let (hand, handed) = mpsc::unbounded_channel();
+    let server = tokio::spawn(async move { run(Handed(handed), &shared).await });
+    let (mut idle, accepted) = connection().await;
+    hand.send(Ok(accepted)).unwrap();
+    hand.send(Err(io::Error::from_raw_os_error(EMFILE)))
+        .unwrap();
+    let closed = tokio::task::spawn_blocking(move || idle.read(&mut [0; 16]));
+    assert_eq!(closed.await.unwrap().unwrap(), 0, "not closed");
+    assert_eq!(counters.evicted(), 1);
+    shutdown.begin(ShutdownKind::Interrupt);
+    assert_eq!(server.await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn accept_errors_are_told_once_in_ten_seconds() {
+    let mut backoff = Backoff::default();
+    assert!(backoff.is_news());
+    backoff.succeeded();
+    assert!(!backoff.is_news());
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert!(backoff.is_news());
+}
+
 /// G14
 #[tokio::test]
 async fn a_request_that_has_arrived_is_answered_although_another_connection_needs_the_place() {
@@ -115,13 +148,13 @@ async fn a_request_that_has_arrived_is_answered_although_another_connection_need
     };
 
     let (mut first, accepted) = connection().await;
-    hand.send(accepted).unwrap();
+    hand.send(Ok(accepted)).unwrap();
     first.write_all(GET).unwrap();
     let mut first = answered(first).await.unwrap();
     let (second, accepted) = connection().await;
     // Nothing between these two waits, so the server hears of the other connection first.
     first.write_all(GET).unwrap();
-    hand.send(accepted).unwrap();
+    hand.send(Ok(accepted)).unwrap();
     drop((answered(first).await.unwrap(), second));
     shutdown.begin(ShutdownKind::Interrupt);
     server.await.unwrap();
