@@ -8,7 +8,7 @@ use crate::program::Program;
 use crate::world::{PUBLIC_BODY, client, variables, variables_for};
 
 /// `up` on free ports.
-const FREE_PORTS: [(&str, &str); 5] = [
+pub(crate) const FREE_PORTS: [(&str, &str); 5] = [
     ("PUBLIC_DATA_ADDR", "127.0.0.1:0"),
     ("PROTECTED_DATA_ADDR", "127.0.0.1:0"),
     ("PUBLIC_DATA_ADMIN_ADDR", "127.0.0.1:0"),

@@ -12,7 +12,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use url::Url;
 
+use crate::launcher::FREE_PORTS;
+use crate::processes::just;
 use crate::program::Program;
 use crate::world::{LIMIT, PUBLIC_BODY, client, variables};
 
@@ -72,16 +75,7 @@ async fn sigterm(idp: &DevIdp, protected: &str, while_refreshing: bool) {
     let more = [("PROTECTED_DATA_URL", protected), ("SHUTDOWN_GRACE", "3s")];
     let mut public = Program::start("public-data", &[], &json_logs(idp, &more));
     let address = public.address().await;
-    let answered = watch::Sender::new(0);
-    let mut callers = JoinSet::new();
-    for keep_alive in [true, false].repeat(4) {
-        let (address, answered) = (address.clone(), answered.clone());
-        callers.spawn(async move { call_until_refused(&address, keep_alive, &answered).await });
-    }
-    let mut answers = answered.subscribe();
-    in_time(answers.wait_for(|answers| *answers >= 20))
-        .await
-        .unwrap();
+    let callers = Callers::start(&address).await;
     if while_refreshing {
         idp.fault(Fault::on(Endpoint::Token).hold());
         let next = idp.requests().token + 1;
@@ -91,8 +85,48 @@ async fn sigterm(idp: &DevIdp, protected: &str, while_refreshing: bool) {
     let ended = public.ended().await;
     idp.clear_faults();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
-    while let Some(caller) = callers.join_next().await {
-        caller.unwrap();
+    callers.join().await;
+}
+
+/// H6
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn up_ends_protected_data_after_the_requests_that_need_it() {
+    for signal in ["INT", "TERM", "INT", "TERM"] {
+        let mut up = Program::start("up", &[], &just(&FREE_PORTS));
+        let line = up.answer("Repeat it:").await;
+        let url: Url = line.split_whitespace().last().unwrap().parse().unwrap();
+        let address = url.socket_addrs(|| None).unwrap()[0].to_string();
+        let callers = Callers::start(&address).await;
+        up.signal(signal);
+        let ended = up.ended().await;
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+        callers.join().await;
+    }
+}
+
+/// Tasks that send requests, some on kept connections, until a connection is refused.
+struct Callers(JoinSet<()>);
+
+impl Callers {
+    /// Returns when requests are being answered.
+    async fn start(address: &str) -> Self {
+        let answered = watch::Sender::new(0);
+        let mut callers = JoinSet::new();
+        for keep_alive in [true, false].repeat(4) {
+            let (address, answered) = (address.to_owned(), answered.clone());
+            callers.spawn(async move { call_until_refused(&address, keep_alive, &answered).await });
+        }
+        let mut answers = answered.subscribe();
+        in_time(answers.wait_for(|answers| *answers >= 20))
+            .await
+            .unwrap();
+        Self(callers)
+    }
+
+    async fn join(mut self) {
+        while let Some(caller) = self.0.join_next().await {
+            caller.unwrap();
+        }
     }
 }
 

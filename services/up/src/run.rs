@@ -108,10 +108,10 @@ async fn start(mut plan: Plan, check: bool, shutdown: Shutdown) -> Result<ExitCo
         validator: protected.validator().clone(),
         provider: plan.public_data.provider.issuer.clone(),
     };
-    let services = [
-        tokio::spawn(protected.run(shutdown.clone())),
-        tokio::spawn(public.run(shutdown.clone())),
-    ];
+    // Begun when public-data is done: its last requests need it.
+    let callee = Shutdown::manual(shutdown.grace());
+    let protected = tokio::spawn(protected.run(callee.clone()));
+    let public = tokio::spawn(public.run(shutdown.clone()));
     let answered = tokio::select! {
         answered = parts.first_request(&url, check) => answered,
         () = shutdown.draining() => if check {
@@ -126,8 +126,12 @@ async fn start(mut plan: Plan, check: bool, shutdown: Shutdown) -> Result<ExitCo
     if check {
         shutdown.begin(ShutdownKind::Interrupt);
     }
-    for service in services {
-        service.await?;
+    public.await?;
+    callee.begin(ShutdownKind::Interrupt);
+    // The grace is for all of it.
+    let end = shutdown.deadline().unwrap_or_else(Instant::now);
+    if let Ok(ended) = timeout_at(end, protected).await {
+        ended?;
     }
     if let Some(provider) = provider {
         provider.shutdown().await;
