@@ -312,6 +312,9 @@ async fn the_binaries_count_for_prometheus_and_show_no_secret() {
             &public_admin,
             &[
                 r#"token_cache_requests_total{cache="default",outcome="ok"} 1"#,
+                // What alerts wait for is there before it happens.
+                r#"token_cache_requests_total{cache="default",outcome="invalid_client"} 0"#,
+                r#"token_cache_replays_total{cache="default",outcome="rejected"} 0"#,
                 r#"public_data_downstream_calls_total{outcome="ok"} 2"#,
                 r#"public_data_downstream_duration_seconds_count 2"#,
                 r#"http_server_answers_total{service="public-data",class="2xx"} 2"#,
@@ -322,6 +325,7 @@ async fn the_binaries_count_for_prometheus_and_show_no_secret() {
             &protected_admin,
             &[
                 r#"jwks_validator_validations_total{outcome="accepted",reason=""} 2"#,
+                r#"jwks_validator_validations_total{outcome="undecided",reason="keys_unavailable"} 0"#,
                 r#"jwks_validator_cache_hits_total 1"#,
                 r#"http_server_answers_total{service="protected-data",class="2xx"} 2"#,
                 r#"service_state{service="protected-data"} 0"#,

@@ -38,6 +38,12 @@ mod imp {
     impl ValidatorMetrics {
         pub(crate) fn new() -> Self {
             describe();
+            // Alerts ask for an increase, and from nothing to one there is none.
+            for reason in Reason::ALL {
+                if reason.answer() == Answer::Unavailable {
+                    undecided(*reason).increment(0);
+                }
+            }
             Self {
                 accepted: counter!(VALIDATIONS, "outcome" => "accepted", "reason" => ""),
                 cache_hits: counter!(CACHE_HITS),
@@ -49,13 +55,12 @@ mod imp {
         pub(crate) fn decided(&self, refused: Option<Reason>) {
             match refused {
                 None => self.accepted.increment(1),
+                Some(reason) if reason.answer() == Answer::Unavailable => {
+                    undecided(reason).increment(1);
+                }
                 Some(reason) => {
-                    let outcome = match reason.answer() {
-                        Answer::Unavailable => "undecided",
-                        _ => "refused",
-                    };
                     let reason = reason.as_str();
-                    counter!(VALIDATIONS, "outcome" => outcome, "reason" => reason).increment(1);
+                    counter!(VALIDATIONS, "outcome" => "refused", "reason" => reason).increment(1);
                 }
             }
         }
@@ -66,6 +71,10 @@ mod imp {
         }
     }
 
+    fn undecided(reason: Reason) -> Counter {
+        counter!(VALIDATIONS, "outcome" => "undecided", "reason" => reason.as_str())
+    }
+
     /// `issuer` is one that the operator configured, or a word for all others: what tokens name must
     /// not become labels.
     pub(crate) struct IssuerMetrics {
@@ -74,9 +83,14 @@ mod imp {
 
     impl IssuerMetrics {
         pub(crate) fn new(issuer: &str) -> Self {
-            Self {
+            let metrics = Self {
                 issuer: issuer.to_owned(),
+            };
+            for outcome in ["changed", "unchanged", "failed"] {
+                metrics.fetches(outcome).increment(0);
             }
+            metrics.unknown_key_ids().increment(0);
+            metrics
         }
 
         pub(crate) fn fetched(&self, outcome: FetchOutcome) {
@@ -85,7 +99,11 @@ mod imp {
                 FetchOutcome::Unchanged => "unchanged",
                 FetchOutcome::Failed => "failed",
             };
-            counter!(FETCHES, "issuer" => self.issuer.clone(), "outcome" => outcome).increment(1);
+            self.fetches(outcome).increment(1);
+        }
+
+        fn fetches(&self, outcome: &'static str) -> Counter {
+            counter!(FETCHES, "issuer" => self.issuer.clone(), "outcome" => outcome)
         }
 
         pub(crate) fn skipped(&self, reason: SkipReason) {
@@ -94,7 +112,11 @@ mod imp {
         }
 
         pub(crate) fn unknown_key_id(&self) {
-            counter!(UNKNOWN, "issuer" => self.issuer.clone()).increment(1);
+            self.unknown_key_ids().increment(1);
+        }
+
+        fn unknown_key_ids(&self) -> Counter {
+            counter!(UNKNOWN, "issuer" => self.issuer.clone())
         }
 
         /// The age of the keys when an attempt to replace them has ended.

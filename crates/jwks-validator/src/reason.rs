@@ -34,6 +34,9 @@ macro_rules! reasons {
         }
 
         impl Reason {
+            #[cfg(feature = "metrics")]
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant),*];
+
             /// Returns a stable name for logs and metric labels.
             #[must_use]
             pub fn as_str(self) -> &'static str {

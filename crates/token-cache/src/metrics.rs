@@ -33,6 +33,19 @@ pub(crate) enum Replay {
 }
 
 #[cfg(feature = "metrics")]
+impl Replay {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::NoToken => "no_token",
+            Self::Body => "body",
+        }
+    }
+}
+
+#[cfg(feature = "metrics")]
 mod imp {
     use std::time::Duration;
 
@@ -72,6 +85,20 @@ mod imp {
         pub(crate) fn new(name: &str) -> Self {
             describe();
             let read = |result| counter!(READS, "cache" => name.to_owned(), "result" => result);
+            // Alerts ask for an increase, and from nothing to one there is none.
+            for outcome in ["ok", "invalid_client"] {
+                counter!(REQUESTS, "cache" => name.to_owned(), "outcome" => outcome).increment(0);
+            }
+            for replay in [
+                Replay::Ok,
+                Replay::Rejected,
+                Replay::Failed,
+                Replay::NoToken,
+                Replay::Body,
+            ] {
+                let outcome = replay.as_str();
+                counter!(REPLAYS, "cache" => name.to_owned(), "outcome" => outcome).increment(0);
+            }
             Self {
                 fresh: read("fresh"),
                 stale: read("stale"),
@@ -107,13 +134,7 @@ mod imp {
         }
 
         pub(crate) fn replay(&self, replay: Replay) {
-            let outcome = match replay {
-                Replay::Ok => "ok",
-                Replay::Rejected => "rejected",
-                Replay::Failed => "failed",
-                Replay::NoToken => "no_token",
-                Replay::Body => "body",
-            };
+            let outcome = replay.as_str();
             counter!(REPLAYS, "cache" => self.name.clone(), "outcome" => outcome).increment(1);
         }
 
