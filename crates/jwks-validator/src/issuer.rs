@@ -55,6 +55,8 @@ struct State {
     ended: u64,
     /// The number of the last fetch that succeeded, and when it ended.
     last_success: Option<(u64, Instant)>,
+    /// When a fetch last brought other keys than were in use.
+    changed: Option<Instant>,
     failures: u32,
     last_error: Option<SourceErrorKind>,
     validators: Option<Validators>,
@@ -101,6 +103,7 @@ impl Issuer {
                 begun: 0,
                 ended: 0,
                 last_success: None,
+                changed: None,
                 failures: 0,
                 last_error: None,
                 validators: None,

@@ -1,9 +1,14 @@
 //! What to do about a token that the keys in use do not decide on.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::Issuer;
 use crate::reason::Reason;
+
+/// Far longer than a task waits for its turn to run.
+const LATELY: Duration = Duration::from_secs(1);
 
 /// What somebody who needs other keys is to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,17 +57,30 @@ impl Issuer {
     pub(crate) fn advise_on_bad_signature(&self, arrival: u64) -> Advice {
         let now = Instant::now();
         let mut state = self.state();
-        // A set of the last half minute is the issuer's word, and forged signatures are the common
-        // case: they may not use the last attempt, which belongs to unknown keys.
-        if state.begun == arrival
-            && state.under_way().is_none()
-            && !state.succeeded_lately(now)
-            && state.bucket.is_full(now)
-            && state.bucket.take(now)
-        {
+        // A set of the last half minute is the issuer's word.
+        if state.begun > arrival || state.succeeded_lately(now) {
+            return Advice::Refuse(Reason::Signature);
+        }
+        if let Some(number) = state.under_way() {
+            // While fetches fail, whoever forges signatures would occupy a caller's place for the whole wait.
+            return if state.failures == 0 {
+                Advice::WaitFor(number)
+            } else {
+                Advice::Refuse(Reason::Signature)
+            };
+        }
+        // Forged signatures are the common case: they may not use the last attempt, which belongs to
+        // unknown keys.
+        if state.bucket.is_full(now) && state.bucket.take(now) {
             return Advice::WaitFor(self.request(&mut state));
         }
         Advice::Refuse(Reason::Signature)
+    }
+
+    /// Tells whether the keys have changed so recently that a caller who looked at them before may be about to
+    /// act on that look.
+    pub(crate) fn changed_lately(&self) -> bool {
+        self.state().changed.is_some_and(|at| at.elapsed() < LATELY)
     }
 
     /// For any token while there are no keys.

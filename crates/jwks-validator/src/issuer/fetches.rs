@@ -67,6 +67,7 @@ impl Issuer {
                     .unwrap_or_else(|| (Arc::clone(&current.keys), state.validators.clone()));
                 let changed = !keys.has_same_keys(&current.keys);
                 if changed {
+                    state.changed = Some(now);
                     state.absent.clear();
                     state.sightings.note(&keys, now);
                 }

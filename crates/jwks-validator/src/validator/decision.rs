@@ -163,7 +163,9 @@ impl JwtValidator {
             };
             let (late, refused) = match advice {
                 // Another look would check the signature once more, for everybody who forges one.
-                Advice::Refuse(reason) if matches!(refusal, Refusal::Signature) => {
+                Advice::Refuse(reason)
+                    if matches!(refusal, Refusal::Signature) && !issuer.changed_lately() =>
+                {
                     return Err(self.unavailable(issuer, reason));
                 }
                 // A fetch may have ended since the keys were looked at, and its success be the very reason.

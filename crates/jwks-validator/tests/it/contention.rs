@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jwks_validator::Reason;
+use jwks_validator::{Answer, Reason};
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance};
 
 use crate::fake_source::{
-    FakeSource, SECOND, Script, at_once, builder, keys, reason, settle, started,
+    FakeSource, SECOND, Script, at_once, builder, keys, pass, reason, settle, started,
 };
 use crate::signer::{NOW, Signer, good_claims};
 
@@ -59,6 +59,47 @@ async fn all_who_bring_a_new_key_id_wait_for_the_same_fetch() {
     let waits: BTreeSet<_> = callers.join_all().await.into_iter().collect();
     assert_eq!(waits, [(false, Duration::ZERO), (true, delay)].into());
     assert_eq!(source.calls(), 2);
+}
+
+/// D23, D33
+#[tokio::test(start_paused = true)]
+async fn all_who_bring_a_replaced_key_wait_for_the_same_fetch() {
+    let (old, new) = (Signer::new("EdDSA", "k"), Signer::new("EdDSA", "k"));
+    let source = FakeSource::with_keys(&[&old]);
+    let validator = started(&source).await;
+    pass(Duration::from_secs(31)).await;
+    let delay = Duration::from_millis(400);
+    source.set(Script::After(delay, Box::new(keys(&[&new]))));
+    let token: Arc<str> = new.good().into();
+    let mut callers = JoinSet::new();
+    for _ in 0..100 {
+        let (validator, token) = (validator.clone(), Arc::clone(&token));
+        callers.spawn(async move { validator.validate(&token).await.is_ok() });
+    }
+    assert!(
+        callers
+            .join_all()
+            .await
+            .into_iter()
+            .all(|accepted| accepted)
+    );
+    assert_eq!(source.calls(), 2);
+}
+
+/// D36
+#[tokio::test(start_paused = true)]
+async fn bad_signatures_do_not_wait_while_fetches_fail() {
+    let (signer, stranger) = (Signer::new("EdDSA", "k"), Signer::new("EdDSA", "k"));
+    let source = FakeSource::with_keys(&[&signer]);
+    let validator = started(&source).await;
+    source.set(Script::Fail(Answer::None));
+    pass(Duration::from_secs(31)).await;
+    let forged = stranger.good();
+    assert_eq!(reason(&validator, &forged).await, Some(Reason::Signature));
+    source.set(Script::Hang);
+    source.called(source.calls() + 1).await;
+    let refused = at_once(validator.validate(&forged)).await;
+    assert!(refused.is_some_and(|result| result.is_err()));
 }
 
 /// D36
