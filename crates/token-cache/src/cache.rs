@@ -152,9 +152,11 @@ impl TokenCache {
             }
             let attend = || inner.attend(&kept.slot, false, &kept.cancel);
             match inner.wait(&kept.slot, attend).await {
-                // Another request took its place between the look and the wait.
+                // Another request took its place between the look and the wait. The kind alone does not
+                // say so: a source can fail with it too.
                 Err(error)
                     if error.kind() == TokenErrorKind::Cancelled
+                        && kept.slot.is_closed()
                         && !inner.cancel.is_cancelled() => {}
                 result => return result,
             }

@@ -38,6 +38,10 @@ impl Slot {
         self.wake.notify_one();
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.lock();
         !state.running && state.asked.is_none()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clock::ManualClock;
-use token_cache::{Freshness, Permanent, RefreshPolicy, TokenErrorKind, Transient};
+use token_cache::{Freshness, Permanent, RefreshPolicy, TokenErrorKind, TokenRequest, Transient};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, timeout};
 
@@ -40,6 +40,23 @@ async fn a_panic_in_the_source_is_a_failure_like_another() {
     advance(error.retry_after()).await;
     settle().await;
     assert_eq!(cache.token().await.unwrap().secret(), "token-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_fails_as_cancelled_fails_its_callers_and_is_asked_again() {
+    let script = Script::new([Step::Fail(TokenErrorKind::Cancelled)]);
+    let cache = cache(&script);
+    let request = TokenRequest::new().scope("other");
+    for _ in 0..2 {
+        let error = cache.token_for(&request).await.unwrap_err();
+        assert_eq!(error.kind(), TokenErrorKind::Cancelled);
+        assert_eq!(script.calls(), 1);
+    }
+    let wait = cache.health_for(&request).unwrap().next_attempt_in.unwrap();
+    advance(wait).await;
+    settle().await;
+    let token = cache.token_for(&request).await.unwrap();
+    assert_eq!(token.secret(), "token-2");
 }
 
 /// B6
