@@ -29,6 +29,8 @@ struct Shared {
     code: Option<String>,
     detail: Option<String>,
     advice: Option<&'static str>,
+    // The endpoint answered 401, whatever code it gave with it.
+    unauthorized: bool,
     // What the provider asked for, before the cache turned it into an instant.
     retry_after: Option<Duration>,
 }
@@ -121,6 +123,7 @@ impl TokenError {
                 code: None,
                 detail: None,
                 advice: None,
+                unauthorized: false,
                 retry_after: None,
             }),
             retry_at: None,
@@ -196,8 +199,27 @@ impl TokenError {
         self.shared.retry_after
     }
 
+    /// Tells whether other credentials may end the failure: they were rejected, under whatever code, or
+    /// there are none.
+    pub(crate) fn is_about_credentials(&self) -> bool {
+        // Providers answer a wrong secret with other codes than RFC 6749 section 5.2 has for it:
+        // `unauthorized_client`, `access_denied`, or none at all.
+        self.shared.unauthorized
+            || matches!(
+                self.kind(),
+                TokenErrorKind::Permanent(Permanent::InvalidClient) | TokenErrorKind::Config
+            )
+    }
+
+    pub(crate) fn unauthorized(self) -> Self {
+        self.changed(|shared| shared.unauthorized = true)
+    }
+
     /// What the attempt got, for the failure window.
     pub(crate) fn answer(&self) -> Answer {
+        if self.is_about_credentials() {
+            return Answer::Refused;
+        }
         match self.kind() {
             TokenErrorKind::Transient(Transient::Status)
             | TokenErrorKind::Permanent(

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
-use crate::error::{Permanent, TokenError, TokenErrorKind, Transient};
+use crate::error::{TokenError, TokenErrorKind, Transient};
 use crate::freshness::{Lifetime, Moment};
 use crate::metrics::{CacheMetrics, OpenWindow};
 use crate::policy::RefreshPolicy;
@@ -18,7 +18,7 @@ use crate::slot::{Due, Entry, Slot, Trigger};
 use crate::source::TokenSource;
 use crate::token::IssuedToken;
 
-/// How often a rejected secret is looked at again.
+/// How often a secret that was rejected, or could not be read, is looked at again.
 const CREDENTIALS_POLL: Duration = Duration::from_secs(1);
 /// The nominal wait before the first retry inside an attempt; the real one is random below it.
 const RETRY_BASE: Duration = Duration::from_millis(200);
@@ -52,7 +52,7 @@ pub(crate) struct Refresher {
     /// The cache's own key is refreshed whether or not anybody reads it.
     always: bool,
     backoff: Backoff,
-    /// The credentials that the provider rejected.
+    /// The credentials that the provider rejected, or that could not be read.
     rejected_credentials: Option<u64>,
     last_used: Instant,
     /// Held from a failure to the next success.
@@ -228,7 +228,7 @@ impl Refresher {
                 Ok(issued) => return (sent, Ok(issued)),
                 Err(error) => error,
             };
-            if error.kind() == TokenErrorKind::Permanent(Permanent::InvalidClient) {
+            if error.is_about_credentials() {
                 // The secret may have been replaced between its last reading and now.
                 let latest = self.credentials_version().await;
                 if latest != credentials && !reread {

@@ -76,12 +76,16 @@ impl Reading<'_> {
             return TokenError::new(TokenErrorKind::Permanent(Permanent::Redirect))
                 .with_detail(&status);
         }
-        match json::from_slice(&reply.body) {
+        let error = match json::from_slice(&reply.body) {
             Ok(Value::Object(members)) if members.contains_key("error") => {
                 self.oauth_error(&members)
             }
             _ => TokenError::new(TokenErrorKind::Permanent(Permanent::Status)).with_detail(&status),
+        };
+        if reply.status == StatusCode::UNAUTHORIZED {
+            return error.unauthorized();
         }
+        error
     }
 
     fn oauth_error(&self, members: &Map<String, Value>) -> TokenError {

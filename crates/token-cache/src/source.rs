@@ -24,8 +24,9 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
 
     /// Returns a number that changes when the credentials do.
     ///
-    /// While the provider rejects the credentials, the cache looks here once a second, so that a
-    /// corrected secret is used at once. The default says that they never change.
+    /// While the provider rejects the credentials, or they cannot be read
+    /// ([`TokenErrorKind::Config`](crate::TokenErrorKind::Config)), the cache looks here once a second,
+    /// so that a corrected secret is used at once. The default says that they never change.
     async fn credentials_version(&self) -> u64 {
         0
     }

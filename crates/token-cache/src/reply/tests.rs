@@ -241,6 +241,26 @@ fn every_status_and_code_has_its_kind() {
     }
 }
 
+/// A12
+#[test]
+fn every_401_is_about_the_credentials_and_no_other_status_without_the_code_for_it() {
+    for (status, body, expected) in [
+        (401, r#"{"error":"invalid_client"}"#, true),
+        (401, r#"{"error":"unauthorized_client"}"#, true),
+        (401, r#"{"error":"access_denied"}"#, true),
+        (401, "<html>", true),
+        (400, r#"{"error":"invalid_client"}"#, true),
+        (400, r#"{"error":"unauthorized_client"}"#, false),
+        (403, r#"{"error":"access_denied"}"#, false),
+        (403, "", false),
+        (503, r#"{"error":"invalid_client"}"#, false),
+    ] {
+        let error = read(status, body).unwrap_err();
+        assert_eq!(error.is_about_credentials(), expected, "{status} {body}");
+        assert!(!expected || error.answer() == Answer::Refused);
+    }
+}
+
 /// A24
 #[test]
 fn a_granted_scope_must_hold_every_requested_one() {

@@ -184,20 +184,43 @@ async fn an_attempt_retries_transient_failures_twice_and_no_other() {
 /// A12, B20
 #[tokio::test(start_paused = true)]
 async fn rejected_credentials_open_a_window_that_a_new_secret_ends() {
-    let script = Script::new([]).then_always(WRONG_SECRET);
-    let cache = cache(&script);
-    for _ in 0..6 {
-        let calls = script.calls();
-        let error = cache.token().await.unwrap_err();
-        assert_eq!(
-            error.kind(),
-            TokenErrorKind::Permanent(Permanent::InvalidClient)
-        );
-        script.called(calls + 1).await;
+    for kind in [
+        TokenErrorKind::Permanent(Permanent::InvalidClient),
+        TokenErrorKind::Config,
+    ] {
+        let script = Script::new([]).then_always(Step::Fail(kind));
+        let cache = cache(&script);
+        for _ in 0..6 {
+            let calls = script.calls();
+            let error = cache.token().await.unwrap_err();
+            assert_eq!(error.kind(), kind);
+            script.called(calls + 1).await;
+            settle().await;
+        }
+        let window = cache.health().next_attempt_in.unwrap();
+        assert!(window > Duration::from_secs(10), "{window:?}");
+        script.now_always(None);
+        script.replace_credentials();
+        advance(Duration::from_millis(1_001)).await;
         settle().await;
+        assert!(cache.token().await.is_ok(), "{kind:?}");
     }
-    let window = cache.health().next_attempt_in.unwrap();
-    assert!(window > Duration::from_secs(10), "{window:?}");
+}
+
+/// B20
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_cannot_be_read_for_a_while_is_looked_at_until_it_is_right() {
+    let script = Script::new([WRONG_SECRET]).then_always(Step::Fail(TokenErrorKind::Config));
+    let cache = cache(&script);
+    assert!(cache.token().await.is_err());
+    for calls in 2..4 {
+        // Taken away, and then there in part.
+        script.replace_credentials();
+        advance(Duration::from_millis(1_001)).await;
+        settle().await;
+        assert_eq!(script.calls(), calls);
+        assert_eq!(cache.health().last_error, Some(TokenErrorKind::Config));
+    }
     script.now_always(None);
     script.replace_credentials();
     advance(Duration::from_millis(1_001)).await;

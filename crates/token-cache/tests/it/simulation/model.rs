@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use token_cache::{Permanent, TokenErrorKind, Transient};
+use token_cache::{TokenErrorKind, Transient};
 
 use super::numbers::{self, CRITICAL_WAIT, Class, RECOVERY, RETRY_WINDOW, SLACK};
 use super::trace::{Event, Fetched, Key, Moment};
@@ -235,7 +235,7 @@ impl Model {
             Fetched::Failed(kind, asked) => (kind, asked.map(numbers::asked)),
             Fetched::Panicked => (TokenErrorKind::Transient(Transient::Panic), None),
         };
-        if kind == TokenErrorKind::Permanent(Permanent::InvalidClient) {
+        if numbers::is_about_credentials(kind) {
             if attempt.secret != secret && !attempt.secret_reread {
                 attempt.secret = secret;
                 attempt.secret_reread = true;

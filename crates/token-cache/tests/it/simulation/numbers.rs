@@ -10,7 +10,7 @@ pub(crate) const SLACK: Duration = Duration::from_millis(2);
 pub(crate) const FLOOR: Duration = Duration::from_secs(1);
 /// How long a caller waits for a newer token while it could have the old one.
 pub(crate) const CRITICAL_WAIT: Duration = Duration::from_secs(1);
-/// How often a rejected secret is looked at again.
+/// How often a secret that was rejected, or could not be read, is looked at again.
 pub(crate) const SECRET_POLL: Duration = Duration::from_secs(1);
 /// A provider that is back is noticed within this.
 pub(crate) const RECOVERY: Duration = Duration::from_secs(2);
@@ -54,6 +54,14 @@ impl Class {
 
 pub(crate) fn asked(wait: Duration) -> Duration {
     wait.clamp(Duration::from_secs(1), Duration::from_secs(300))
+}
+
+/// Whether other credentials may end it: they were rejected, or could not be read.
+pub(crate) fn is_about_credentials(kind: TokenErrorKind) -> bool {
+    matches!(
+        kind,
+        TokenErrorKind::Permanent(Permanent::InvalidClient) | TokenErrorKind::Config
+    )
 }
 
 pub(crate) fn is_transient(kind: TokenErrorKind) -> bool {

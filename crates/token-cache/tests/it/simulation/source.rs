@@ -24,8 +24,8 @@ pub(crate) enum Weather {
     /// 429 or 5xx with a `Retry-After`.
     Asks(Duration),
     Panics,
-    /// The secret has to be replaced first.
-    RejectsSecret,
+    /// The secret has to be replaced first; until then it is rejected or cannot be read.
+    RejectsSecret(TokenErrorKind),
 }
 
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ struct State {
     latency: Duration,
     secret: u64,
     accepted_secret: u64,
+    /// What becomes of a request with an older one.
+    refusal: TokenErrorKind,
     /// The number of the last token of each key.
     issued: [u64; Key::ALL.len()],
 }
@@ -56,6 +58,7 @@ impl Source {
                 latency: Duration::ZERO,
                 secret: 1,
                 accepted_secret: 1,
+                refusal: TokenErrorKind::Config,
                 issued: [0; Key::ALL.len()],
             }),
         }))
@@ -65,7 +68,8 @@ impl Source {
         let mut state = self.0.state.lock().unwrap();
         state.weather = weather;
         state.latency = latency;
-        if let Weather::RejectsSecret = weather {
+        if let Weather::RejectsSecret(refusal) = weather {
+            state.refusal = refusal;
             state.accepted_secret = state.secret + 1;
         }
     }
@@ -124,8 +128,7 @@ impl Inner {
         let mut state = self.state.lock().unwrap();
         let status = TokenErrorKind::Transient(Transient::Status);
         if state.secret < state.accepted_secret {
-            let kind = TokenErrorKind::Permanent(Permanent::InvalidClient);
-            return Fetched::Failed(kind, None);
+            return Fetched::Failed(state.refusal, None);
         }
         match state.weather {
             Weather::Fails(kind) => Fetched::Failed(kind, None),
@@ -139,7 +142,7 @@ impl Inner {
                 };
                 Fetched::Token(number, lifetime)
             }
-            Weather::RejectsSecret => {
+            Weather::RejectsSecret(_) => {
                 Fetched::Token(state.issue(key), Some(Duration::from_secs(300)))
             }
         }
@@ -171,7 +174,13 @@ pub(crate) fn forecast(rng: &mut Rng, longest_s: u64) -> (Weather, Duration, Dur
             rng,
             &[Permanent::OAuth, Permanent::Tls, Permanent::ScopeNotGranted],
         ))),
-        _ => Weather::RejectsSecret,
+        _ => Weather::RejectsSecret(*pick(
+            rng,
+            &[
+                TokenErrorKind::Permanent(Permanent::InvalidClient),
+                TokenErrorKind::Config,
+            ],
+        )),
     };
     // Nothing between: an attempt of three requests then either fits its three seconds or does not.
     let latency = match rng.u32(0..10) {
