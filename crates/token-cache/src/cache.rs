@@ -3,6 +3,7 @@
 mod builder;
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -114,9 +115,9 @@ impl TokenCache {
     /// Returns a token for the cache's own request.
     ///
     /// Returns at once while the token is fresh, or stale with a refresh in the background. Inside
-    /// the leeway it waits up to [`RefreshPolicy::critical_wait`] for a newer one. Without a token it
-    /// waits for the attempt that runs or starts; wrap it in a timeout to wait less. Cancelling it
-    /// cancels no fetch.
+    /// the leeway it waits up to [`RefreshPolicy::critical_wait`] for a newer one. Without a token, and
+    /// when the old one ended during that wait, it waits for the attempt that runs or starts; wrap it
+    /// in a timeout to wait less. Cancelling it cancels no fetch.
     ///
     /// # Errors
     ///
@@ -278,7 +279,7 @@ impl Inner {
         result
     }
 
-    /// Waits for a newer token while there is one to settle for.
+    /// Waits for a newer token, and no longer than briefly while there is one to settle for.
     async fn wait_briefly(
         &self,
         slot: &Slot,
@@ -286,11 +287,14 @@ impl Inner {
     ) -> Result<AccessToken, TokenError> {
         let now = || self.shared.now();
         let wait = self.shared.policy.critical_wait;
-        match tokio::time::timeout(wait, slot.join(now, attend)).await {
-            Ok(result) => result,
-            Err(_) => Err(TokenError::new(TokenErrorKind::Transient(
-                Transient::Timeout,
-            ))),
+        let mut join = pin!(slot.join(now, attend));
+        if let Ok(result) = tokio::time::timeout(wait, join.as_mut()).await {
+            return result;
+        }
+        match slot.peek(now()) {
+            Some((token, _)) => Ok(token),
+            // It expired or was rejected during the wait: now this is a caller without a token.
+            None => join.await,
         }
     }
 

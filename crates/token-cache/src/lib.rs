@@ -33,7 +33,7 @@
 //! |---|---|---|
 //! | [`Fresh`](Freshness::Fresh) | outside the refresh margin | the token |
 //! | [`Stale`](Freshness::Stale) | the last 25 % of the lifetime (at least 10 s, at most 5 min, less up to 10 % jitter) | the token; one refresh runs |
-//! | [`Critical`](Freshness::Critical) | the last 20 % (at most 30 s) | waits up to 1 s for the refresh, then the token if it is unexpired |
+//! | [`Critical`](Freshness::Critical) | the last 20 % (at most 30 s) | waits up to 1 s for the refresh, then the token; for the attempt if that expired meanwhile |
 //! | [`Expired`](Freshness::Expired) or none | | waits for the attempt, or fails at once while the provider is down |
 //!
 //! A lifetime counts from the instant before the request was sent, and it is over when either the

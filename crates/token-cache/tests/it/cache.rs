@@ -211,6 +211,36 @@ async fn a_token_that_a_clock_ended_before_its_caller_looked_is_not_served() {
     assert_eq!(caller.await.unwrap().secret(), "token-2");
 }
 
+/// B7, B21
+#[tokio::test(start_paused = true)]
+async fn a_caller_whose_old_token_ends_while_it_waits_gets_what_the_attempt_brings() {
+    for (answer, expected) in [
+        (Step::Token("new", Some(60)), Ok("new")),
+        (DOWN, Err(TokenErrorKind::Transient(Transient::Connect))),
+    ] {
+        let script = Script::gated([Step::Token("old", Some(100)), answer]);
+        let cache = cache(&script);
+        script.open();
+        cache.token().await.unwrap();
+        advance(Duration::from_millis(99_500)).await;
+        script.called(2).await;
+        let caller = tokio::spawn({
+            let cache = cache.clone();
+            async move { cache.token().await }
+        });
+        // Past the end of the old token and of the brief wait.
+        for _ in 0..4 {
+            settle().await;
+            advance(Duration::from_millis(500)).await;
+        }
+        script.open();
+        let token = caller.await.unwrap();
+        let token = token.as_ref().map(|token| token.secret());
+        assert_eq!(token.map_err(|error| error.kind()), expected);
+        assert_eq!(script.calls(), 2);
+    }
+}
+
 /// B16
 #[tokio::test(start_paused = true)]
 async fn a_late_rejection_of_an_old_token_leaves_the_new_one_alone() {
