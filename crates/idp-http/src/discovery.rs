@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::Value;
+use tracing::debug;
 use url::{Origin, Url};
 
 use crate::client::IdpClient;
@@ -55,7 +56,14 @@ pub struct Discovery {
     issuer_is_private: bool,
     /// Where endpoints may be; anywhere if `None`.
     origins: Option<Vec<Origin>>,
-    known: Mutex<Option<Arc<Metadata>>>,
+    known: Mutex<Option<Known>>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    metadata: Arc<Metadata>,
+    /// Ask for others when the metadata are needed next.
+    forgotten: bool,
 }
 
 impl Discovery {
@@ -107,22 +115,46 @@ impl Discovery {
     ///
     /// # Errors
     ///
-    /// Fails when no usable document was found; nothing is remembered then.
+    /// Fails when no usable document was found, now or before.
     pub async fn metadata(&self) -> Result<Arc<Metadata>, DiscoveryError> {
-        if let Some(known) = self.lock().clone() {
-            return Ok(known);
+        let known = self.lock().clone();
+        if let Some(known) = &known
+            && !known.forgotten
+        {
+            return Ok(Arc::clone(&known.metadata));
         }
-        let found = Arc::new(self.fetch().await?);
-        *self.lock() = Some(Arc::clone(&found));
-        Ok(found)
+        match (self.fetch().await, known) {
+            (Ok(found), _) => {
+                let metadata = Arc::new(found);
+                *self.lock() = Some(Known {
+                    metadata: Arc::clone(&metadata),
+                    forgotten: false,
+                });
+                Ok(metadata)
+            }
+            (Err(error), None) => Err(error),
+            (Err(error), Some(known)) => {
+                debug!("keeping the metadata that were found before: {error}");
+                // Another call may have found newer ones meanwhile.
+                if let Some(latest) = &mut *self.lock()
+                    && Arc::ptr_eq(&latest.metadata, &known.metadata)
+                {
+                    latest.forgotten = false;
+                }
+                Ok(known.metadata)
+            }
+        }
     }
 
-    /// Forgets the metadata: the next call asks again. For when an endpoint stops working.
+    /// Makes the next call ask again, once. For when an endpoint stops working. What is known stays in
+    /// use until another usable document was found: the endpoint may be back before the metadata are.
     pub fn forget(&self) {
-        *self.lock() = None;
+        if let Some(known) = &mut *self.lock() {
+            known.forgotten = true;
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<Metadata>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Known>> {
         // Nothing can panic while the lock is held, so a poisoned value is still whole.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

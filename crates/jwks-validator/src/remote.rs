@@ -45,7 +45,8 @@ impl RemoteJwks {
     /// Returns a source that asks the `jwks_uri` of the issuer's metadata.
     ///
     /// The metadata is fetched with the first keys, kept, and fetched again after the address that
-    /// it names has failed. Its `jwks_uri` may lie on another host than the issuer.
+    /// it names has failed; what was found before stays in use until there is a newer document. Its
+    /// `jwks_uri` may lie on another host than the issuer.
     #[must_use]
     pub fn discover(client: IdpClient, discovery: Discovery) -> Self {
         Self {

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::{Url, form_urlencoded};
 
 use crate::client_auth::ClientAuth;
-use crate::error::{ConfigError, Permanent, TokenError, TokenErrorKind};
+use crate::error::{ConfigError, Invalid, Permanent, TokenError, TokenErrorKind, Transient};
 use crate::request::TokenRequest;
 use crate::secret::SecretSource;
 use crate::source::TokenSource;
@@ -177,7 +177,7 @@ impl ClientCredentials {
             let found = match error.fetch_error() {
                 Some(fetch) => TokenError::from_fetch(fetch),
                 None if error.is_overloaded() => {
-                    TokenError::new(TokenErrorKind::Transient(crate::error::Transient::Status))
+                    TokenError::new(TokenErrorKind::Transient(Transient::Status))
                 }
                 None => TokenError::new(TokenErrorKind::Permanent(Permanent::Discovery)),
             };
@@ -197,16 +197,7 @@ impl TokenSource for ClientCredentials {
     async fn fetch(&self, request: &TokenRequest) -> Result<IssuedToken, TokenError> {
         let result = self.exchange(request).await.result;
         if let (Err(error), Endpoint::Discovered(discovery)) = (&result, &self.endpoint) {
-            // The endpoint may have moved, unless it was plainly the one that answered.
-            let answered = [
-                Permanent::InvalidClient,
-                Permanent::OAuth,
-                Permanent::ScopeNotGranted,
-            ];
-            if !answered
-                .iter()
-                .any(|kind| error.kind() == TokenErrorKind::Permanent(*kind))
-            {
+            if may_have_moved(error) {
                 discovery.forget();
             }
         }
@@ -215,6 +206,21 @@ impl TokenSource for ClientCredentials {
 
     async fn credentials_version(&self) -> u64 {
         self.secret.version().await
+    }
+}
+
+/// Whether the endpoint may be elsewhere by now: nobody is where it was, or something else is. One that
+/// answered, or was too slow to, is asked again where it is: its metadata may be the next thing to fail.
+fn may_have_moved(error: &TokenError) -> bool {
+    match error.kind() {
+        TokenErrorKind::Transient(Transient::Connect | Transient::Dns)
+        | TokenErrorKind::Invalid(Invalid::ContentType | Invalid::TooLarge | Invalid::Status)
+        | TokenErrorKind::Permanent(Permanent::Tls | Permanent::Redirect | Permanent::Discovery) => {
+            true
+        }
+        // A bare 401 is the endpoint's.
+        TokenErrorKind::Permanent(Permanent::Status) => !error.is_about_credentials(),
+        _ => false,
     }
 }
 
@@ -236,7 +242,8 @@ impl ClientCredentialsBuilder {
     }
 
     /// Finds the token endpoint in the issuer's metadata (OpenID Connect Discovery, RFC 8414), with
-    /// the first exchange and again after the endpoint stops answering.
+    /// the first exchange and again when the endpoint seems to have moved: nobody is there, or something
+    /// else is. What was found before stays in use until there is a newer document.
     #[must_use]
     pub fn issuer(mut self, issuer: &str) -> Self {
         self.endpoint = Some(Place::Issuer(issuer.to_owned()));

@@ -15,7 +15,7 @@ fn url(address: SocketAddr) -> Url {
 }
 
 /// Reads up to the end of a request's header block and returns it in lower case.
-async fn read_request(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_request(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

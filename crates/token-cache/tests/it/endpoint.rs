@@ -308,44 +308,6 @@ async fn every_401_makes_a_replaced_secret_count_at_once() {
     }
 }
 
-#[tokio::test]
-async fn the_endpoint_is_discovered_once_and_again_after_it_stops_answering() {
-    let counts = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let issuer = format!("http://{}", listener.local_addr().unwrap());
-    let metadata = format!(r#"{{"issuer":"{issuer}","token_endpoint":"{issuer}/token"}}"#);
-    let app = {
-        let (for_metadata, for_token) = (Arc::clone(&counts), Arc::clone(&counts));
-        axum::Router::new()
-            .route(
-                "/.well-known/oauth-authorization-server",
-                axum::routing::get(move || async move {
-                    for_metadata.0.fetch_add(1, Ordering::SeqCst);
-                    metadata
-                }),
-            )
-            .route(
-                "/token",
-                axum::routing::post(move || async move {
-                    match for_token.1.fetch_add(1, Ordering::SeqCst) {
-                        2 => Err(http::StatusCode::NOT_FOUND),
-                        _ => Ok(TOKEN),
-                    }
-                }),
-            )
-    };
-    tokio::spawn(async { axum::serve(listener, app).await.unwrap() });
-    let source = ClientCredentials::builder("client", SecretString::from("x"))
-        .issuer(&issuer)
-        .build()
-        .unwrap();
-    let request = TokenRequest::new();
-    for (ok, discoveries) in [(true, 1), (true, 1), (false, 1), (true, 2)] {
-        assert_eq!(source.fetch(&request).await.is_ok(), ok);
-        assert_eq!(counts.0.load(Ordering::SeqCst), discoveries);
-    }
-}
-
 /// B1
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_callers_without_a_token_send_one_request_over_the_network() {

@@ -11,6 +11,7 @@ mod cache;
 mod client_keys;
 #[cfg(feature = "metrics")]
 mod counters;
+mod discovered;
 mod endpoint;
 mod examples;
 mod extremes;

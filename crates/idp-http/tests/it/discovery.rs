@@ -1,0 +1,107 @@
+//! Which documents are found, and how long they are kept.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use idp_http::{Discovery, IdpClient};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+
+use crate::tcp::read_request;
+
+const OPENID: &str = "/.well-known/openid-configuration";
+
+/// A provider that answers 404 wherever it was not told otherwise.
+#[derive(Clone)]
+struct Provider {
+    issuer: String,
+    /// Status and body for each path.
+    answers: Arc<Mutex<BTreeMap<String, (u16, String)>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Provider {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let provider = Self {
+            issuer: format!("http://{}", listener.local_addr().unwrap()),
+            answers: Arc::default(),
+            asked: Arc::default(),
+        };
+        let own = provider.clone();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let request = read_request(&mut stream).await;
+                let path = request.split(' ').nth(1).unwrap().to_owned();
+                let answer = own.answers.lock().unwrap().get(&path).cloned();
+                let (status, body) = answer.unwrap_or((404, String::new()));
+                let length = body.len();
+                let head = format!(
+                    "HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+                );
+                own.asked.lock().unwrap().push(path);
+                stream.write_all((head + &body).as_bytes()).await.unwrap();
+            }
+        });
+        provider
+    }
+
+    fn answer(&self, path: &str, status: u16, body: &str) {
+        let body = body.replace("ISSUER", &self.issuer);
+        let mut answers = self.answers.lock().unwrap();
+        answers.insert(path.to_owned(), (status, body));
+    }
+
+    fn discovery(&self) -> Discovery {
+        Discovery::new(IdpClient::builder().build().unwrap(), &self.issuer).unwrap()
+    }
+
+    /// Returns what was asked for since the last call.
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+}
+
+#[tokio::test]
+async fn metadata_that_were_forgotten_stay_in_use_until_there_are_others() {
+    let provider = Provider::start().await;
+    let discovery = provider.discovery();
+    let keys = async || {
+        let metadata = discovery.metadata().await.unwrap();
+        metadata.jwks_uri.as_ref().unwrap().path().to_owned()
+    };
+    let document = |path: &str| format!(r#"{{"issuer":"ISSUER","jwks_uri":"ISSUER{path}"}}"#);
+    provider.answer(OPENID, 503, "");
+    discovery.forget();
+    assert!(discovery.metadata().await.is_err());
+
+    provider.answer(OPENID, 200, &document("/old"));
+    assert_eq!(keys().await, "/old");
+    provider.asked();
+    for (status, body) in [
+        (503, String::new()),
+        (404, String::new()),
+        (
+            200,
+            document("/new").replace("ISSUER", "http://127.0.0.1:1"),
+        ),
+        (
+            200,
+            r#"{"issuer":"ISSUER","jwks_uri":"ftp://x"}"#.to_owned(),
+        ),
+    ] {
+        provider.answer(OPENID, status, &body);
+        discovery.forget();
+        assert_eq!(keys().await, "/old", "{status} {body}");
+        assert_eq!(provider.asked()[0], OPENID);
+        // Until they are forgotten once more.
+        assert_eq!(keys().await, "/old");
+        assert!(provider.asked().is_empty());
+    }
+
+    provider.answer(OPENID, 200, &document("/new"));
+    discovery.forget();
+    assert_eq!(keys().await, "/new");
+    assert_eq!(provider.asked(), [OPENID]);
+}
