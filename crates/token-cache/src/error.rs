@@ -65,7 +65,8 @@ pub enum Permanent {
     Tls,
     /// The endpoint answered with a redirect, which is not followed.
     Redirect,
-    /// Any other status of the 4xx class.
+    /// Any other status of the 4xx class without an OAuth error: a proxy that is up before the provider
+    /// says 404 for a while.
     Status,
     /// The granted scope lacks one that was asked for (RFC 6749 section 3.3).
     ScopeNotGranted,
@@ -223,7 +224,7 @@ impl TokenError {
         match self.kind() {
             TokenErrorKind::Transient(Transient::Status)
             | TokenErrorKind::Permanent(
-                Permanent::Tls | Permanent::Redirect | Permanent::Discovery,
+                Permanent::Tls | Permanent::Redirect | Permanent::Status | Permanent::Discovery,
             ) => Answer::Unusable,
             TokenErrorKind::Transient(_) | TokenErrorKind::Invalid(_) => Answer::None,
             _ => Answer::Refused,

@@ -261,6 +261,24 @@ fn every_401_is_about_the_credentials_and_no_other_status_without_the_code_for_i
     }
 }
 
+/// A12, A13, A14
+#[test]
+fn what_is_no_answer_of_a_token_endpoint_is_asked_again_sooner_than_what_refuses() {
+    for (status, body, expected) in [
+        (401, "", Answer::Refused),
+        (403, r#"{"error":"access_denied"}"#, Answer::Refused),
+        (400, r#"{"error":"invalid_scope"}"#, Answer::Refused),
+        (403, "<html>", Answer::Unusable),
+        (404, "", Answer::Unusable),
+        (405, r#"{"message":"no such path"}"#, Answer::Unusable),
+        (503, "", Answer::Unusable),
+        (204, "", Answer::None),
+    ] {
+        let answer = read(status, body).unwrap_err().answer();
+        assert_eq!(answer, expected, "{status} {body}");
+    }
+}
+
 /// A24
 #[test]
 fn a_granted_scope_must_hold_every_requested_one() {

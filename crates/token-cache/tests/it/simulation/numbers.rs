@@ -34,7 +34,7 @@ impl Class {
         match kind {
             TokenErrorKind::Transient(Transient::Status)
             | TokenErrorKind::Permanent(
-                Permanent::Tls | Permanent::Redirect | Permanent::Discovery,
+                Permanent::Tls | Permanent::Redirect | Permanent::Status | Permanent::Discovery,
             ) => Self::Unusable,
             TokenErrorKind::Transient(_) | TokenErrorKind::Invalid(_) => Self::NobodyAnswered,
             _ => Self::Refused,

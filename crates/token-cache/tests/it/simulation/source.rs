@@ -172,7 +172,12 @@ pub(crate) fn forecast(rng: &mut Rng, longest_s: u64) -> (Weather, Duration, Dur
         ))),
         17 => Weather::Fails(TokenErrorKind::Permanent(*pick(
             rng,
-            &[Permanent::OAuth, Permanent::Tls, Permanent::ScopeNotGranted],
+            &[
+                Permanent::OAuth,
+                Permanent::Tls,
+                Permanent::ScopeNotGranted,
+                Permanent::Status,
+            ],
         ))),
         _ => Weather::RejectsSecret(*pick(
             rng,
