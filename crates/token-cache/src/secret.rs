@@ -20,7 +20,8 @@ pub enum SecretSource {
     Value(SecretString),
     /// A file that is read again for every exchange, so that a replaced secret is used without a
     /// restart. One trailing line end is not part of the secret. A file that is empty, longer than
-    /// 64 KiB, not UTF-8, or begins with a byte order mark is an error.
+    /// 64 KiB, not UTF-8, or begins with a byte order mark is an error, and so is what is no regular file
+    /// after links are followed.
     File(PathBuf),
 }
 
@@ -76,10 +77,12 @@ impl From<SecretString> for SecretSource {
 }
 
 fn read_file(path: &Path) -> Result<SecretString, &'static str> {
-    let length = std::fs::metadata(path)
-        .map_err(|_| "the secret file cannot be read")?
-        .len();
-    if length > MAX_FILE_LEN {
+    let metadata = std::fs::metadata(path).map_err(|_| "the secret file cannot be read")?;
+    // Opening a FIFO waits for a writer, and a device may never end.
+    if !metadata.is_file() {
+        return Err("the secret file is not a regular file");
+    }
+    if metadata.len() > MAX_FILE_LEN {
         return Err("the secret file is larger than 64 KiB");
     }
     let bytes = Zeroizing::new(std::fs::read(path).map_err(|_| "the secret file cannot be read")?);
@@ -129,6 +132,31 @@ mod tests {
         assert!(read_file(file(b"\xff").path()).is_err());
         assert!(read_file(file(b"\xef\xbb\xbfs3cret").path()).is_err());
         assert!(read_file(Path::new("/nonexistent/secret")).is_err());
+    }
+
+    /// H5
+    #[test]
+    fn what_is_no_regular_file_is_refused_unread() {
+        let directory = tempfile::tempdir().unwrap();
+        let refused = |path: &Path| {
+            let problem = read_file(path).unwrap_err();
+            assert_eq!(problem, "the secret file is not a regular file", "{path:?}");
+        };
+        refused(directory.path());
+        #[cfg(unix)]
+        {
+            refused(Path::new("/dev/null"));
+            let socket = directory.path().join("socket");
+            let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+            refused(&socket);
+            let link = directory.path().join("link");
+            std::os::unix::fs::symlink(&socket, &link).unwrap();
+            refused(&link);
+            let good = file(b"s3cret");
+            let link = directory.path().join("secret");
+            std::os::unix::fs::symlink(good.path(), &link).unwrap();
+            assert_eq!(read_file(&link).unwrap().expose_secret(), "s3cret");
+        }
     }
 
     /// B20
