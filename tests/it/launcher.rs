@@ -34,6 +34,14 @@ async fn up_check_makes_one_request_through_the_pair_and_ends_with_0() {
     );
 }
 
+/// H3
+#[tokio::test]
+async fn a_switch_that_is_written_out_as_off_leaves_its_stand_in() {
+    let variables = with(just(&FREE_PORTS), &[("DANGEROUS_SKIP_AUDIENCE", "false")]);
+    let ended = Program::start("up", &["--check"], &variables).ended().await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+}
+
 #[tokio::test]
 async fn up_serves_until_it_is_interrupted() {
     let mut up = Program::start("up", &[], &just(&FREE_PORTS));

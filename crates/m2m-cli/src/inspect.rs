@@ -58,12 +58,13 @@ impl Inspector {
         let is_set = |name| service_kit::config::Strings::get(settings, name).is_some();
         let has_issuer = is_set("ISSUER") || settings.names_provider();
         let has_audience = is_set("API_AUDIENCE");
-        let skips_audience = is_set("DANGEROUS_SKIP_AUDIENCE");
+        let skips_audience = service_kit::config::Strings::get(settings, "DANGEROUS_SKIP_AUDIENCE");
         if !has_issuer {
             settings.stand_in("ISSUER", NO_ISSUER);
         }
-        if !has_audience && !skips_audience {
-            settings.stand_in("DANGEROUS_SKIP_AUDIENCE", "true");
+        // Written out as off is as good as not set. A value that is neither stays, to be reported.
+        if !has_audience && matches!(skips_audience.as_deref(), None | Some("false")) {
+            settings.replace("DANGEROUS_SKIP_AUDIENCE", "true");
         }
         let (config, _) = settings.read(protected_data::Config::read)?;
         Ok(Self {

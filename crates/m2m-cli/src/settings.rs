@@ -15,6 +15,7 @@ const DEV_IDP_ADDR: &str = "127.0.0.1:6003";
 pub struct Settings<'a> {
     strings: &'a dyn Strings,
     defaults: BTreeMap<&'static str, String>,
+    replaced: BTreeMap<&'static str, String>,
     dev: bool,
 }
 
@@ -36,6 +37,7 @@ impl<'a> Settings<'a> {
         let mut settings = Self {
             strings,
             defaults: BTreeMap::new(),
+            replaced: BTreeMap::new(),
             dev,
         };
         if dev {
@@ -47,7 +49,7 @@ impl<'a> Settings<'a> {
             if !settings.has("CLIENT_SECRET_FILE") {
                 settings.stand_in("CLIENT_SECRET", DEV_CLIENT_SECRET);
             }
-            if !settings.has("DANGEROUS_SKIP_AUDIENCE") {
+            if !settings.skips_audience() {
                 settings.stand_in("API_AUDIENCE", DEV_AUDIENCE);
             }
         }
@@ -66,6 +68,16 @@ impl<'a> Settings<'a> {
     #[must_use]
     pub fn names_provider(&self) -> bool {
         self.has("ISSUER") || self.has("APPLICATION_VANITY_DOMAIN")
+    }
+
+    /// Tells whether `DANGEROUS_SKIP_AUDIENCE` is on; a value that is neither true nor false is not.
+    pub(crate) fn skips_audience(&self) -> bool {
+        self.get("DANGEROUS_SKIP_AUDIENCE").as_deref() == Some("true")
+    }
+
+    /// Gives a variable a value, whatever it is set to.
+    pub(crate) fn replace(&mut self, name: &'static str, value: impl Into<String>) {
+        self.replaced.insert(name, value.into());
     }
 
     pub(crate) fn stand_in(&mut self, name: &'static str, value: impl Into<String>) {
@@ -134,6 +146,9 @@ impl<'a> Settings<'a> {
 
 impl Strings for Settings<'_> {
     fn get(&self, name: &str) -> Option<String> {
+        if let Some(value) = self.replaced.get(name) {
+            return Some(value.clone());
+        }
         let value = self.strings.get(name).filter(|value| !value.is_empty());
         value.or_else(|| self.defaults.get(name).cloned())
     }
@@ -196,6 +211,14 @@ mod tests {
         assert_eq!(settings.get("CLIENT_ID").unwrap(), "mine");
         let (config, _) = settings.read(protected_data::Config::read).unwrap();
         assert_eq!(config.audience, None);
+    }
+
+    #[test]
+    fn a_switch_that_is_written_out_as_off_leaves_the_stand_in() {
+        let off = strings(&[("DANGEROUS_SKIP_AUDIENCE", "false")]);
+        let settings = Settings::new(&off, true);
+        let (config, _) = settings.read(protected_data::Config::read).unwrap();
+        assert_eq!(config.audience.as_deref(), Some(DEV_AUDIENCE));
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl Settings {
             self.defaults
                 .insert("CLIENT_SECRET", DEFAULT_CLIENT_SECRET.to_owned());
         }
-        if !self.has("DANGEROUS_SKIP_AUDIENCE") {
+        if self.environment.get("DANGEROUS_SKIP_AUDIENCE").as_deref() != Some("true") {
             self.defaults
                 .insert("API_AUDIENCE", DEFAULT_AUDIENCE.to_owned());
         }

@@ -51,6 +51,21 @@ async fn a_good_token_is_accepted_and_shown() {
 }
 
 #[tokio::test]
+async fn a_switch_that_is_written_out_as_off_is_as_if_unset() {
+    let idp = idp().await;
+    let off: Variables = [
+        ("ISSUER", idp.issuer()),
+        ("DANGEROUS_SKIP_AUDIENCE", "false"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    let found = inspect(&off, &idp.mint(TokenSpec::new()), false).await;
+    assert!(found.is_accepted, "{}", found.text);
+    let note = "the audience was not checked: API_AUDIENCE is not set";
+    assert!(found.text.contains(note), "{}", found.text);
+}
+
+#[tokio::test]
 async fn a_refused_token_names_the_check_it_fails() {
     let idp = idp().await;
     let required = [("REQUIRED_SCOPES", "data:write")];
