@@ -83,6 +83,28 @@ async fn the_embedded_provider_is_not_mixed_with_endpoints_of_another() {
     }
 }
 
+/// H3
+#[tokio::test]
+async fn the_embedded_provider_listens_on_loopback_or_it_is_a_problem_among_the_others() {
+    let wrong = [
+        ("DEV_IDP_ADDR", "0.0.0.0:46003"),
+        ("DEV_IDP_CONTROL_ADDR", "[::]:46004"),
+        ("LOG_FORMAT", "canary"),
+    ];
+    let variables = with(just(&FREE_PORTS), &wrong);
+    let ended = Program::start("up", &["--check"], &variables).ended().await;
+    assert_eq!(ended.status.code(), Some(64), "{}", ended.stderr);
+    for (name, _) in wrong {
+        let start = format!("configuration: {name}: must be ");
+        let lines = ended.stderr.lines();
+        let count = lines.filter(|line| line.starts_with(&start)).count();
+        assert_eq!(count, 1, "{name}: {}", ended.stderr);
+    }
+    for value in ["0.0.0.0", "[::]", "4600", "canary"] {
+        assert!(!ended.stderr.contains(value), "{}", ended.stderr);
+    }
+}
+
 #[tokio::test]
 async fn up_says_in_one_line_what_to_change() {
     let idp = DevIdp::builder().start().await.unwrap();

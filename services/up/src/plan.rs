@@ -85,8 +85,10 @@ impl Provider {
         scopes.extend(reader.list("REQUIRED_SCOPES"));
         scopes.push(DEFAULT_SCOPE.to_owned());
         Self {
-            address: reader.socket_addr("DEV_IDP_ADDR", ([127, 0, 0, 1], 6003).into()),
-            control: reader.optional_socket_addr("DEV_IDP_CONTROL_ADDR"),
+            address: reader
+                .optional_loopback_addr("DEV_IDP_ADDR")
+                .unwrap_or(([127, 0, 0, 1], 6003).into()),
+            control: reader.optional_loopback_addr("DEV_IDP_CONTROL_ADDR"),
             audience: reader
                 .optional("API_AUDIENCE")
                 .unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned()),

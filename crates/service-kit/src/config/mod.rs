@@ -136,6 +136,19 @@ impl<'a> Reader<'a> {
         )
     }
 
+    /// Reads the address of a listener that is there for this machine only: 127.0.0.0/8 or ::1. It has no
+    /// default.
+    pub fn optional_loopback_addr(&mut self, name: &str) -> Option<SocketAddr> {
+        self.parse(
+            name,
+            "a loopback address and a port, such as 127.0.0.1:6003",
+            |value| {
+                let address: SocketAddr = value.parse().ok()?;
+                address.ip().is_loopback().then_some(address)
+            },
+        )
+    }
+
     /// Reads the address of a listener that can be turned off with `off`.
     pub fn socket_addr_or_off(&mut self, name: &str, default: SocketAddr) -> Option<SocketAddr> {
         self.parse(
