@@ -106,6 +106,21 @@ async fn the_embedded_provider_listens_on_loopback_or_it_is_a_problem_among_the_
 }
 
 #[tokio::test]
+async fn a_wrong_command_line_ends_as_in_the_other_programs() {
+    for program in ["up", "m2m", "dev-idp"] {
+        let ended = Program::start(program, &["--chek"], &just(&[]))
+            .ended()
+            .await;
+        assert_eq!(ended.status.code(), Some(64), "{program}: {}", ended.stderr);
+        let ended = Program::start(program, &["--help"], &just(&[]))
+            .ended()
+            .await;
+        assert_eq!(ended.status.code(), Some(0), "{program}: {}", ended.stderr);
+        assert!(ended.stdout.contains("--"), "{program}: {}", ended.stdout);
+    }
+}
+
+#[tokio::test]
 async fn up_says_in_one_line_what_to_change() {
     let idp = DevIdp::builder().start().await.unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
