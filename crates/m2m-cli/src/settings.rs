@@ -41,9 +41,9 @@ impl<'a> Settings<'a> {
             dev,
         };
         if dev {
-            let address = settings
-                .get("DEV_IDP_ADDR")
-                .unwrap_or_else(|| DEV_IDP_ADDR.to_owned());
+            // Where it is malformed, `read` says so.
+            let address = Reader::new(&settings).optional_loopback_addr("DEV_IDP_ADDR");
+            let address = address.map_or_else(|| DEV_IDP_ADDR.to_owned(), |it| it.to_string());
             settings.stand_in("ISSUER", format!("http://{address}"));
             settings.stand_in("CLIENT_ID", DEV_CLIENT_ID);
             if !settings.has("CLIENT_SECRET_FILE") {
@@ -108,6 +108,9 @@ impl<'a> Settings<'a> {
                 name,
                 "and --dev, the provider of `cargo up`, exclude each other; leave one out",
             );
+        }
+        if self.dev {
+            reader.optional_loopback_addr("DEV_IDP_ADDR");
         }
         let value = read(&mut reader);
         let warnings = reader.warnings().to_vec();
@@ -219,6 +222,35 @@ mod tests {
         let settings = Settings::new(&off, true);
         let (config, _) = settings.read(protected_data::Config::read).unwrap();
         assert_eq!(config.audience.as_deref(), Some(DEV_AUDIENCE));
+    }
+
+    #[test]
+    fn dev_takes_the_addresses_that_the_provider_takes() {
+        for (address, is_good) in [
+            ("[::1]:7003", true),
+            ("127.8.9.1:7003", true),
+            ("canary", false),
+            ("localhost:7003", false),
+            ("0.0.0.0:7003", false),
+            ("127.0.0.1", false),
+            ("127.0.0.1:7003/x", false),
+        ] {
+            let one = strings(&[("DEV_IDP_ADDR", address)]);
+            let settings = Settings::new(&one, true);
+            let problems = match settings.read(public_data::Config::read) {
+                Ok((config, _)) => {
+                    assert_eq!(config.provider.issuer, format!("http://{address}"));
+                    Vec::new()
+                }
+                Err(error) => error.problems().iter().map(Problem::to_string).collect(),
+            };
+            let expected: &[&str] = if is_good {
+                &[]
+            } else {
+                &["DEV_IDP_ADDR: must be a loopback address and a port, such as 127.0.0.1:6003"]
+            };
+            assert_eq!(problems, expected, "{address}");
+        }
     }
 
     #[test]
