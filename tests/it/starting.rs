@@ -83,6 +83,31 @@ async fn configuration_problems_come_all_at_once_without_values_and_with_64() {
 
 /// H3
 #[tokio::test]
+async fn certificates_that_cannot_be_used_are_a_problem_among_the_others() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let markers = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
+    std::fs::write(file.path(), markers).unwrap();
+    let path = file.path().to_str().unwrap();
+    let wrong = [("IDP_CA_FILE", path), ("LOG_FORMAT", "canary")];
+    for binary in ["public-data", "protected-data", "up"] {
+        let variables = with(variables_for("https://idp.example"), &wrong);
+        let ended = Program::start(binary, &[], &variables).ended().await;
+        assert_eq!(ended.status.code(), Some(64), "{binary}: {}", ended.stderr);
+        let mut lines: Vec<&str> = ended.stderr.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(
+            lines,
+            [
+                "configuration: IDP_CA_FILE: names a file without a usable PEM certificate",
+                "configuration: LOG_FORMAT: must be one of pretty, json",
+            ],
+            "{binary}"
+        );
+    }
+}
+
+/// H3
+#[tokio::test]
 async fn an_empty_configuration_names_what_is_required() {
     for (binary, names) in [
         ("public-data", &["ISSUER", "CLIENT_ID", "CLIENT_SECRET"][..]),

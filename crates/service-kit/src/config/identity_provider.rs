@@ -3,6 +3,9 @@
 use std::path::Path;
 
 use ::url::Url;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::Reader;
 use super::environment::cannot_read;
@@ -18,7 +21,8 @@ pub struct IdentityProvider {
     pub token_endpoint: Option<Url>,
     /// The address of the key set; `None` leaves it to discovery.
     pub jwks_uri: Option<Url>,
-    /// PEM certificates that are trusted beside the system's when the provider is called.
+    /// PEM certificates that are trusted beside the system's when the provider is called; at least one,
+    /// and each usable as a root.
     pub ca_pem: Option<Vec<u8>>,
     /// `http` is taken for hosts that are not loopback.
     pub allow_insecure_http: bool,
@@ -110,11 +114,18 @@ fn read_ca(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
             return None;
         }
     };
-    let contains = |needle: &[u8]| pem.windows(needle.len()).any(|window| window == needle);
-    if contains(b"-----BEGIN CERTIFICATE-----") && contains(b"-----END CERTIFICATE-----") {
+    if holds_roots(&pem) {
         Some(pem)
     } else {
-        reader.problem(NAME, "names a file without a PEM certificate");
+        reader.problem(NAME, "names a file without a usable PEM certificate");
         None
     }
+}
+
+/// Every certificate counts, as in the HTTP client: one that it refuses would stop the start later.
+fn holds_roots(pem: &[u8]) -> bool {
+    let mut roots = RootCertStore::empty();
+    let all_are_good = CertificateDer::pem_slice_iter(pem)
+        .all(|certificate| certificate.is_ok_and(|certificate| roots.add(certificate).is_ok()));
+    all_are_good && !roots.is_empty()
 }

@@ -345,8 +345,9 @@ fn a_vanity_domain_is_a_host_and_perhaps_a_port() {
     }
 }
 
+/// H3
 #[test]
-fn a_ca_file_must_hold_a_certificate() {
+fn a_ca_file_must_hold_certificates_that_can_be_used() {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &str| {
         let path = directory.path().join(name);
@@ -359,19 +360,29 @@ fn a_ca_file_must_hold_a_certificate() {
             ("IDP_CA_FILE", path.to_str().unwrap()),
         ])
     };
-    let pem = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
-    let (good, problems) = read(&write("good.pem", pem));
-    assert_eq!(problems, [""; 0]);
-    assert_eq!(good.ca_pem.as_deref(), Some(pem.as_bytes()));
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let pem = &made.cert.pem();
+    let two = format!("in words\n{pem}{pem}");
+    for (name, content) in [("one", pem), ("two", &two)] {
+        let (good, problems) = read(&write(name, content));
+        assert_eq!(problems, [""; 0], "{name}");
+        assert_eq!(good.ca_pem.as_deref(), Some(content.as_bytes()), "{name}");
+    }
+    let markers = |content: &str| {
+        format!("-----BEGIN CERTIFICATE-----\n{content}\n-----END CERTIFICATE-----\n")
+    };
     for (name, content) in [
-        ("empty", ""),
-        ("key", "-----BEGIN PRIVATE KEY-----\n"),
-        ("torn", "-----BEGIN CERTIFICATE-----\n"),
+        ("empty", String::new()),
+        ("key", "-----BEGIN PRIVATE KEY-----\n".to_owned()),
+        ("torn", "-----BEGIN CERTIFICATE-----\n".to_owned()),
+        ("not base64", markers("canary!")),
+        ("not a certificate", markers("MA==")),
+        ("one good, one not", format!("{pem}{}", markers("MA=="))),
     ] {
-        let (_, problems) = read(&write(name, content));
+        let (_, problems) = read(&write(name, &content));
         assert_eq!(
             problems,
-            ["IDP_CA_FILE: names a file without a PEM certificate"],
+            ["IDP_CA_FILE: names a file without a usable PEM certificate"],
             "{name}"
         );
     }
