@@ -23,6 +23,7 @@ async fn configuration_problems_come_all_at_once_without_values_and_with_64() {
         ("PROTECTED_DATA_ADMIN_ADDR", "canary"),
         ("PROTECTED_DATA_URL", "ftp://canary"),
         ("ALLOWED_ALGORITHMS", "HS256 canary"),
+        ("MAX_TOKEN_LIFETIME", "canary"),
         ("TOKEN_CACHE_ENTRIES", "canary"),
         ("SHUTDOWN_GRACE", "canary"),
         ("LOG_FORMAT", "canary"),
@@ -41,6 +42,7 @@ async fn configuration_problems_come_all_at_once_without_values_and_with_64() {
         "PROTECTED_DATA_ADDR",
         "PROTECTED_DATA_ADMIN_ADDR",
         "ALLOWED_ALGORITHMS",
+        "MAX_TOKEN_LIFETIME",
         "TOKEN_CACHE_ENTRIES",
     ];
     let both = ["ISSUER", "IDP_CA_FILE", "SHUTDOWN_GRACE", "LOG_FORMAT"];

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clock::{Clock, unix_seconds};
 use idp_http::Discovery;
 use jwks_validator::{
-    CheckOutcome, Explanation, JwtValidator, Policy, RequireScopes, explain_without_keys,
+    CheckOutcome, Explanation, JwtValidator, RequireScopes, explain_without_keys,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
@@ -197,11 +197,7 @@ impl Inspector {
     }
 
     fn without_keys(&self, token: &str) -> Explanation {
-        let policy = match &self.config.audience {
-            Some(audience) => Policy::for_audiences([audience.as_str()]),
-            None => Policy::dangerous_for_any_audience(),
-        };
-        let policy = policy.algorithms(self.config.algorithms.iter().copied());
+        let policy = self.config.policy();
         let issuer = self.has_issuer.then_some(&*self.config.provider.issuer);
         explain_without_keys(token, self.clock.now(), issuer, &policy)
     }

@@ -49,6 +49,7 @@ pub fn advice_on_refusal(reason: Reason) -> Option<&'static str> {
             "if it should pass, JWKS_URI or ISSUER leads to the keys of another provider"
         }
         Reason::AlgorithmNotAllowed => "if it should pass, add the algorithm to ALLOWED_ALGORITHMS",
+        Reason::LifetimeTooLong => "if it should pass, raise MAX_TOKEN_LIFETIME",
         Reason::InsufficientScope => {
             "if it should pass, the caller's TOKEN_SCOPE lacks a scope of REQUIRED_SCOPES"
         }

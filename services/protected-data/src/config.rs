@@ -1,12 +1,21 @@
 //! The service's variables.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
-use jwks_validator::{Algorithm, IssuerKeys, JwtValidator, JwtValidatorBuilder, RequireScopes};
+use jwks_validator::{
+    Algorithm, IssuerKeys, JwtValidator, JwtValidatorBuilder, Policy, RequireScopes,
+};
 use service_kit::config::{IdentityProvider, Reader};
 
 /// The status address, unless another one is asked for.
 pub(crate) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6012);
+/// Entra gives managed identities five minutes more.
+const DEFAULT_MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest that Auth0 lets an API choose is 30 days.
+const MAX_LIFETIMES: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What protected-data is configured with.
 #[derive(Clone, Debug)]
@@ -24,6 +33,8 @@ pub struct Config {
     pub required_scopes: Option<RequireScopes>,
     /// `ALLOWED_ALGORITHMS`.
     pub algorithms: Vec<Algorithm>,
+    /// `MAX_TOKEN_LIFETIME`: the longest time from issue to expiry of a token, 24 h by default.
+    pub max_lifetime: Duration,
     /// `TOKEN_CACHE_ENTRIES`: how many accepted tokens are remembered.
     pub token_cache_entries: usize,
 }
@@ -71,6 +82,11 @@ impl Config {
             audience,
             required_scopes,
             algorithms: algorithms(reader),
+            max_lifetime: reader.duration(
+                "MAX_TOKEN_LIFETIME",
+                DEFAULT_MAX_LIFETIME,
+                MAX_LIFETIMES,
+            ),
             token_cache_entries: reader.usize("TOKEN_CACHE_ENTRIES", 10_000, 0..=1_000_000),
             provider,
         }
@@ -82,11 +98,24 @@ impl Config {
         let builder = JwtValidator::builder()
             .issuer(&self.provider.issuer, keys)
             .algorithms(self.algorithms.iter().copied())
+            .max_lifetime(self.max_lifetime)
             .verified_token_cache(self.token_cache_entries);
         match &self.audience {
             Some(audience) => builder.audience(audience),
             None => builder.dangerous_skip_audience(),
         }
+    }
+
+    /// Returns the rules of that validator, for a decision without one.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        let policy = match &self.audience {
+            Some(audience) => Policy::for_audiences([audience.as_str()]),
+            None => Policy::dangerous_for_any_audience(),
+        };
+        policy
+            .algorithms(self.algorithms.iter().copied())
+            .max_lifetime(self.max_lifetime)
     }
 }
 
@@ -105,4 +134,45 @@ fn algorithms(reader: &mut Reader<'_>) -> Vec<Algorithm> {
         reader.problem(NAME, format!("must be some of {}", known.join(", ")));
         Vec::new()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn read(name: &str, value: &str) -> Result<Config, String> {
+        let variables = BTreeMap::from([
+            ("ISSUER", "https://idp.example"),
+            ("API_AUDIENCE", "https://api.example"),
+            (name, value),
+        ]);
+        let mut reader = Reader::new(&variables);
+        let config = Config::read(&mut reader);
+        match reader.finish() {
+            Ok(()) => Ok(config),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn the_longest_lifetime_is_one_second_to_thirty_days() {
+        let hour = Duration::from_secs(60 * 60);
+        for (value, expected) in [
+            ("", 24 * hour),
+            ("24h 5m", 24 * hour + hour / 12),
+            ("1s", Duration::from_secs(1)),
+            ("30days", 30 * 24 * hour),
+        ] {
+            let config = read("MAX_TOKEN_LIFETIME", value).unwrap();
+            assert_eq!(config.max_lifetime, expected, "{value:?}");
+        }
+        for value in ["999ms", "30days 1s", "86400", "0"] {
+            let error = read("MAX_TOKEN_LIFETIME", value).unwrap_err();
+            let form = "MAX_TOKEN_LIFETIME: must be a duration with its unit, such as 10s, \
+                        between 1s and 30days";
+            assert!(error.contains(form), "{value}: {error}");
+        }
+    }
 }

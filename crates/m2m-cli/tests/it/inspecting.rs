@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use clock::SystemClock;
+use clock::{Clock as _, SystemClock, unix_seconds};
 use dev_idp::{RequestCounts, TokenSpec};
 use m2m_cli::inspect::{Inspection, Inspector};
 use m2m_cli::settings::Settings;
@@ -100,6 +100,26 @@ async fn a_refused_token_names_the_check_it_fails() {
         assert!(!found.is_accepted);
         assert!(found.text.contains(check), "{check}: {}", found.text);
         assert!(found.text.contains(detail), "{detail}: {}", found.text);
+    }
+}
+
+/// As long-lived as Entra's tokens for managed identities, with and without asking for keys.
+#[tokio::test]
+async fn the_longest_lifetime_is_the_configured_one() {
+    let idp = idp().await;
+    let now = unix_seconds(SystemClock.now());
+    let spec = TokenSpec::new().claim("iat", now);
+    let token = idp.mint(spec.claim("exp", now + 24 * 60 * 60 + 300));
+    let day = variables(idp.issuer());
+    let longer = with(day.clone(), &[("MAX_TOKEN_LIFETIME", "24h 5m")]);
+    for (name, variables, mark) in [("day", &day, "✗"), ("longer", &longer, "✓")] {
+        for offline in [false, true] {
+            let found = inspect(variables, &token, offline).await;
+            let accepted = mark == "✓" && !offline;
+            assert_eq!(found.is_accepted, accepted, "{name}: {}", found.text);
+            let line = format!("{mark} lifetime          86700 s of ");
+            assert!(found.text.contains(&line), "{name}: {}", found.text);
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 ///
 /// The binaries share one `.env`, so each of them knows the names of all. `.env.example` explains
 /// them, and a test compares it with this list.
-pub const VARIABLES: [&str; 30] = [
+pub const VARIABLES: [&str; 31] = [
     "ISSUER",
     "APPLICATION_VANITY_DOMAIN",
     "TOKEN_ENDPOINT",
@@ -28,6 +28,7 @@ pub const VARIABLES: [&str; 30] = [
     "DANGEROUS_SKIP_AUDIENCE",
     "REQUIRED_SCOPES",
     "ALLOWED_ALGORITHMS",
+    "MAX_TOKEN_LIFETIME",
     "TOKEN_CACHE_ENTRIES",
     "ALLOW_INSECURE_HTTP",
     "SHUTDOWN_GRACE",
