@@ -129,7 +129,8 @@ impl JwtValidatorBuilder {
         self
     }
 
-    /// Accepts tokens for any audience, those that were issued for other APIs included.
+    /// Accepts tokens for any audience, those that were issued for other APIs included, and those for
+    /// none.
     #[must_use]
     pub fn dangerous_skip_audience(mut self) -> Self {
         self.skip_audience = true;

@@ -41,7 +41,8 @@ impl Claims {
         self.at(self.subject)
     }
 
-    /// Returns every audience of the token, ours among them unless the check was skipped.
+    /// Returns every audience of the token, ours among them unless the check was skipped. Then there
+    /// may be none.
     pub fn audiences(&self) -> impl ExactSizeIterator<Item = &str> {
         self.audiences.iter().map(|place| self.text.at(*place))
     }
@@ -330,7 +331,10 @@ fn audiences<'c, 'a>(
         None if policy.audiences.is_none() => return Ok(&[]),
         None => return Err(Reason::AudienceMissing),
         Some(Item::Text(audience)) => std::slice::from_ref(audience),
-        Some(Item::Texts(audiences)) if !audiences.is_empty() => audiences,
+        // Ory Hydra writes an empty array where no audience was asked for.
+        Some(Item::Texts(audiences)) if policy.audiences.is_none() || !audiences.is_empty() => {
+            audiences
+        }
         Some(_) => return Err(Reason::AudienceType),
     };
     let is_ours = |ours: &[Box<str>]| {

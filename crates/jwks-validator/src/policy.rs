@@ -41,7 +41,8 @@ impl Policy {
     }
 
     /// Returns the default rules without a check of the audience: a token that was issued for any
-    /// other API of the same issuer is accepted.
+    /// other API of the same issuer is accepted, and one for none, whether `aud` is absent or an empty
+    /// array. What is neither a string nor an array of strings stays refused.
     #[must_use]
     pub fn dangerous_for_any_audience() -> Self {
         Self {

@@ -213,7 +213,9 @@ fn one_audience_must_be_ours_exactly() {
             Case("skipped: missing", json!(null), None),
             Case("skipped: other", json!("https://other.example"), None),
             Case("skipped: number", json!(1), wrong),
-            Case("skipped: empty array", json!([]), wrong),
+            Case("skipped: empty array", json!([]), None),
+            Case("skipped: number in an array", json!([1]), wrong),
+            Case("skipped: nested", json!([[]]), wrong),
         ],
     );
     let signer = Signer::es256("k");

@@ -266,7 +266,7 @@ fn judge_claims(payload: &Json, now: i64, rules: &Rules) -> Result<Accepted, Bro
         None if rules.audiences.is_none() => vec![],
         None => return Err("aud is required"),
         Some(Json::Text(one)) => vec![one.clone()],
-        Some(Json::Array(many)) if !many.is_empty() => many
+        Some(Json::Array(many)) if !many.is_empty() || rules.audiences.is_none() => many
             .iter()
             .map(|one| one.text().map(str::to_owned))
             .collect::<Option<_>>()
