@@ -1,5 +1,6 @@
 //! Keys over HTTP.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +20,8 @@ use crate::source::{Fetched, KeySource, SourceError, SourceErrorKind, Validators
 pub struct RemoteJwks {
     client: IdpClient,
     location: Location,
+    /// Where the last keys came from: an entity tag means something there only.
+    tagged_at: Mutex<Option<Url>>,
 }
 
 #[derive(Debug)]
@@ -39,6 +42,7 @@ impl RemoteJwks {
         Self {
             client,
             location: Location::Fixed(jwks_uri),
+            tagged_at: Mutex::new(None),
         }
     }
 
@@ -52,6 +56,7 @@ impl RemoteJwks {
         Self {
             client,
             location: Location::Discovered(discovery),
+            tagged_at: Mutex::new(None),
         }
     }
 
@@ -79,18 +84,15 @@ impl RemoteJwks {
 impl KeySource for RemoteJwks {
     async fn fetch(&self, validators: Option<&Validators>) -> Result<Fetched, SourceError> {
         let url = self.jwks_uri().await?;
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            ACCEPT,
-            HeaderValue::from_static("application/jwk-set+json, application/json"),
-        );
-        if let Some(validators) = validators {
-            headers.insert(IF_NONE_MATCH, validators.if_none_match().clone());
+        let validators = validators.filter(|_| self.may_be_tagged_at(&url));
+        let mut fetched = self.ask(&url, validators).await;
+        if matches!(&fetched, Ok(Asked::OtherVersion)) {
+            fetched = self.ask(&url, None).await;
         }
-        let fetched = match self.client.get(&url, headers, MAX_BODY).await {
-            Ok(reply) => read(&reply, validators.is_some()),
-            Err(error) => Err(unanswered(&error)),
-        };
+        let fetched = fetched.and_then(Asked::into_fetched);
+        if let Ok(Fetched::Modified { .. }) = &fetched {
+            *self.tagged_at() = Some(url);
+        }
         if let (Err(_), Location::Discovered(discovery)) = (&fetched, &self.location) {
             // The keys may have moved.
             discovery.forget();
@@ -99,10 +101,67 @@ impl KeySource for RemoteJwks {
     }
 }
 
-fn read(reply: &Reply, conditional: bool) -> Result<Fetched, SourceError> {
+/// What one request brought.
+enum Asked {
+    Fetched(Fetched),
+    /// Confirmation of a version that was not asked about (RFC 9111 section 4.3.4).
+    OtherVersion,
+}
+
+impl Asked {
+    fn into_fetched(self) -> Result<Fetched, SourceError> {
+        match self {
+            Self::Fetched(fetched) => Ok(fetched),
+            Self::OtherVersion => Err(SourceError::new(
+                SourceErrorKind::NothingToKeep,
+                Answer::None,
+            )),
+        }
+    }
+}
+
+impl RemoteJwks {
+    async fn ask(&self, url: &Url, validators: Option<&Validators>) -> Result<Asked, SourceError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            ACCEPT,
+            HeaderValue::from_static("application/jwk-set+json, application/json"),
+        );
+        if let Some(validators) = validators {
+            headers.insert(IF_NONE_MATCH, validators.if_none_match().clone());
+        }
+        match self.client.get(url, headers, MAX_BODY).await {
+            Ok(reply) => read(&reply, validators),
+            Err(error) => Err(unanswered(&error)),
+        }
+    }
+
+    fn may_be_tagged_at(&self, url: &Url) -> bool {
+        self.tagged_at().as_ref().is_none_or(|at| at == url)
+    }
+
+    fn tagged_at(&self) -> MutexGuard<'_, Option<Url>> {
+        // Nothing can panic while the lock is held, so a poisoned value is still whole.
+        self.tagged_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read(reply: &Reply, validators: Option<&Validators>) -> Result<Asked, SourceError> {
     let max_age = max_age(&reply.headers);
-    if reply.status == StatusCode::NOT_MODIFIED && conditional {
-        return Ok(Fetched::NotModified { max_age });
+    if reply.status == StatusCode::NOT_MODIFIED
+        && let Some(validators) = validators
+    {
+        let confirms = reply
+            .headers
+            .get(ETAG)
+            .is_none_or(|etag| is_same_version(etag, validators.if_none_match()));
+        return Ok(if confirms {
+            Asked::Fetched(Fetched::NotModified { max_age })
+        } else {
+            Asked::OtherVersion
+        });
     }
     if reply.status != StatusCode::OK {
         let kind = SourceErrorKind::Status(reply.status.as_u16());
@@ -113,11 +172,20 @@ fn read(reply: &Reply, conditional: bool) -> Result<Fetched, SourceError> {
         return Err(SourceError::new(SourceErrorKind::Html, Answer::None));
     }
     let keys = KeySet::from_jwks_json(&reply.body)?;
-    Ok(Fetched::Modified {
+    Ok(Asked::Fetched(Fetched::Modified {
         keys,
         max_age,
         validators: reply.headers.get(ETAG).cloned().map(Validators::etag),
-    })
+    }))
+}
+
+/// The weak comparison of RFC 9110 section 8.8.3.2, which `If-None-Match` is answered by.
+fn is_same_version(one: &HeaderValue, other: &HeaderValue) -> bool {
+    let opaque = |etag: &HeaderValue| {
+        let bytes = etag.as_bytes();
+        bytes.strip_prefix(b"W/").unwrap_or(bytes).to_owned()
+    };
+    opaque(one) == opaque(other)
 }
 
 /// Reads `max-age`; `no-store` and `no-cache` count as none at all. A value that is no number is not
