@@ -174,6 +174,13 @@ impl Downstream {
             .header(header::ACCEPT, "application/json");
         let mut response = request.send().await.map_err(from_client)?;
         let status = response.status();
+        if status == StatusCode::UNAUTHORIZED
+            && !self.tokens.health().is_ready()
+            && let Err(error) = self.tokens.token().await
+        {
+            // The token was refused, and it is for the provider that there is no other one.
+            return Err(DownstreamError::Token(error));
+        }
         if status != StatusCode::OK {
             return Err(from_status(status, response.headers(), SystemClock.now()));
         }

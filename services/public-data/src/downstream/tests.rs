@@ -157,6 +157,37 @@ async fn callers_whose_token_was_refused_keep_nobody_from_calling() {
     }
 }
 
+/// Gives one token, and then nobody answers.
+#[derive(Debug, Default)]
+struct Away(AtomicUsize);
+
+#[async_trait]
+impl TokenSource for Away {
+    async fn fetch(&self, _: &TokenRequest) -> Result<IssuedToken, TokenError> {
+        if self.0.fetch_add(1, Ordering::Relaxed) > 0 {
+            return Err(TokenError::new(TokenErrorKind::Transient(
+                Transient::Connect,
+            )));
+        }
+        IssuedToken::new("token-0".to_owned(), Some(Duration::from_secs(300)))
+    }
+}
+
+/// C2
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_that_cannot_be_replaced_is_for_want_of_a_token() {
+    let base = Url::parse("http://127.0.0.1:1/").unwrap();
+    let tokens = TokenCache::builder(Away::default()).build().unwrap();
+    let downstream = Downstream::with_transport(&base, false, tokens, Refusing).unwrap();
+    let error = downstream
+        .protected_data(HeaderMap::new())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, DownstreamError::Token(_)), "{error:?}");
+    assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(error.retry_after().is_some());
+}
+
 #[tokio::test(start_paused = true)]
 async fn more_calls_than_may_wait_for_an_answer_are_refused_after_their_turns_time() {
     let base = Url::parse("http://127.0.0.1:1/").unwrap();
