@@ -27,6 +27,9 @@ pub struct Health {
     /// negative if behind, by the answer's `Date`. Within what a second's resolution and the time of
     /// the exchange leave open it is 0; `None` if the provider did not say.
     pub provider_clock_ahead_s: Option<i64>,
+    /// Whether the last attempt brought a token that does not live (`expires_in` of 0 or less): it was for the
+    /// callers of that attempt only, and each further call gets another one.
+    pub single_use: bool,
     /// The kind of the last failure; `None` after a success.
     pub last_error: Option<TokenErrorKind>,
     /// Attempts that failed since the last success.
@@ -36,10 +39,12 @@ pub struct Health {
 }
 
 impl Health {
-    /// Tells whether a token can be served now.
+    /// Tells whether a token can be served now, or whoever asks can expect one of its own.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.freshness
-            .is_some_and(|freshness| freshness < Freshness::Expired)
+        self.single_use
+            || self
+                .freshness
+                .is_some_and(|freshness| freshness < Freshness::Expired)
     }
 }

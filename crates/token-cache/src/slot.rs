@@ -296,6 +296,7 @@ impl Slot {
             leeway_after: lifetime.map(|lifetime| lifetime.critical_after()),
             expires_in: lifetime.map(|lifetime| lifetime.until_expiry(now)),
             provider_clock_ahead_s: current.as_deref().and_then(|entry| entry.clock_ahead_s),
+            single_use: state.is_single_use(),
             last_error: match &state.outcome {
                 Some(Err(error)) => Some(error.kind()),
                 _ => None,
@@ -338,6 +339,11 @@ impl State {
         if self.running && !self.rejected.iter().any(|it| it.is_same(token)) {
             self.rejected.push(token.clone());
         }
+    }
+
+    /// Tells whether the last attempt brought a token for its callers only.
+    fn is_single_use(&self) -> bool {
+        matches!(&self.outcome, Some(Ok(entry)) if entry.lifetime.total().is_zero())
     }
 
     fn dated(&self, error: &TokenError) -> TokenError {

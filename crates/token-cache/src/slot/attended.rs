@@ -58,12 +58,10 @@ impl Slot {
         // Cleared before the clocks are read: whoever sees a later time than this wakes us again.
         self.nudged.store(false, Ordering::Relaxed);
         let now = now();
-        // What serves its callers only is not fetched ahead of them.
-        let for_callers_only =
-            matches!(&state.outcome, Some(Ok(entry)) if entry.lifetime.total().is_zero());
         let wanted = if state.asked.is_some() || (keep && state.window.is_some()) {
             Some(now.monotonic)
-        } else if for_callers_only {
+        } else if state.is_single_use() {
+            // Not fetched ahead of its callers.
             None
         } else {
             let current = self.current.load();
@@ -76,7 +74,7 @@ impl Slot {
                 .or(state.start_at)
         };
         let Some(wanted) = wanted else {
-            self.nudged.store(for_callers_only, Ordering::Relaxed);
+            self.nudged.store(state.is_single_use(), Ordering::Relaxed);
             return Due::WhenAsked;
         };
         let earliest = state.window.max(state.not_before);

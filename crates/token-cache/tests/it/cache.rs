@@ -137,10 +137,13 @@ async fn a_fleet_that_restarts_spreads_its_first_requests_and_a_caller_ends_the_
 async fn a_lifetime_of_zero_serves_the_callers_at_hand_and_is_fetched_once_a_second_at_most() {
     let script = Script::new([]).then_always(Step::Token("now-only", Some(0)));
     let cache = cache(&script);
+    assert!(!cache.health().is_ready());
     let start = Instant::now();
     for _ in 0..5 {
         assert_eq!(cache.token().await.unwrap().secret(), "now-only");
     }
+    let health = cache.health();
+    assert!(health.single_use && health.is_ready(), "{health:?}");
     assert_eq!(script.calls(), 5);
     assert_eq!(Instant::now() - start, Duration::from_secs(4));
     // And nobody asks when nobody calls.
