@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use idp_http::{Answer, Reply, json, printable};
 use serde_json::{Map, Value};
+use url::form_urlencoded;
 
 use crate::error::{Invalid, Permanent, TokenError, TokenErrorKind, Transient};
 use crate::request::TokenRequest;
@@ -17,6 +18,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) all_scopes: bool,
     /// Never to appear in an error, whatever the provider echoes.
     pub(crate) secret: &'a str,
+    /// Nor the secret as HTTP's Basic scheme spelled it, if it did.
+    pub(crate) basic: Option<&'a str>,
 }
 
 impl Reading<'_> {
@@ -88,10 +91,22 @@ impl Reading<'_> {
         error
     }
 
+    /// Whether a text holds the secret in a spelling that it was sent in.
+    fn is_echo(&self, text: &str) -> bool {
+        let is_in = |text: &str| text.contains(self.secret);
+        // Decoded rather than encoded once more: a percent-encoding has several spellings.
+        let mut decoded = form_urlencoded::parse(text.as_bytes());
+        is_in(text)
+            || decoded.any(|(name, value)| is_in(&name) || is_in(&value))
+            || self
+                .basic
+                .is_some_and(|basic| text.contains(basic.trim_end_matches('=')))
+    }
+
     fn oauth_error(&self, members: &Map<String, Value>) -> TokenError {
         let text = |name| match members.get(name) {
             // Some providers echo what they were sent.
-            Some(Value::String(text)) if !text.contains(self.secret) => printable(text),
+            Some(Value::String(text)) if !self.is_echo(text) => printable(text),
             _ => String::new(),
         };
         let code = text("error");

@@ -1,5 +1,6 @@
 //! One request and its answer.
 
+use http::header;
 use idp_http::Reply;
 use secrecy::ExposeSecret as _;
 
@@ -51,6 +52,7 @@ impl ClientCredentials {
         let secret = self.secret.read().await?;
         let credential = self.credential(&secret)?;
         let (headers, form) = self.request(request, credential.expose_secret());
+        let authorization = headers.get(header::AUTHORIZATION).cloned();
         let reply = self
             .http(&secret)?
             .post_form(&url, headers, form, MAX_BODY)
@@ -60,6 +62,9 @@ impl ClientCredentials {
             request,
             all_scopes: self.all_scopes,
             secret: credential.expose_secret(),
+            basic: authorization
+                .as_ref()
+                .and_then(|value| value.to_str().ok()?.strip_prefix("Basic ")),
         };
         let result = match reading.token(&reply) {
             Ok(issued) => Ok(match reply.date() {

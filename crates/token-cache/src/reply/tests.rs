@@ -22,6 +22,7 @@ fn read_for(request: &TokenRequest, reply: &Reply) -> Result<IssuedToken, TokenE
         request,
         all_scopes: true,
         secret: "s3cret",
+        basic: None,
     }
     .token(reply)
 }
@@ -305,6 +306,7 @@ fn a_granted_scope_must_hold_every_requested_one() {
             request: &request,
             all_scopes: false,
             secret: "s3cret",
+            basic: None,
         };
         assert!(lenient.token(&reply).is_ok(), "{granted}");
     }

@@ -272,42 +272,6 @@ async fn a_secret_file_is_read_for_every_exchange() {
     assert_eq!(error.kind(), TokenErrorKind::Config);
 }
 
-/// A12, B20
-#[tokio::test]
-async fn every_401_makes_a_replaced_secret_count_at_once() {
-    for refusal in [
-        r#"{"error":"unauthorized_client"}"#,
-        r#"{"error":"access_denied"}"#,
-        "",
-    ] {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let path = file.path().to_owned();
-        std::fs::write(&path, "one").unwrap();
-        let app = axum::Router::new().fallback({
-            let path = path.clone();
-            move |form: String| async move {
-                if form.ends_with("client_secret=two") {
-                    return (http::StatusCode::OK, TOKEN);
-                }
-                // Replaced while the old one was under way.
-                std::fs::write(&path, "two").unwrap();
-                (http::StatusCode::UNAUTHORIZED, refusal)
-            }
-        });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/token", listener.local_addr().unwrap());
-        tokio::spawn(async { axum::serve(listener, app).await.unwrap() });
-        let source = ClientCredentials::builder("client", SecretSource::File(path))
-            .token_endpoint(&url)
-            .auth(ClientAuth::SecretPost)
-            .build()
-            .unwrap();
-        let cache = TokenCache::builder(source).build().unwrap();
-        let token = cache.token().await;
-        assert_eq!(token.unwrap().secret(), "abc", "{refusal}");
-    }
-}
-
 /// B1
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_callers_without_a_token_send_one_request_over_the_network() {

@@ -18,6 +18,7 @@ mod extremes;
 mod logs;
 mod middleware;
 mod outage;
+mod rejected;
 mod script;
 mod simulation;
 mod stack;
