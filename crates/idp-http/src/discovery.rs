@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tracing::debug;
 use url::{Origin, Url};
 
@@ -27,7 +27,8 @@ const MAX_BODY: usize = 256 * 1024;
 pub struct Metadata {
     /// The issuer, equal byte for byte to the one asked for.
     pub issuer: String,
-    /// Where tokens are asked for.
+    /// Where tokens are asked for; for [`Reader::MutualTlsClient`] that is the alias, if there is one.
+    /// Never one that the reader would not ask, nor is the next.
     pub token_endpoint: Option<Url>,
     /// Where the keys are.
     pub jwks_uri: Option<Url>,
@@ -35,6 +36,19 @@ pub struct Metadata {
     /// (`token_endpoint_auth_methods_supported`, RFC 8414 section 2), as far as these are strings;
     /// `None` if the issuer does not say, which stands for `client_secret_basic`.
     pub token_endpoint_auth_methods: Option<Vec<String>>,
+}
+
+/// Who reads the metadata: what it does not ask for need not be usable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reader {
+    /// A client, which asks for tokens.
+    Client,
+    /// A client that proves itself with a certificate. It asks for tokens at the `token_endpoint` of
+    /// `mtls_endpoint_aliases` where there is one (RFC 8705 section 5).
+    MutualTlsClient,
+    /// A validator, which asks for keys.
+    Validator,
 }
 
 /// Finds an issuer's endpoints and remembers them.
@@ -54,6 +68,8 @@ pub struct Discovery {
     issuer: String,
     candidates: Vec<Url>,
     issuer_is_private: bool,
+    /// Everybody if `None`.
+    reader: Option<Reader>,
     /// Where endpoints may be; anywhere if `None`.
     origins: Option<Vec<Origin>>,
     known: Mutex<Option<Known>>,
@@ -82,11 +98,21 @@ impl Discovery {
         Ok(Self {
             candidates: candidates(&url),
             issuer_is_private: url_rules::is_private(&url),
+            reader: None,
             origins: None,
             issuer: issuer.to_owned(),
             client,
             known: Mutex::new(None),
         })
+    }
+
+    /// Reads the metadata for this reader only: an endpoint that it does not ask is left out of them
+    /// where it could not be asked (null, http, a private address), instead of making them unusable.
+    /// Default: both endpoints have to be usable, where they are named.
+    #[must_use]
+    pub fn for_reader(mut self, reader: Reader) -> Self {
+        self.reader = Some(reader);
+        self
     }
 
     /// Accepts endpoints on the issuer's own origin and those of `others` only. Keys elsewhere make
@@ -192,8 +218,8 @@ impl Discovery {
     ///
     /// # Errors
     ///
-    /// Fails when the document is not strict JSON, names another issuer, or has an endpoint that would
-    /// not be asked.
+    /// Fails when the document is not strict JSON, names another issuer, or has an endpoint that its
+    /// reader would not ask.
     pub fn read(&self, body: &[u8]) -> Result<Metadata, DiscoveryError> {
         let document = |what| DiscoveryError::new(Problem::Document(what));
         let Ok(Value::Object(members)) = json::from_slice(body) else {
@@ -209,27 +235,17 @@ impl Discovery {
                 published: printable(published),
             }));
         }
-        let endpoint = |name: &'static str| match members.get(name) {
-            None => Ok(None),
-            Some(Value::String(text)) => match Url::parse(text) {
-                Ok(url) => self.check_endpoint(name, url).map(Some),
-                Err(_) => Err(DiscoveryError::new(Problem::Endpoint(
-                    name,
-                    UrlProblem::Syntax,
-                ))),
-            },
-            Some(_) => Err(DiscoveryError::new(Problem::Endpoint(
-                name,
-                UrlProblem::Syntax,
-            ))),
-        };
         Ok(Metadata {
             issuer: published.clone(),
-            token_endpoint: match endpoint("token_endpoint") {
+            token_endpoint: match self.token_endpoint(&members) {
+                Err(_) if self.reader == Some(Reader::Validator) => None,
                 Err(error) if matches!(error.problem, Problem::ForeignEndpoint(_)) => None,
                 endpoint => endpoint?,
             },
-            jwks_uri: endpoint("jwks_uri")?,
+            jwks_uri: match self.endpoint(&members, "jwks_uri") {
+                Err(_) if !matches!(self.reader, None | Some(Reader::Validator)) => None,
+                endpoint => endpoint?,
+            },
             token_endpoint_auth_methods: members
                 .get("token_endpoint_auth_methods_supported")
                 .and_then(Value::as_array)
@@ -238,6 +254,31 @@ impl Discovery {
                     texts.map(str::to_owned).collect()
                 }),
         })
+    }
+
+    fn token_endpoint(&self, members: &Map<String, Value>) -> Result<Option<Url>, DiscoveryError> {
+        const NAME: &str = "token_endpoint";
+        if self.reader == Some(Reader::MutualTlsClient)
+            && let Some(Value::Object(aliases)) = members.get("mtls_endpoint_aliases")
+            && aliases.contains_key(NAME)
+        {
+            return self.endpoint(aliases, NAME);
+        }
+        self.endpoint(members, NAME)
+    }
+
+    fn endpoint(
+        &self,
+        members: &Map<String, Value>,
+        name: &'static str,
+    ) -> Result<Option<Url>, DiscoveryError> {
+        let Some(value) = members.get(name) else {
+            return Ok(None);
+        };
+        let url = value.as_str().and_then(|text| Url::parse(text).ok());
+        let url =
+            url.ok_or_else(|| DiscoveryError::new(Problem::Endpoint(name, UrlProblem::Syntax)))?;
+        self.check_endpoint(name, url).map(Some)
     }
 
     fn check_endpoint(&self, name: &'static str, url: Url) -> Result<Url, DiscoveryError> {

@@ -38,7 +38,7 @@ mod url_rules;
 
 pub use backoff::{Answer, Backoff};
 pub use client::{IdpClient, IdpClientBuilder};
-pub use discovery::{Discovery, DiscoveryError, Metadata};
+pub use discovery::{Discovery, DiscoveryError, Metadata, Reader};
 pub use error::{BuildError, FetchError, FetchErrorKind};
 pub use reply::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Reply, retry_after};
 pub use text::printable;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use clock::{Clock as _, SystemClock};
 use http::header::{ACCEPT, CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use idp_http::{Answer, Discovery, DiscoveryError, FetchError, IdpClient, Reply};
+use idp_http::{Answer, Discovery, DiscoveryError, FetchError, IdpClient, Reader, Reply};
 use url::Url;
 
 use crate::key_set::KeySet;
@@ -55,7 +55,7 @@ impl RemoteJwks {
     pub fn discover(client: IdpClient, discovery: Discovery) -> Self {
         Self {
             client,
-            location: Location::Discovered(discovery),
+            location: Location::Discovered(discovery.for_reader(Reader::Validator)),
             tagged_at: Mutex::new(None),
         }
     }

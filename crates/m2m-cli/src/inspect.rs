@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::{Clock, unix_seconds};
-use idp_http::Discovery;
+use idp_http::{Discovery, Reader};
 use jwks_validator::{
     CheckOutcome, Explanation, JwtValidator, RequireScopes, explain_without_keys,
 };
@@ -149,7 +149,8 @@ impl Inspector {
             Some(url) => url.clone(),
             None => {
                 let discovery = Discovery::new(http.clone(), &provider.issuer)
-                    .map_err(|problem| format!("ISSUER {problem}"))?;
+                    .map_err(|problem| format!("ISSUER {problem}"))?
+                    .for_reader(Reader::Validator);
                 let metadata = discovery
                     .metadata()
                     .await

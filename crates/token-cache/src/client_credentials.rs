@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use clock::{Clock, SystemClock};
 use http::{HeaderMap, HeaderValue, header};
-use idp_http::{Discovery, IdpClient, IdpClientBuilder};
+use idp_http::{Discovery, IdpClient, IdpClientBuilder, Reader};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Url, form_urlencoded};
 
@@ -243,7 +243,9 @@ impl ClientCredentialsBuilder {
 
     /// Finds the token endpoint in the issuer's metadata (OpenID Connect Discovery, RFC 8414), with
     /// the first exchange and again when the endpoint seems to have moved: nobody is there, or something
-    /// else is. What was found before stays in use until there is a newer document.
+    /// else is. What was found before stays in use until there is a newer document. With
+    /// [`ClientAuth::TlsClientCertificate`] it is the one of `mtls_endpoint_aliases`, where there is one
+    /// (RFC 8705 section 5).
     #[must_use]
     pub fn issuer(mut self, issuer: &str) -> Self {
         self.endpoint = Some(Place::Issuer(issuer.to_owned()));
@@ -320,10 +322,15 @@ impl ClientCredentialsBuilder {
                     .map_err(|error| ConfigError::new("token_endpoint", error))?;
                 Endpoint::Fixed(url)
             }
-            Some(Place::Issuer(issuer)) => Endpoint::Discovered(
-                Discovery::new(http.clone(), &issuer)
-                    .map_err(|error| ConfigError::new("issuer", error))?,
-            ),
+            Some(Place::Issuer(issuer)) => {
+                let reader = match self.auth {
+                    ClientAuth::TlsClientCertificate => Reader::MutualTlsClient,
+                    _ => Reader::Client,
+                };
+                let discovery = Discovery::new(http.clone(), &issuer)
+                    .map_err(|error| ConfigError::new("issuer", error))?;
+                Endpoint::Discovered(discovery.for_reader(reader))
+            }
             None => return Err(ConfigError::new("token_endpoint", "set it or the issuer")),
         };
         #[cfg(feature = "private-key-jwt")]

@@ -106,6 +106,78 @@ fn endpoints_of_an_issuer_from_outside_stay_on_allowed_origins() {
     }
 }
 
+/// D25
+#[test]
+fn an_endpoint_that_its_reader_does_not_ask_is_left_out_where_it_is_unusable() {
+    let client = IdpClient::builder().build().unwrap();
+    let read = |reader, token: &str, keys: &str| {
+        let document = format!(
+            r#"{{"issuer":"https://idp.example","token_endpoint":{token},"jwks_uri":{keys}}}"#
+        );
+        let discovery = Discovery::new(client.clone(), "https://idp.example").unwrap();
+        let metadata = discovery.for_reader(reader).read(document.as_bytes())?;
+        Ok::<_, DiscoveryError>((metadata.token_endpoint, metadata.jwks_uri))
+    };
+    let good = r#""https://idp.example/x""#;
+    let url: Option<Url> = "https://idp.example/x".parse().ok();
+    for bad in [
+        "null",
+        "7",
+        r#""/x""#,
+        r#""http://idp.example/x""#,
+        r#""https://10.0.0.1/x""#,
+    ] {
+        let keys_only = read(Reader::Validator, bad, good).unwrap();
+        assert_eq!(keys_only, (None, url.clone()), "{bad}");
+        assert!(read(Reader::Validator, good, bad).is_err(), "{bad}");
+        for client in [Reader::Client, Reader::MutualTlsClient] {
+            let token_only = read(client, good, bad).unwrap();
+            assert_eq!(token_only, (url.clone(), None), "{bad}");
+            assert!(read(client, bad, good).is_err(), "{bad}");
+        }
+    }
+}
+
+/// RFC 8705 section 5.
+#[test]
+fn a_client_with_a_certificate_uses_the_alias_where_there_is_one() {
+    let client = IdpClient::builder().build().unwrap();
+    let read = |reader, aliases: &str| {
+        let document = format!(
+            r#"{{"issuer":"https://idp.example","token_endpoint":"https://idp.example/token"{aliases}}}"#
+        );
+        let discovery = Discovery::new(client.clone(), "https://idp.example").unwrap();
+        let metadata = discovery.for_reader(reader).read(document.as_bytes())?;
+        Ok::<_, DiscoveryError>(metadata.token_endpoint.unwrap().to_string())
+    };
+    let plain = "https://idp.example/token";
+    let alias = "https://mtls.idp.example/token";
+    let with_alias =
+        r#","mtls_endpoint_aliases":{"token_endpoint":"https://mtls.idp.example/token"}"#;
+    assert_eq!(read(Reader::MutualTlsClient, with_alias).unwrap(), alias);
+    assert_eq!(read(Reader::Client, with_alias).unwrap(), plain);
+    for none in [
+        "",
+        r#","mtls_endpoint_aliases":{}"#,
+        r#","mtls_endpoint_aliases":{"revocation_endpoint":"https://mtls.idp.example/r"}"#,
+    ] {
+        assert_eq!(
+            read(Reader::MutualTlsClient, none).unwrap(),
+            plain,
+            "{none}"
+        );
+    }
+    for bad in [
+        "null",
+        r#""http://idp.example/t""#,
+        r#""https://10.0.0.1/t""#,
+    ] {
+        let bad = format!(r#","mtls_endpoint_aliases":{{"token_endpoint":{bad}}}"#);
+        assert!(read(Reader::MutualTlsClient, &bad).is_err(), "{bad}");
+        assert_eq!(read(Reader::Client, &bad).unwrap(), plain, "{bad}");
+    }
+}
+
 #[test]
 fn authentication_methods_are_those_that_are_strings() {
     for (member, expected) in [

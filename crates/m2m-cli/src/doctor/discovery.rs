@@ -1,6 +1,6 @@
 //! The issuer's metadata, and whether it is the issuer that is configured.
 
-use idp_http::{Discovery, DiscoveryError, Metadata};
+use idp_http::{Discovery, DiscoveryError, Metadata, Reader};
 use url::Url;
 
 use super::{Examination, Findings, Reach};
@@ -35,7 +35,14 @@ impl Examination {
             return endpoints;
         }
         let found = match Discovery::new(self.http.clone(), issuer) {
-            Ok(discovery) => discovery.metadata().await,
+            Ok(discovery) => {
+                let discovery = match (&endpoints.token, &endpoints.keys) {
+                    (None, Some(_)) => discovery.for_reader(Reader::Client),
+                    (Some(_), None) => discovery.for_reader(Reader::Validator),
+                    _ => discovery,
+                };
+                discovery.metadata().await
+            }
             Err(problem) => {
                 let change = format!("correct {}", self.origins.issuer);
                 findings.add(Finding::failed(

@@ -125,6 +125,35 @@ async fn a_client_certificate_is_presented_and_followed_when_its_file_changes() 
     assert!(!format!("{error} {error:?} {source:?}").contains("canary"));
 }
 
+/// RFC 8705 section 5.
+#[tokio::test]
+async fn a_client_certificate_is_presented_to_the_alias_that_the_metadata_name_for_it() {
+    let mut endpoint = Endpoint::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let issuer = format!("http://{}", listener.local_addr().unwrap());
+    // Nobody listens at the other endpoint, and the keys are nothing to a client.
+    let metadata = serde_json::json!({
+        "issuer": issuer,
+        "token_endpoint": "http://127.0.0.1:1/token",
+        "jwks_uri": null,
+        "mtls_endpoint_aliases": {"token_endpoint": endpoint.url},
+    });
+    let app = axum::Router::new().fallback(move || async move { metadata.to_string() });
+    tokio::spawn(async { axum::serve(listener, app).await.unwrap() });
+    let (pem, der) = endpoint.certificate();
+    ClientCredentials::builder("client", token_cache::SecretString::from(pem))
+        .issuer(&issuer)
+        .http(IdpClient::builder().extra_roots_pem(endpoint.authority.pem().as_bytes()))
+        .auth(ClientAuth::TlsClientCertificate)
+        .build()
+        .unwrap()
+        .fetch(&TokenRequest::new())
+        .await
+        .unwrap();
+    let (seen, _) = endpoint.seen.recv().await.unwrap();
+    assert_eq!(seen, der);
+}
+
 /// A token endpoint without TLS that reports the forms it gets.
 async fn plain_endpoint() -> (String, mpsc::UnboundedReceiver<(Option<String>, String)>) {
     let (sender, seen) = mpsc::unbounded_channel();
