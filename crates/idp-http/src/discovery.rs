@@ -11,6 +11,7 @@ use tracing::debug;
 use url::{Origin, Url};
 
 use crate::client::IdpClient;
+use crate::error::FetchErrorKind;
 use crate::json;
 use crate::text::printable;
 use crate::url_rules::{self, UrlProblem};
@@ -55,7 +56,8 @@ pub enum Reader {
 ///
 /// Asks for OpenID Connect Discovery 1.0 section 4 (`ISSUER/.well-known/openid-configuration`), then
 /// for RFC 8414 section 3 with the well-known part before the issuer's path, then with it behind. The
-/// next one is tried only when the provider answers that the former does not exist.
+/// next one is tried only when the provider answers that the former does not exist, or with something
+/// that is no JSON object: some web servers have a page for every path.
 ///
 /// The published `issuer` must equal the configured one byte for byte (RFC 8414 section 3.3).
 /// Endpoints may be on other hosts, since the operator named the issuer and large providers do so,
@@ -187,16 +189,28 @@ impl Discovery {
 
     async fn fetch(&self) -> Result<Metadata, DiscoveryError> {
         let mut last_status = None;
+        let mut unreadable = None;
         for url in &self.candidates {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-            let reply = self
-                .client
-                .get(url, headers, MAX_BODY)
-                .await
-                .map_err(|error| DiscoveryError::new(Problem::Fetch(error)))?;
+            let reply = match self.client.get(url, headers, MAX_BODY).await {
+                Ok(reply) => reply,
+                Err(error) => {
+                    let is_too_large = error.kind() == FetchErrorKind::TooLarge;
+                    let error = DiscoveryError::new(Problem::Fetch(error));
+                    if !is_too_large {
+                        return Err(error);
+                    }
+                    unreadable.get_or_insert(error);
+                    continue;
+                }
+            };
             if reply.status == StatusCode::OK {
-                return self.read(&reply.body);
+                match members(&reply.body) {
+                    Ok(members) => return self.read_members(&members),
+                    Err(error) => unreadable.get_or_insert(error),
+                };
+                continue;
             }
             if reply.is_overloaded() {
                 return Err(DiscoveryError {
@@ -207,9 +221,11 @@ impl Discovery {
             }
             last_status = Some(reply.status);
         }
-        Err(DiscoveryError::new(match last_status {
-            Some(status) => Problem::Status(status),
-            None => Problem::Document("no address to ask"),
+        Err(unreadable.unwrap_or_else(|| {
+            DiscoveryError::new(match last_status {
+                Some(status) => Problem::Status(status),
+                None => Problem::Document("no address to ask"),
+            })
         }))
     }
 
@@ -221,13 +237,13 @@ impl Discovery {
     /// Fails when the document is not strict JSON, names another issuer, or has an endpoint that its
     /// reader would not ask.
     pub fn read(&self, body: &[u8]) -> Result<Metadata, DiscoveryError> {
-        let document = |what| DiscoveryError::new(Problem::Document(what));
-        let Ok(Value::Object(members)) = json::from_slice(body) else {
-            return Err(document("not a strict JSON object"));
-        };
-        let published = match members.get("issuer") {
-            Some(Value::String(issuer)) => issuer,
-            _ => return Err(document("`issuer` is missing or not a string")),
+        self.read_members(&members(body)?)
+    }
+
+    fn read_members(&self, members: &Map<String, Value>) -> Result<Metadata, DiscoveryError> {
+        let Some(Value::String(published)) = members.get("issuer") else {
+            let what = "`issuer` is missing or not a string";
+            return Err(DiscoveryError::new(Problem::Document(what)));
         };
         if *published != self.issuer {
             return Err(DiscoveryError::new(Problem::IssuerMismatch {
@@ -237,12 +253,12 @@ impl Discovery {
         }
         Ok(Metadata {
             issuer: published.clone(),
-            token_endpoint: match self.token_endpoint(&members) {
+            token_endpoint: match self.token_endpoint(members) {
                 Err(_) if self.reader == Some(Reader::Validator) => None,
                 Err(error) if matches!(error.problem, Problem::ForeignEndpoint(_)) => None,
                 endpoint => endpoint?,
             },
-            jwks_uri: match self.endpoint(&members, "jwks_uri") {
+            jwks_uri: match self.endpoint(members, "jwks_uri") {
                 Err(_) if !matches!(self.reader, None | Some(Reader::Validator)) => None,
                 endpoint => endpoint?,
             },
@@ -293,6 +309,15 @@ impl Discovery {
             return Err(DiscoveryError::new(Problem::ForeignEndpoint(name)));
         }
         Ok(url)
+    }
+}
+
+fn members(body: &[u8]) -> Result<Map<String, Value>, DiscoveryError> {
+    match json::from_slice(body) {
+        Ok(Value::Object(members)) => Ok(members),
+        _ => Err(DiscoveryError::new(Problem::Document(
+            "not a strict JSON object",
+        ))),
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::tcp::read_request;
 
+const OAUTH: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
 
 /// A provider that answers 404 wherever it was not told otherwise.
@@ -103,5 +104,47 @@ async fn metadata_that_were_forgotten_stay_in_use_until_there_are_others() {
     provider.answer(OPENID, 200, &document("/new"));
     discovery.forget();
     assert_eq!(keys().await, "/new");
+    assert_eq!(provider.asked(), [OPENID]);
+}
+
+#[tokio::test]
+async fn a_page_where_metadata_should_be_is_passed_over() {
+    let provider = Provider::start().await;
+    let document = r#"{"issuer":"ISSUER","token_endpoint":"ISSUER/token"}"#;
+    provider.answer(OAUTH, 200, document);
+    for page in ["<html>", "", "[]", "7", &"x".repeat(300_000)] {
+        provider.answer(OPENID, 200, page);
+        let metadata = provider.discovery().metadata().await.unwrap();
+        assert_eq!(metadata.token_endpoint.as_ref().unwrap().path(), "/token");
+        assert_eq!(provider.asked(), [OPENID, OAUTH]);
+    }
+}
+
+#[tokio::test]
+async fn without_any_metadata_the_first_page_is_what_is_wrong() {
+    let provider = Provider::start().await;
+    provider.answer(OPENID, 200, "<html>");
+    for status in [200, 404] {
+        provider.answer(OAUTH, status, &"x".repeat(300_000));
+        let error = provider.discovery().metadata().await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "discovery failed: unusable metadata: not a strict JSON object"
+        );
+    }
+    // The document may be the one that cannot be had now.
+    provider.answer(OAUTH, 503, "");
+    let error = provider.discovery().metadata().await.unwrap_err();
+    assert!(error.is_overloaded(), "{error}");
+}
+
+/// D26
+#[tokio::test]
+async fn a_document_of_another_issuer_is_not_passed_over() {
+    let provider = Provider::start().await;
+    provider.answer(OPENID, 200, r#"{"issuer":"https://evil.example"}"#);
+    provider.answer(OAUTH, 200, r#"{"issuer":"ISSUER"}"#);
+    let error = provider.discovery().metadata().await.unwrap_err();
+    assert!(error.is_issuer_mismatch(), "{error}");
     assert_eq!(provider.asked(), [OPENID]);
 }
