@@ -196,10 +196,10 @@ impl ClientCredentials {
 impl TokenSource for ClientCredentials {
     async fn fetch(&self, request: &TokenRequest) -> Result<IssuedToken, TokenError> {
         let result = self.exchange(request).await.result;
-        if let (Err(error), Endpoint::Discovered(discovery)) = (&result, &self.endpoint) {
-            if may_have_moved(error) {
-                discovery.forget();
-            }
+        if let (Err(error), Endpoint::Discovered(discovery)) = (&result, &self.endpoint)
+            && may_have_moved(error)
+        {
+            discovery.forget();
         }
         result
     }
