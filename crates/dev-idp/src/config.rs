@@ -1,5 +1,6 @@
 //! Configuration: flags first, then the environment, then `.env`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -7,6 +8,8 @@ use std::net::SocketAddr;
 use clap::Parser;
 use dev_idp::{DEFAULT_AUDIENCE, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPE};
 use tracing_subscriber::EnvFilter;
+
+use crate::dollars::lines_with_dollars;
 
 pub(crate) const ADDR: &str = "DEV_IDP_ADDR";
 pub(crate) const CONTROL_ADDR: &str = "DEV_IDP_CONTROL_ADDR";
@@ -83,10 +86,10 @@ pub(crate) enum LogFormat {
 
 /// A variable that is wrong, and what it should be. It does not hold the value, which may be a
 /// secret in the wrong place.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Problem {
     variable: &'static str,
-    expected: &'static str,
+    expected: Cow<'static, str>,
 }
 
 impl fmt::Display for Problem {
@@ -129,7 +132,7 @@ fn environment(problems: &mut Vec<Problem>) -> Values {
             Err(std::env::VarError::NotPresent) => {}
             Err(std::env::VarError::NotUnicode(_)) => problems.push(Problem {
                 variable,
-                expected: "expected UTF-8",
+                expected: "expected UTF-8".into(),
             }),
         }
     }
@@ -137,28 +140,41 @@ fn environment(problems: &mut Vec<Problem>) -> Values {
 }
 
 fn dot_env(problems: &mut Vec<Problem>) -> Values {
-    // dotenvy's errors quote the line, which may hold a secret.
-    let unreadable = Problem {
-        variable: ".env",
-        expected: "expected a readable file of NAME=value lines, quoted where a value has spaces",
+    let mut problem = |expected: Cow<'static, str>| {
+        problems.push(Problem {
+            variable: ".env",
+            expected,
+        });
     };
+    // dotenvy's errors quote the line, which may hold a secret.
+    let unreadable = "expected a readable file of NAME=value lines, in single quotes where a value has \
+                      spaces or a backslash";
     let mut values = Values::new();
-    match dotenvy::dotenv_iter() {
-        Ok(lines) => {
-            for line in lines {
-                match line {
-                    Ok((name, value)) => {
-                        values.entry(name).or_insert(value);
-                    }
-                    Err(_) => {
-                        problems.push(unreadable);
-                        break;
-                    }
-                }
+    let folder = std::env::current_dir().unwrap_or_default();
+    let mut files = folder.ancestors().map(|folder| folder.join(".env"));
+    let Some(path) = files.find(|path| path.is_file()) else {
+        return values;
+    };
+    let Ok(text) = std::fs::read_to_string(path) else {
+        problem(unreadable.into());
+        return values;
+    };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    for line in lines_with_dollars(text) {
+        problem(Cow::Owned(format!(
+            "line {line} has a $ that would stand for a variable; put the value into single quotes"
+        )));
+    }
+    for line in dotenvy::from_read_iter(text.as_bytes()) {
+        match line {
+            Ok((name, value)) => {
+                values.entry(name).or_insert(value);
+            }
+            Err(_) => {
+                problem(unreadable.into());
+                break;
             }
         }
-        Err(error) if error.not_found() => {}
-        Err(_) => problems.push(unreadable),
     }
     values
 }
@@ -169,8 +185,9 @@ fn parse(flags: Flags, values: &Values) -> Result<Config, Vec<Problem>> {
         flag.or_else(|| values.get(variable).cloned())
             .filter(|value| !value.is_empty())
     };
-    let mut check = |variable, expected, correct: bool| {
+    let mut check = |variable, expected: &'static str, correct: bool| {
         if !correct {
+            let expected = expected.into();
             problems.push(Problem { variable, expected });
         }
     };

@@ -11,6 +11,9 @@ use clap::Parser as _;
 use dev_idp::{DevClient, DevIdp, StartError, StartErrorKind};
 
 mod config;
+// The services' very rule for the `.env` that they share, without depending on the crate that has it.
+#[path = "../../service-kit/src/config/dollars.rs"]
+mod dollars;
 
 use config::{Config, Flags, LogFormat};
 

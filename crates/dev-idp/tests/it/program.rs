@@ -176,6 +176,26 @@ async fn a_file_that_cannot_be_read_is_told_without_its_text() {
     );
 }
 
+/// H3
+#[tokio::test]
+async fn a_value_of_the_file_is_taken_as_written_or_not_at_all() {
+    let directory = TempDir::new().unwrap();
+    // The mark that some editors begin with is no part of a name; the problem of its line shows that it is read.
+    let file = "\u{feff}LOG_FORMAT=hunter2\nCLIENT_SECRET=hunter2$q\n";
+    std::fs::write(directory.path().join(".env"), file).unwrap();
+    let output = program(directory.path()).output().await.unwrap();
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(64), "{told}");
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "dev-idp: .env: line 2 has a $ that would stand for a variable; put the value into single quotes",
+            "dev-idp: LOG_FORMAT: expected pretty or json",
+        ]
+    );
+}
+
 #[tokio::test]
 async fn a_busy_port_is_told_in_one_line_that_names_the_variable() {
     let busy = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -7,13 +7,15 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::dollars::lines_with_dollars;
 use super::{Problem, Strings};
 
 /// The process environment first, then the nearest `.env` in the working directory or above it.
 ///
 /// A variable of the process wins even when it is empty, which then counts as unset: that is how a
 /// value in `.env` is switched off. The process environment itself is never changed. Of a variable that
-/// `.env` has twice, the first counts, as with dotenvy.
+/// `.env` has twice, the first counts, as with dotenvy. A `$` that dotenvy would take for the beginning of a
+/// variable's name is a problem: the value would be another than the one written.
 pub struct Environment {
     file: BTreeMap<String, String>,
     problems: Vec<Problem>,
@@ -79,6 +81,11 @@ impl Environment {
         let bytes = std::fs::read(path).map_err(|_| "is there and cannot be read")?;
         let text = String::from_utf8(bytes).map_err(|_| "must be UTF-8 text")?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        for line in lines_with_dollars(text) {
+            self.problem(format!(
+                "line {line} has a $ that would stand for a variable; put the value into single quotes"
+            ));
+        }
         let lines = Rc::new(Cell::new(0_usize));
         let reader = LineByLine {
             rest: text.as_bytes(),
@@ -93,13 +100,18 @@ impl Environment {
                     // A quote that is never closed takes in the rest of the file.
                     let beyond = refused.trim_end().matches('\n').count();
                     let line = lines.get().saturating_sub(beyond);
-                    let text = format!("line {line} must be NAME=value");
-                    self.problems.push(Problem::new(".env", text));
+                    self.problem(format!(
+                        "line {line} must be NAME=value; a value with spaces or a backslash needs single quotes"
+                    ));
                 }
                 Err(_) => return Err("every line must be NAME=value"),
             }
         }
         Ok(())
+    }
+
+    fn problem(&mut self, text: String) {
+        self.problems.push(Problem::new(".env", text));
     }
 }
 
@@ -273,6 +285,16 @@ mod tests {
                 "line 2",
             ),
             ("bad escape", b"GOOD=1\n\nSECRET=hunter2\\q\n", "line 3"),
+            (
+                "spaces",
+                b"SECRET=hunter2 x\n",
+                "line 1 must be NAME=value; a value with spaces or a backslash needs",
+            ),
+            (
+                "a variable",
+                b"GOOD='$1'\nSECRET=hunter2$q\n",
+                "line 2 has a $",
+            ),
             ("not text", b"SECRET=hunter2\xff\n", "UTF-8"),
         ] {
             let directory = directory_with(env);

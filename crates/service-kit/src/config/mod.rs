@@ -6,6 +6,7 @@
 //! them. A problem names the variable and the form it must have and never its value, which can be a
 //! secret in the wrong place.
 
+mod dollars;
 mod environment;
 mod identity_provider;
 mod runtime;
