@@ -110,6 +110,38 @@ async fn certificates_that_cannot_be_used_are_a_problem_among_the_others() {
 
 /// H3
 #[tokio::test]
+async fn a_misspelt_variable_stops_the_start_in_the_file_and_is_a_warning_in_the_environment() {
+    let file = Some("REQUIRED_SCOPE=canary\nLOG_FORMAT=canary\n");
+    for binary in ["public-data", "protected-data", "up"] {
+        let variables = variables_for("https://idp.example");
+        let mut variables = with(variables, &[]);
+        variables.remove("LOG_FORMAT");
+        let ended = Program::start_with_file(binary, &[], &variables, file)
+            .ended()
+            .await;
+        assert_eq!(ended.status.code(), Some(64), "{binary}: {}", ended.stderr);
+        let lines: Vec<&str> = ended.stderr.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "configuration: .env: REQUIRED_SCOPE is not a known variable; REQUIRED_SCOPES is",
+                "configuration: LOG_FORMAT: must be one of pretty, json",
+            ],
+            "{binary}"
+        );
+        let misspelt = [("REQUIRED_SCOPE", "canary")];
+        let variables = with(variables_for("http://127.0.0.1:1"), &misspelt);
+        let mut started = Program::start(binary, &[], &variables);
+        let warning =
+            "REQUIRED_SCOPE in the environment is not a known variable; REQUIRED_SCOPES is";
+        started
+            .line(|line| line.contains(warning).then_some(()))
+            .await;
+    }
+}
+
+/// H3
+#[tokio::test]
 async fn an_empty_configuration_names_what_is_required() {
     for (binary, names) in [
         ("public-data", &["ISSUER", "CLIENT_ID", "CLIENT_SECRET"][..]),

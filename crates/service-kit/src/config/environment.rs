@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::dollars::lines_with_dollars;
-use super::{Problem, Strings};
+use super::{Problem, Strings, VARIABLES};
 
 /// The process environment first, then the nearest `.env` in the working directory or above it.
 ///
@@ -32,7 +32,8 @@ impl fmt::Debug for Environment {
 
 impl Environment {
     /// Reads `.env`, if there is one. A file that cannot be read or parsed becomes a problem that
-    /// [`Reader`](super::Reader) reports; no `.env` is no problem.
+    /// [`Reader`](super::Reader) reports, and so does a name in it that is none of [`VARIABLES`] and at most two
+    /// letters away from one; no `.env` is no problem.
     pub fn load() -> Self {
         match std::env::current_dir() {
             Ok(directory) => Self::load_from(&directory),
@@ -57,24 +58,26 @@ impl Environment {
         environment
     }
 
-    /// Returns the variables of `.env` that are not among `known`, each with the known name that it
-    /// may have been meant to be.
+    /// Returns the variables that are not among `known` and are worth a warning: of `.env`, which is the
+    /// programs' own, those that resemble none of [`VARIABLES`] (others are problems already); of the process
+    /// environment, which is shared with everything else, those one letter away from a known name of at least
+    /// eight.
     ///
-    /// A name with small letters is left out unless it resembles a known one: the rest of a secret
-    /// that was broken over two lines reads like a name.
+    /// A name in `.env` with small letters is left out: the rest of a secret that was broken over two lines
+    /// reads like a name.
     pub fn unknown(&self, known: &[&str]) -> Vec<UnknownVariable> {
-        self.file
+        let has_small = |name: &str| name.bytes().any(|byte| byte.is_ascii_lowercase());
+        let in_file = self
+            .file
             .keys()
-            .filter(|name| !known.contains(&name.as_str()))
+            .filter(|name| !known.contains(&name.as_str()) && !has_small(name))
+            .filter(|name| nearest(name, &VARIABLES, RESEMBLES).is_none())
             .map(|name| UnknownVariable {
                 name: name.clone(),
-                nearest: nearest(name, known),
-            })
-            .filter(|unknown| {
-                let has_small = unknown.name.bytes().any(|byte| byte.is_ascii_lowercase());
-                unknown.nearest.is_some() || !has_small
-            })
-            .collect()
+                nearest: None,
+            });
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        in_file.chain(misspelt(names, known)).collect()
     }
 
     fn read(&mut self, path: &Path) -> Result<(), &'static str> {
@@ -94,6 +97,12 @@ impl Environment {
         for entry in dotenvy::from_read_iter(reader) {
             match entry {
                 Ok((name, value)) => {
+                    // Without a scope check, say, that was meant, a start would not be safe.
+                    if !VARIABLES.contains(&name.as_str())
+                        && let Some(nearest) = nearest(&name, &VARIABLES, RESEMBLES)
+                    {
+                        self.problem(format!("{name} is not a known variable; {nearest} is"));
+                    }
                     self.file.entry(name).or_insert(value);
                 }
                 Err(dotenvy::Error::LineParse(refused, _)) => {
@@ -141,7 +150,8 @@ impl Strings for Environment {
     }
 }
 
-/// A variable in `.env` that no service of this workspace reads.
+/// A variable in `.env` that no program of this workspace reads, or one of the process environment that was
+/// perhaps meant to be one that they read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownVariable {
     name: String,
@@ -149,12 +159,12 @@ pub struct UnknownVariable {
 }
 
 impl UnknownVariable {
-    /// Returns the name as `.env` has it.
+    /// Returns the name as it is written.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns the known name that is at most two letters away, if there is one.
+    /// Returns the known name that it resembles; `None` for a variable of `.env`.
     pub fn nearest(&self) -> Option<&str> {
         self.nearest.as_deref()
     }
@@ -162,10 +172,13 @@ impl UnknownVariable {
 
 impl fmt::Display for UnknownVariable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in .env is not a known variable", self.name)?;
+        let name = &self.name;
         match &self.nearest {
-            Some(nearest) => write!(f, "; {nearest} is"),
-            None => Ok(()),
+            Some(nearest) => write!(
+                f,
+                "{name} in the environment is not a known variable; {nearest} is"
+            ),
+            None => write!(f, "{name} in .env is not a known variable"),
         }
     }
 }
@@ -212,13 +225,34 @@ impl Read for LineByLine<'_> {
     }
 }
 
-fn nearest(name: &str, known: &[&str]) -> Option<String> {
-    // Two letters: one swapped pair or two slips. More finds names that merely look alike.
+/// Two letters: one swapped pair or two slips. More finds names that merely look alike.
+const RESEMBLES: usize = 2;
+
+/// Names of the process environment that are one letter from a known one. Shorter ones, such as ISSUER, may
+/// well be somebody else's.
+fn misspelt(
+    names: impl Iterator<Item = String>,
+    known: &[&str],
+) -> impl Iterator<Item = UnknownVariable> {
+    let long: Vec<&str> = known
+        .iter()
+        .copied()
+        .filter(|name| name.len() >= 8)
+        .collect();
+    names
+        .filter(|name| !known.contains(&name.as_str()))
+        .filter_map(move |name| {
+            let nearest = Some(nearest(&name, &long, 1)?);
+            Some(UnknownVariable { name, nearest })
+        })
+}
+
+fn nearest(name: &str, known: &[&str], letters: usize) -> Option<String> {
     let name = name.to_ascii_uppercase();
     known
         .iter()
         .map(|candidate| (distance(name.as_bytes(), candidate.as_bytes()), *candidate))
-        .filter(|(distance, _)| *distance <= 2)
+        .filter(|(distance, _)| *distance <= letters)
         .min()
         .map(|(_, candidate)| candidate.to_owned())
 }
@@ -309,20 +343,63 @@ mod tests {
 
     /// H3
     #[test]
-    fn an_unknown_variable_is_named_with_the_known_one_it_resembles() {
+    fn a_misspelt_variable_of_the_file_is_a_problem_and_another_unknown_one_a_warning() {
         let directory = directory_with(
-            b"API_AUDIENC=hunter2\nISSUER=https://a\nCOMPOSE_FILE=x\nhunter2==\nissuer=x\n",
+            b"API_AUDIENC=hunter2\nISSUER=https://a\nCOMPOSE_FILE=x\nhunter2==\nissuer=x\nJWKS_URI=\n",
         );
-        let unknown = Environment::load_from(directory.path()).unknown(&["ISSUER", "API_AUDIENCE"]);
-        let lines: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+        let environment = Environment::load_from(directory.path());
+        let problems: Vec<String> = environment
+            .problems()
+            .iter()
+            .map(Problem::to_string)
+            .collect();
         assert_eq!(
-            lines,
+            problems,
             [
-                "API_AUDIENC in .env is not a known variable; API_AUDIENCE is",
-                "COMPOSE_FILE in .env is not a known variable",
-                "issuer in .env is not a known variable; ISSUER is",
+                ".env: API_AUDIENC is not a known variable; API_AUDIENCE is",
+                ".env: issuer is not a known variable; ISSUER is",
             ]
         );
+        let unknown: Vec<String> = environment
+            .unknown(&VARIABLES)
+            .iter()
+            .map(ToString::to_string)
+            .filter(|line| line.contains(".env"))
+            .collect();
+        assert_eq!(unknown, ["COMPOSE_FILE in .env is not a known variable"]);
+    }
+
+    #[test]
+    fn a_misspelt_variable_of_the_process_is_found_when_it_can_hardly_be_anothers() {
+        let names = [
+            "REQUIRED_SCOPE",
+            "REQUIRED_SCOPES",
+            "required_scopes",
+            "CLIENT_SECRETS_FILE",
+            "ISSUERS",
+            "CLIENT_SECRET_FIELDS",
+            "HOME",
+        ];
+        let found: Vec<String> = misspelt(names.into_iter().map(str::to_owned), &VARIABLES)
+            .map(|unknown| unknown.to_string())
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "REQUIRED_SCOPE in the environment is not a known variable; REQUIRED_SCOPES is",
+                "required_scopes in the environment is not a known variable; REQUIRED_SCOPES is",
+                "CLIENT_SECRETS_FILE in the environment is not a known variable; CLIENT_SECRET_FILE is",
+            ]
+        );
+    }
+
+    /// The programs share the file: none may refuse what another reads.
+    #[test]
+    fn no_known_name_is_taken_for_another() {
+        let all: String = VARIABLES.iter().map(|name| format!("{name}=\n")).collect();
+        let directory = directory_with(all.as_bytes());
+        let environment = Environment::load_from(directory.path());
+        assert_eq!(environment.problems(), []);
     }
 
     #[test]
