@@ -45,23 +45,29 @@ impl Config {
     /// Reads the variables. What comes back is usable only if the reader ends without problems.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let provider = IdentityProvider::read(reader);
-        let mut request = TokenRequest::new();
-        for scope in reader.list("TOKEN_SCOPE") {
-            request = request.scope(&scope);
+        let scopes = reader.list("TOKEN_SCOPE");
+        let resources = reader.list("TOKEN_RESOURCE");
+        let with_scopes = |request| {
+            scopes
+                .iter()
+                .fold(request, |it: TokenRequest, s| it.scope(s))
+        };
+        let with_resources = |request| {
+            let resources = resources.iter();
+            resources.fold(request, |it: TokenRequest, r| it.resource(r))
+        };
+        // Apart, because a check ends at the first problem.
+        for (name, part) in [
+            ("TOKEN_SCOPE", with_scopes(TokenRequest::new())),
+            ("TOKEN_RESOURCE", with_resources(TokenRequest::new())),
+        ] {
+            if let Err(error) = part.check() {
+                reader.problem(name, error.problem());
+            }
         }
+        let mut request = with_resources(with_scopes(TokenRequest::new()));
         if let Some(audience) = reader.optional("TOKEN_AUDIENCE") {
             request = request.audience(&audience);
-        }
-        for resource in reader.list("TOKEN_RESOURCE") {
-            request = request.resource(&resource);
-        }
-        if let Err(error) = request.check() {
-            let name = if error.setting() == "resource" {
-                "TOKEN_RESOURCE"
-            } else {
-                "TOKEN_SCOPE"
-            };
-            reader.problem(name, error.problem());
         }
         let protected_data = reader
             .endpoint("PROTECTED_DATA_URL", provider.allow_insecure_http)
