@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use clock::Clock;
 use idp_http::IdpClient;
-use service_kit::config::{IdentityProvider, Runtime};
+use service_kit::config::{IdentityProvider, Reader, Runtime};
 use service_kit::server::reachable;
 use url::Url;
 
@@ -107,11 +107,14 @@ impl<'s> Doctor<'s> {
                     let (_, found) = text.split_once(": ").unwrap_or_default();
                     let change = if *found == *"is required" || found.starts_with("is required,") {
                         format!("set {}", problem.name())
-                    } else if found.contains("https URL") {
+                    } else if found.contains("an absolute https URL") {
                         let name = problem.name();
-                        format!(
-                            "write {name} as https://HOST/PATH, or set ALLOW_INSECURE_HTTP=true"
-                        )
+                        let change = format!("write {name} as https://HOST/PATH");
+                        // Only where nothing but http is wrong with it.
+                        match Reader::new(self.settings).endpoint(name, true) {
+                            Some(_) => format!("{change}, or set ALLOW_INSECURE_HTTP=true"),
+                            None => change,
+                        }
                     } else {
                         format!("correct {}", problem.name())
                     };

@@ -4,7 +4,7 @@ use m2m_cli::report::Status;
 use service_kit::config::Reader;
 
 use crate::scenario::all;
-use crate::world::{Pair, examine_with, lines};
+use crate::world::{Pair, examine, examine_with, lines, variables, with};
 
 /// H3
 #[tokio::test]
@@ -49,5 +49,26 @@ async fn a_mistake_that_the_running_pair_shares_is_counted_once() {
             .collect();
         assert_eq!(failed.len(), 1, "{name}: {lines:#?}");
         pair.stop().await;
+    }
+}
+
+/// H3
+#[tokio::test]
+async fn allowing_http_is_the_advice_where_http_is_the_reason_and_nowhere_else() {
+    let advice = "or set ALLOW_INSECURE_HTTP=true";
+    for (name, value, is_advised) in [
+        ("ISSUER", "http://idp.example", true),
+        ("PROTECTED_DATA_URL", "http://data.example/", true),
+        ("ISSUER", "idp.example", false),
+        ("ISSUER", "https://user@idp.example", false),
+        ("ISSUER", "http://idp.example?x=1", false),
+        ("TOKEN_ENDPOINT", "https://idp.example/#x", false),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector/?x", false),
+    ] {
+        let variables = with(variables("https://idp.example"), &[(name, value)]);
+        let lines = lines(&examine(&variables).await);
+        let line = lines.iter().find(|line| line.contains(name)).unwrap();
+        assert!(line.starts_with('✗'), "{line}");
+        assert_eq!(line.contains(advice), is_advised, "{value}: {line}");
     }
 }
