@@ -71,27 +71,87 @@ fn every_variable_in_deploy_is_one_that_the_code_reads() {
     }
 }
 
+fn read(service: &str, reader: &mut Reader<'_>) {
+    if service == "public-data" {
+        public_data::Config::read(reader);
+    } else {
+        protected_data::Config::read(reader);
+    }
+    Runtime::read(reader);
+}
+
 /// Reads what a service would read of these settings, and returns the problems.
 fn problems(service: &str, settings: &BTreeMap<String, String>) -> Vec<String> {
     let mut reader = Reader::new(settings);
-    if service == "public-data" {
-        public_data::Config::read(&mut reader);
-    } else {
-        protected_data::Config::read(&mut reader);
-    }
-    Runtime::read(&mut reader);
+    read(service, &mut reader);
     match reader.finish() {
         Ok(()) => Vec::new(),
         Err(error) => error.problems().iter().map(ToString::to_string).collect(),
     }
 }
 
-/// The lines `NAME: value` of a text, as far as they name variables.
+/// The variables of a service that the compose file does not pass on.
+const OF_NO_USE_IN_A_CONTAINER: [&str; 9] = [
+    // The image sets them, and a port that is published goes with them.
+    "PUBLIC_DATA_ADDR",
+    "PROTECTED_DATA_ADDR",
+    "PUBLIC_DATA_ADMIN_ADDR",
+    "PROTECTED_DATA_ADMIN_ADDR",
+    // Instead of the file.
+    "CLIENT_SECRET",
+    // A path within the container, where nothing is mounted.
+    "IDP_CA_FILE",
+    // Goes with `stop_grace_period`.
+    "SHUTDOWN_GRACE",
+    // The images are built without the feature otel.
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_SERVICE_NAME",
+];
+
+/// What the compose file says of a service.
+fn compose_service(service: &str) -> String {
+    let compose = tree::read("deploy/compose.yaml");
+    let part = compose.split(&format!("\n  {service}:\n")).nth(1).unwrap();
+    part.split("\n\n").next().unwrap().to_owned()
+}
+
+#[test]
+fn the_compose_file_passes_on_every_variable_that_a_service_reads() {
+    for service in ["protected-data", "public-data"] {
+        let none: BTreeMap<String, String> = BTreeMap::new();
+        let mut reader = Reader::new(&none);
+        read(service, &mut reader);
+        let part = compose_service(service);
+        let mut passed: BTreeSet<&str> = part
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("- "))
+            .map(|line| line.split('=').next().unwrap())
+            .filter(|name| VARIABLES.contains(name))
+            .collect();
+        for name in reader.asked() {
+            let is_passed = passed.remove(name);
+            let is_left_out = OF_NO_USE_IN_A_CONTAINER.contains(&name);
+            assert_ne!(is_passed, is_left_out, "{service}: {name}");
+        }
+        assert_eq!(passed, BTreeSet::new(), "{service} does not read these");
+    }
+}
+
+/// Compose stops in the reverse order of the start.
+#[test]
+fn public_data_stops_before_what_it_calls() {
+    let dependency = "    depends_on:\n      - protected-data\n";
+    assert!(compose_service("public-data").contains(dependency));
+    assert!(!compose_service("protected-data").contains("depends_on"));
+}
+
+/// The lines `NAME: value` and `- NAME=value` of a text, as far as they name variables.
 fn assignments(text: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut name = None;
     for line in text.lines().map(str::trim) {
-        let Some((key, value)) = line.split_once(": ") else {
+        let listed = line.strip_prefix("- ").and_then(|it| it.split_once('='));
+        let Some((key, value)) = listed.or_else(|| line.split_once(": ")) else {
             continue;
         };
         let value = value.trim_matches('"');
@@ -115,22 +175,23 @@ fn the_settings_of_manifests_and_compose_file_are_configurations_that_services_t
     std::fs::write(secret.path(), "hunter2").unwrap();
     let secret = secret.path().to_str().unwrap();
     let shared = tree::read(MANIFESTS[0]);
-    let compose = tree::read("deploy/compose.yaml");
     for service in ["protected-data", "public-data"] {
         let manifest = tree::read(&format!("deploy/kubernetes/{service}.yaml"));
-        let part = compose.split(&format!("\n  {service}:\n")).nth(1).unwrap();
-        let part = part.split("\n\n").next().unwrap();
         for (name, text) in [
             ("Kubernetes", format!("{shared}{manifest}")),
-            ("Compose", part.to_owned()),
+            ("Compose", compose_service(service)),
         ] {
             let mut settings = assignments(&text);
+            // What whoever starts it has to give, and what is passed on where it is given.
+            for required in ["ISSUER", "API_AUDIENCE"] {
+                if text.contains(&format!("- {required}\n")) {
+                    settings.insert(required.to_owned(), "https://given.example".to_owned());
+                }
+            }
             for (name, value) in &mut settings {
                 let file = name == "CLIENT_SECRET_FILE";
                 match value.strip_prefix("${") {
                     _ if file => secret.clone_into(value),
-                    Some(rest) if rest.contains(":-") => value.clear(),
-                    // What whoever starts it has to give.
                     Some(_) => "https://given.example".clone_into(value),
                     None => {}
                 }
