@@ -9,7 +9,9 @@ use clock::{Clock, SystemClock};
 use crate::admitted::{AdmissionPolicy, AdmittedIssuers};
 use crate::algorithm::Algorithm;
 use crate::issuer::Issuer;
-use crate::policy::{DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, MAX_LEEWAY, Policy};
+use crate::policy::{
+    DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, DEFAULT_SCOPE_CLAIM, MAX_LEEWAY, Policy,
+};
 use crate::revocation::{Revocation, RevocationCheck};
 use crate::source::IssuerKeys;
 use crate::validator::{JwtValidator, Parts};
@@ -27,6 +29,8 @@ pub struct JwtValidatorBuilder {
     rfc9068: bool,
     clients_only: bool,
     max_lifetime: Duration,
+    scope_claim: String,
+    scope_array: bool,
     max_stale: Duration,
     remembered_tokens: usize,
     revocation: Option<Arc<dyn Revocation>>,
@@ -51,6 +55,8 @@ impl JwtValidatorBuilder {
             rfc9068: false,
             clients_only: false,
             max_lifetime: DEFAULT_MAX_LIFETIME,
+            scope_claim: DEFAULT_SCOPE_CLAIM.to_owned(),
+            scope_array: false,
             max_stale: Duration::from_secs(60 * 60),
             remembered_tokens: 0,
             revocation: None,
@@ -174,6 +180,21 @@ impl JwtValidatorBuilder {
         self
     }
 
+    /// Sets the claim that scopes are read from ([`Policy::scope_claim`]). Default `scope`.
+    #[must_use]
+    pub fn scope_claim(mut self, name: impl Into<String>) -> Self {
+        self.scope_claim = name.into();
+        self
+    }
+
+    /// Accepts scopes in an array of strings too ([`Policy::allow_scope_array`]). Default: a token
+    /// with one is refused.
+    #[must_use]
+    pub fn allow_scope_array(mut self) -> Self {
+        self.scope_array = true;
+        self
+    }
+
     /// Sets for how long keys serve after the issuer last confirmed them. Default 1 h.
     ///
     /// Below 5 min it also shortens the interval between fetches.
@@ -235,9 +256,11 @@ impl JwtValidatorBuilder {
         let mut policy = policy
             .algorithms(self.algorithms)
             .leeway(self.leeway)
-            .max_lifetime(self.max_lifetime);
+            .max_lifetime(self.max_lifetime)
+            .scope_claim(self.scope_claim);
         policy.rfc9068 = self.rfc9068;
         policy.clients_only = self.clients_only;
+        policy.scope_array = self.scope_array;
         let issuers: Vec<Arc<Issuer>> = self
             .issuers
             .into_iter()
@@ -294,6 +317,9 @@ impl JwtValidatorBuilder {
         if self.max_lifetime.as_secs() == 0 {
             return Err(BuildErrorKind::MaxLifetime);
         }
+        if self.scope_claim.is_empty() || Policy::OTHER_CLAIMS.contains(&&*self.scope_claim) {
+            return Err(BuildErrorKind::ScopeClaim);
+        }
         if self.max_stale < Duration::from_secs(1) {
             return Err(BuildErrorKind::MaxStale);
         }
@@ -326,6 +352,9 @@ pub enum BuildErrorKind {
     Leeway,
     /// The longest lifetime is below 1 s.
     MaxLifetime,
+    /// The claim of scopes has no name, or that of one which is read as something else
+    /// ([`Policy::OTHER_CLAIMS`]).
+    ScopeClaim,
     /// The outage limit is below 1 s.
     MaxStale,
     /// More than 4 million tokens are to be remembered.
@@ -361,6 +390,9 @@ impl fmt::Display for BuildError {
             BuildErrorKind::Algorithms => "no algorithm is allowed",
             BuildErrorKind::Leeway => "leeway is above 300 s",
             BuildErrorKind::MaxLifetime => "longest lifetime is below 1 s",
+            BuildErrorKind::ScopeClaim => {
+                "scope claim has no name, or that of a claim which is read as something else"
+            }
             BuildErrorKind::MaxStale => "outage limit is below 1 s",
             BuildErrorKind::VerifiedTokenCache => {
                 "verified-token cache has more than 4194304 entries"

@@ -77,13 +77,14 @@ impl Claims {
         self.at(self.client_id)
     }
 
-    /// Returns `scope` as it was sent.
+    /// Returns `scope`, or what [`Policy::scope_claim`] names, as it was sent; the scopes of an
+    /// [array](Policy::allow_scope_array) with a space between any two, in its order.
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
         self.at(self.scope)
     }
 
-    /// Tells whether `scope` holds exactly this scope, between single spaces and in this letter case
+    /// Tells whether [`scope`](Self::scope) holds exactly this scope, between single spaces and in this letter case
     /// (RFC 6749 section 3.3).
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
@@ -154,7 +155,7 @@ pub(crate) struct UnverifiedClaims<'a> {
 }
 
 impl<'a> UnverifiedClaims<'a> {
-    pub(crate) fn parse(payload: &'a [u8]) -> Result<Self, Reason> {
+    pub(crate) fn parse(payload: &'a [u8], policy: &Policy) -> Result<Self, Reason> {
         let payload = std::str::from_utf8(payload).map_err(|_| Reason::PayloadJson)?;
         let mut claims = Self {
             payload,
@@ -169,8 +170,9 @@ impl<'a> UnverifiedClaims<'a> {
             "iat" => claims.iat = Some(item),
             "jti" => claims.jti = Some(item),
             "client_id" => claims.client_id = Some(item),
-            "scope" => claims.scope = Some(item),
             "cnf" => claims.has_cnf = true,
+            // Behind the others, so that it hides none of them.
+            name if *name == *policy.scope_claim => claims.scope = Some(item),
             _ => {}
         })
         .map_err(|_| Reason::PayloadJson)?;
@@ -203,7 +205,7 @@ impl<'a> UnverifiedClaims<'a> {
             return Err(Reason::ClientIdType);
         }
         let jti = text(self.jti.as_ref(), Reason::TokenIdType)?;
-        let scope = text(self.scope.as_ref(), Reason::ScopeType)?;
+        let scope = scope(self.scope.as_ref(), policy)?;
         if self.has_cnf {
             return Err(Reason::SenderConstrained);
         }
@@ -238,7 +240,7 @@ pub(crate) struct CheckedClaims<'a> {
     times: Times,
     jti: Option<&'a str>,
     client_id: Option<&'a str>,
-    scope: Option<&'a str>,
+    scope: Option<Cow<'a, str>>,
 }
 
 impl CheckedClaims<'_> {
@@ -247,7 +249,7 @@ impl CheckedClaims<'_> {
         let mut keeper = Keeper::new(self.payload);
         let mut put = |claim: Option<&str>| claim.map(|claim| keeper.put(claim));
         let (subject, id) = (put(self.sub), put(self.jti));
-        let (client_id, scope) = (put(self.client_id), put(self.scope));
+        let (client_id, scope) = (put(self.client_id), put(self.scope.as_deref()));
         Claims {
             issuer: keeper.put(self.issuer),
             subject,
@@ -321,6 +323,30 @@ fn text<'c>(item: Option<&'c Item<'_>>, wrong: Reason) -> Result<Option<&'c str>
         Some(Item::Text(text)) => Ok(Some(text)),
         Some(_) => Err(wrong),
     }
+}
+
+fn scope<'c>(item: Option<&'c Item<'_>>, policy: &Policy) -> Result<Option<Cow<'c, str>>, Reason> {
+    match item {
+        None => Ok(None),
+        Some(Item::Text(scope)) => Ok(Some(Cow::Borrowed(scope))),
+        Some(Item::Texts(scopes))
+            if policy.scope_array && scopes.iter().all(|scope| is_scope_token(scope)) =>
+        {
+            Ok(Some(match &scopes[..] {
+                [scope] => Cow::Borrowed(scope),
+                scopes => Cow::Owned(scopes.join(" ")),
+            }))
+        }
+        Some(_) => Err(Reason::ScopeType),
+    }
+}
+
+/// RFC 6749 section 3.3: printable ASCII without space, `"` and `\`.
+pub(crate) fn is_scope_token(scope: &str) -> bool {
+    !scope.is_empty()
+        && scope
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
 }
 
 fn audiences<'c, 'a>(

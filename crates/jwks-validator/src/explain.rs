@@ -147,7 +147,7 @@ checks! {
     IssuedAt, "issued at", "The token was not issued in the future";
     Lifetime, "lifetime", "The token does not live too long";
     Audience, "audience", "The token is meant for this API";
-    ClaimTypes, "claim types", "Subject, client, token id and scope are strings, or absent";
+    ClaimTypes, "claim types", "Subject, client, token id and scope are strings, or absent; the scope is an array of them, if the policy says so";
     Binding, "binding", "The token is not bound to a key of its sender";
     Rfc9068, "rfc 9068", "The claims that RFC 9068 requires are there, if the policy says so";
     Client, "client", "The subject is the client itself, if the policy says so";

@@ -1,5 +1,6 @@
 //! What a token must be like, apart from its issuer and its key.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::algorithm::{Algorithm, AlgorithmSet};
@@ -7,7 +8,7 @@ use crate::algorithm::{Algorithm, AlgorithmSet};
 /// The rules that [`validate`](crate::validate()) applies to a token.
 ///
 /// Defaults: every [`Algorithm`], 60 s leeway, 24 h longest lifetime, `typ` of `JWT` or `at+jwt` or
-/// none. There is no default for the audience.
+/// none, scopes in the string `scope`. There is no default for the audience.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub(crate) algorithms: AlgorithmSet,
@@ -17,14 +18,30 @@ pub struct Policy {
     pub(crate) max_lifetime: i64,
     pub(crate) rfc9068: bool,
     pub(crate) clients_only: bool,
+    pub(crate) scope_claim: Cow<'static, str>,
+    pub(crate) scope_array: bool,
 }
 
 /// The longest leeway that is allowed.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
 pub(crate) const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
 pub(crate) const DEFAULT_MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const DEFAULT_SCOPE_CLAIM: &str = "scope";
 
 impl Policy {
+    /// The claims that are read as something else, and so can hold no scopes.
+    pub const OTHER_CLAIMS: [&str; 9] = [
+        "iss",
+        "sub",
+        "aud",
+        "exp",
+        "nbf",
+        "iat",
+        "jti",
+        "client_id",
+        "cnf",
+    ];
+
     /// Returns the default rules for an API that is known by these audiences; one of them must be in
     /// the token. With none, no token passes.
     #[must_use]
@@ -52,6 +69,8 @@ impl Policy {
             max_lifetime: seconds(DEFAULT_MAX_LIFETIME),
             rfc9068: false,
             clients_only: false,
+            scope_claim: Cow::Borrowed(DEFAULT_SCOPE_CLAIM),
+            scope_array: false,
         }
     }
 
@@ -91,6 +110,22 @@ impl Policy {
     #[must_use]
     pub fn clients_only(mut self) -> Self {
         self.clients_only = true;
+        self
+    }
+
+    /// Sets the claim that scopes are read from, such as `scp`. No other is looked at then: `scope`
+    /// may be anything. One of [`OTHER_CLAIMS`](Self::OTHER_CLAIMS) gives no token any scope.
+    #[must_use]
+    pub fn scope_claim(mut self, name: impl Into<String>) -> Self {
+        self.scope_claim = Cow::Owned(name.into());
+        self
+    }
+
+    /// Accepts scopes in an array of strings too, one scope token (RFC 6749 section 3.3) in each. A
+    /// token with any other array is refused.
+    #[must_use]
+    pub fn allow_scope_array(mut self) -> Self {
+        self.scope_array = true;
         self
     }
 }

@@ -109,7 +109,7 @@ reasons! {
     SubjectNotClient, InvalidToken, "subject_not_client", "the subject is not the client itself";
     TokenIdMissing, InvalidToken, "token_id_missing", "there is no token id claim";
     TokenIdType, InvalidToken, "token_id_type", "the token id claim is not a string";
-    ScopeType, InvalidToken, "scope_type", "the scope claim is not a string";
+    ScopeType, InvalidToken, "scope_type", "the scope claim is neither a string nor an array that is allowed";
     SenderConstrained, InvalidToken, "sender_constrained", "the token is bound to a key that a plain bearer does not prove";
     ClaimMismatch, InvalidToken, "claim_mismatch", "a claim that tokens of this issuer must carry is missing or different";
     Revoked, InvalidToken, "revoked", "the token has been revoked";

@@ -28,8 +28,8 @@ use crate::reason::Reason;
 /// 5. A key of that issuer with that `kid`, not revoked and published for that `alg`. Without `kid`,
 ///    the only key of that issuer for that `alg`.
 /// 6. The signature.
-/// 7. The claims: `exp`, `nbf`, `iat`, the lifetime, `aud`, `sub`, `client_id`, `jti`, `scope`, no
-///    `cnf`, and, if the policy says so, what RFC 9068 requires and that `sub` is the client.
+/// 7. The claims: `exp`, `nbf`, `iat`, the lifetime, `aud`, `sub`, `client_id`, `jti`, `scope` or
+///    what stands for it, no `cnf`, and, if the policy says so, what RFC 9068 requires and that `sub` is the client.
 ///
 /// # Errors
 ///
@@ -97,7 +97,7 @@ pub(crate) fn decide<K: Deref<Target = KeySet>>(
     let header = parts.header()?;
     let header = UnverifiedHeader::parse(&header, policy)?;
     let payload = parts.payload()?;
-    let claims = UnverifiedClaims::parse(&payload)?;
+    let claims = UnverifiedClaims::parse(&payload, policy)?;
     // Before anybody is asked for a key: one that is malformed fits none.
     let signature = parts.signature()?;
     let keys = keys(claims.issuer()?)?;

@@ -6,6 +6,7 @@ use idp_http::printable;
 
 use super::{Check, CheckOutcome};
 use crate::algorithm::Algorithm;
+use crate::claims::is_scope_token;
 use crate::compact::MAX_TOKEN;
 use crate::history::KeyHistory;
 use crate::json::{self, Item};
@@ -86,9 +87,10 @@ impl Facts<'_> {
             Check::Lifetime => self.lifetime_detail(),
             Check::Audience => Some(self.audience_detail(failed)),
             Check::ClaimTypes if failed => {
-                let claims = ["sub", "client_id", "jti", "scope"].map(|name| self.claim(name));
-                Some(claims.join(", "))
+                let claims = ["sub", "client_id", "jti"].map(|name| self.claim(name));
+                Some(format!("{}, {}", claims.join(", "), self.scope_detail()))
             }
+            Check::ClaimTypes => Some(self.scope_detail()),
             Check::Binding if failed => Some("the claim cnf is there".to_owned()),
             Check::Rfc9068 if !self.policy.rfc9068 => Some("not asked for".to_owned()),
             Check::Client if !self.policy.clients_only => Some("not asked for".to_owned()),
@@ -101,7 +103,6 @@ impl Facts<'_> {
             | Check::SignatureForm
             | Check::Signature
             | Check::Dates
-            | Check::ClaimTypes
             | Check::Binding
             | Check::Rfc9068
             | Check::IssuerClaims => None,
@@ -260,6 +261,26 @@ impl Facts<'_> {
             listed(theirs.iter().copied()),
             listed(ours())
         )
+    }
+
+    fn scope_detail(&self) -> String {
+        let name = printable(&self.policy.scope_claim);
+        let item = find(&self.payload, &self.policy.scope_claim);
+        let said = match item {
+            Some(Item::Text(scope)) => quoted(scope),
+            Some(Item::Texts(_)) if !self.policy.scope_array => {
+                "an array, and only a string is allowed".to_owned()
+            }
+            Some(Item::Texts(scopes)) => match scopes.iter().find(|scope| !is_scope_token(scope)) {
+                Some(scope) => format!("an array with {}, which is no scope", quoted(scope)),
+                None => format!(
+                    "an array of {}",
+                    listed(scopes.iter().map(|scope| &**scope))
+                ),
+            },
+            other => kind(other).to_owned(),
+        };
+        format!("{name} is {said}")
     }
 
     fn claim(&self, name: &str) -> String {

@@ -12,7 +12,7 @@ use super::challenge::Challenges;
 use super::layer::{GuardFuture, forward, refuse, without_claims};
 use super::resource::ProtectedResource;
 use crate::builder::{BuildError, BuildErrorKind};
-use crate::claims::Claims;
+use crate::claims::{Claims, is_scope_token};
 use crate::error::AuthError;
 use crate::reason::Reason;
 
@@ -125,14 +125,6 @@ impl Rule {
             Err(Reason::InsufficientScope)
         }
     }
-}
-
-/// RFC 6749 section 3.3: printable ASCII without space, `"` and `\`.
-fn is_scope_token(scope: &str) -> bool {
-    !scope.is_empty()
-        && scope
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
 }
 
 impl<S> Layer<S> for RequireScopes {

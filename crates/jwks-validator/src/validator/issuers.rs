@@ -52,7 +52,7 @@ impl JwtValidator {
     /// Tells whether a token would pass if its signature verified.
     pub(super) fn could_pass(&self, token: &str, now: i64) -> Result<(), Reason> {
         let payload = compact::Parts::split(token)?.payload()?;
-        let claims = UnverifiedClaims::parse(&payload)?;
+        let claims = UnverifiedClaims::parse(&payload, &self.inner.policy)?;
         claims.check(now, &self.inner.policy).map(|_| ())
     }
 

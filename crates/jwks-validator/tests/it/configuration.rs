@@ -14,7 +14,7 @@ fn every_bad_setting_is_refused_by_its_kind() {
     let source = || FakeSource::new(Script::Hang);
     let good = || builder(&source());
     let none = || JwtValidator::builder();
-    let cases: [(&str, JwtValidatorBuilder, BuildErrorKind); 12] = [
+    let cases: [(&str, JwtValidatorBuilder, BuildErrorKind); 14] = [
         (
             "no issuer",
             none().audience(AUDIENCE),
@@ -59,6 +59,16 @@ fn every_bad_setting_is_refused_by_its_kind() {
             "lifetime",
             good().max_lifetime(Duration::ZERO),
             BuildErrorKind::MaxLifetime,
+        ),
+        (
+            "scope claim without a name",
+            good().scope_claim(""),
+            BuildErrorKind::ScopeClaim,
+        ),
+        (
+            "scope claim that is the audience",
+            good().scope_claim("aud"),
+            BuildErrorKind::ScopeClaim,
         ),
         (
             "stale",

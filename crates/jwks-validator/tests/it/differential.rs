@@ -57,6 +57,8 @@ const STRICTER: &[(Library, Broken)] = &[
     (JwtCompact, "no longer than the longest lifetime"),
     (Jsonwebtoken, "identities and scopes are strings"),
     (JwtCompact, "identities and scopes are strings"),
+    (Jsonwebtoken, "scopes of an array are scope tokens"),
+    (JwtCompact, "scopes of an array are scope tokens"),
     (Jsonwebtoken, "sub and client_id are not empty"),
     (JwtCompact, "sub and client_id are not empty"),
     (Jsonwebtoken, "no cnf"),
@@ -296,6 +298,21 @@ fn deployments() -> Vec<(Policy, Rules)> {
             Policy::dangerous_for_any_audience(),
             Rules {
                 audiences: None,
+                ..rules.clone()
+            },
+        ),
+        (
+            policy().allow_scope_array(),
+            Rules {
+                scope_array: true,
+                ..rules.clone()
+            },
+        ),
+        (
+            policy().scope_claim("scp").allow_scope_array(),
+            Rules {
+                scope_claim: "scp",
+                scope_array: true,
                 ..rules
             },
         ),

@@ -118,7 +118,7 @@ async fn near_misses_are_named() {
             "claim types",
             signer.token(&with("scope", json!(["data:read"]))),
             Check::ClaimTypes,
-            "sub is a string, client_id is a string, jti is a string, scope is an array of strings",
+            "sub is a string, client_id is a string, jti is a string, scope is an array, and only a string is allowed",
         ),
         (
             "binding",
@@ -206,7 +206,7 @@ async fn the_report_has_a_line_for_every_check() {
   passed       issued at         0 s ago
   passed       lifetime          300 s of 86400 s
   passed       audience          "https://api.example"
-  passed       claim types
+  passed       claim types       scope is "data:read data:list"
   passed       binding
   passed       rfc 9068          not asked for
   passed       client            not asked for

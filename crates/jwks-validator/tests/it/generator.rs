@@ -191,7 +191,7 @@ fn edit_payload(rng: &mut Rng, payload: &mut Members, now: i64) {
     ];
     let dates = ["exp", "nbf", "iat"];
     let name = word(rng, &claims);
-    match rng.u8(..14) {
+    match rng.u8(..16) {
         0..=3 => {
             let name = word(rng, &dates);
             let date = date(rng, now);
@@ -234,6 +234,24 @@ fn edit_payload(rng: &mut Rng, payload: &mut Members, now: i64) {
         9 => set(payload, "cnf", odd_value(rng)),
         10 => payload.push((quoted(name), choice(rng, payload).1.clone())),
         11 => respell(rng, payload),
+        12 | 13 => {
+            let scopes = [
+                "\"data:read\"",
+                "[]",
+                "[\"data:read\"]",
+                "[\"data:read\",\"data:list\"]",
+                "[\"data:read\",\"d\\u0061ta:list\"]",
+                "[\"data:read data:list\"]",
+                "[\"data:read\",\"\"]",
+                "[\"data:read\",null]",
+                "[\"a\\\"b\"]",
+                "[\"a\\\\b\"]",
+                "[\"\\u00e9\"]",
+                "[\"a\\tb\"]",
+            ];
+            let name = word(rng, &["scope", "scp"]);
+            set(payload, name, word(rng, &scopes));
+        }
         _ => {
             let names = ["x", "azp", "roles", "\u{e9}", "a\"b", "", "EXP"];
             let name = word(rng, &names);

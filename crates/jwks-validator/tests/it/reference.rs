@@ -27,6 +27,10 @@ pub(crate) struct Rules {
     pub(crate) leeway: i64,
     pub(crate) max_lifetime: i64,
     pub(crate) rfc9068: bool,
+    /// Where scopes stand.
+    pub(crate) scope_claim: &'static str,
+    /// Whether they may stand in an array.
+    pub(crate) scope_array: bool,
 }
 
 impl Rules {
@@ -42,6 +46,8 @@ impl Rules {
             leeway: 60,
             max_lifetime: 24 * 60 * 60,
             rfc9068: false,
+            scope_claim: "scope",
+            scope_array: false,
         }
     }
 }
@@ -281,7 +287,17 @@ fn judge_claims(payload: &Json, now: i64, rules: &Rules) -> Result<Accepted, Bro
     let sub = payload.string("sub")?;
     let client_id = payload.string("client_id")?;
     let jti = payload.string("jti")?;
-    let scope = payload.string("scope")?;
+    let scope = match payload.member(rules.scope_claim) {
+        Some(Json::Array(scopes)) if rules.scope_array => {
+            let scopes: Option<Vec<&str>> = scopes.iter().map(scope_token).collect();
+            Some(
+                scopes
+                    .ok_or("scopes of an array are scope tokens")?
+                    .join(" "),
+            )
+        }
+        _ => payload.string(rules.scope_claim)?,
+    };
     if sub.as_deref() == Some("") || client_id.as_deref() == Some("") {
         return Err("sub and client_id are not empty");
     }
@@ -299,6 +315,13 @@ fn judge_claims(payload: &Json, now: i64, rules: &Rules) -> Result<Accepted, Bro
         aud,
         exp,
     })
+}
+
+/// RFC 6749 section 3.3: 1*( %x21 / %x23-5B / %x5D-7E ).
+fn scope_token(scope: &Json) -> Option<&str> {
+    let is_allowed = |char| matches!(char, '\x21' | '\x23'..='\x5b' | '\x5d'..='\x7e');
+    let scope = scope.text()?;
+    (!scope.is_empty() && scope.chars().all(is_allowed)).then_some(scope)
 }
 
 /// Tells whose JSON it was, for whoever compares: libraries that skip the header's unknown members
