@@ -25,6 +25,8 @@ async fn configuration_problems_come_all_at_once_without_values_and_with_64() {
         ("PROTECTED_DATA_ADMIN_ADDR", "canary"),
         ("PROTECTED_DATA_URL", "ftp://canary"),
         ("ALLOWED_ALGORITHMS", "HS256 canary"),
+        ("SCOPE_CLAIM", "aud"),
+        ("ALLOW_SCOPE_ARRAY", "canary"),
         ("MAX_TOKEN_LIFETIME", "canary"),
         ("TOKEN_CACHE_ENTRIES", "canary"),
         ("SHUTDOWN_GRACE", "canary"),
@@ -46,6 +48,8 @@ async fn configuration_problems_come_all_at_once_without_values_and_with_64() {
         "PROTECTED_DATA_ADDR",
         "PROTECTED_DATA_ADMIN_ADDR",
         "ALLOWED_ALGORITHMS",
+        "SCOPE_CLAIM",
+        "ALLOW_SCOPE_ARRAY",
         "MAX_TOKEN_LIFETIME",
         "TOKEN_CACHE_ENTRIES",
     ];

@@ -50,8 +50,13 @@ pub fn advice_on_refusal(reason: Reason) -> Option<&'static str> {
         }
         Reason::AlgorithmNotAllowed => "if it should pass, add the algorithm to ALLOWED_ALGORITHMS",
         Reason::LifetimeTooLong => "if it should pass, raise MAX_TOKEN_LIFETIME",
+        Reason::ScopeType => {
+            "if it should pass, set ALLOW_SCOPE_ARRAY=true, or SCOPE_CLAIM to the claim that holds the \
+             token's scopes"
+        }
         Reason::InsufficientScope => {
-            "if it should pass, the caller's TOKEN_SCOPE lacks a scope of REQUIRED_SCOPES"
+            "if it should pass, the caller's TOKEN_SCOPE lacks a scope of REQUIRED_SCOPES, or SCOPE_CLAIM \
+             is not the claim that holds the token's"
         }
         Reason::Expired | Reason::NotYetValid | Reason::IssuedInFuture => {
             "if it is fresh, set the clock of this machine or of the provider"

@@ -31,6 +31,10 @@ pub struct Config {
     pub audience: Option<String>,
     /// `REQUIRED_SCOPES`.
     pub required_scopes: Option<RequireScopes>,
+    /// `SCOPE_CLAIM`: the claim that scopes are read from, `scope` by default.
+    pub scope_claim: String,
+    /// `ALLOW_SCOPE_ARRAY`: they may stand in an array of strings too.
+    pub allow_scope_array: bool,
     /// `ALLOWED_ALGORITHMS`.
     pub algorithms: Vec<Algorithm>,
     /// `MAX_TOKEN_LIFETIME`: the longest time from issue to expiry of a token, 24 h by default.
@@ -81,6 +85,8 @@ impl Config {
             admin_address: reader.socket_addr_or_off("PROTECTED_DATA_ADMIN_ADDR", DEFAULT_ADMIN),
             audience,
             required_scopes,
+            scope_claim: scope_claim(reader),
+            allow_scope_array: reader.bool("ALLOW_SCOPE_ARRAY", false),
             algorithms: algorithms(reader),
             max_lifetime: reader.duration(
                 "MAX_TOKEN_LIFETIME",
@@ -95,11 +101,15 @@ impl Config {
     /// Returns a validator's settings for keys from this source.
     #[must_use]
     pub fn validator(&self, keys: impl Into<IssuerKeys>) -> JwtValidatorBuilder {
-        let builder = JwtValidator::builder()
+        let mut builder = JwtValidator::builder()
             .issuer(&self.provider.issuer, keys)
             .algorithms(self.algorithms.iter().copied())
             .max_lifetime(self.max_lifetime)
+            .scope_claim(&self.scope_claim)
             .verified_token_cache(self.token_cache_entries);
+        if self.allow_scope_array {
+            builder = builder.allow_scope_array();
+        }
         match &self.audience {
             Some(audience) => builder.audience(audience),
             None => builder.dangerous_skip_audience(),
@@ -113,10 +123,26 @@ impl Config {
             Some(audience) => Policy::for_audiences([audience.as_str()]),
             None => Policy::dangerous_for_any_audience(),
         };
-        policy
+        let policy = policy
             .algorithms(self.algorithms.iter().copied())
             .max_lifetime(self.max_lifetime)
+            .scope_claim(&self.scope_claim);
+        if self.allow_scope_array {
+            policy.allow_scope_array()
+        } else {
+            policy
+        }
     }
+}
+
+fn scope_claim(reader: &mut Reader<'_>) -> String {
+    let expected = "the name of a claim that holds scopes, such as scope or scp";
+    let is_free = |name: &str| !Policy::OTHER_CLAIMS.contains(&name);
+    reader
+        .parse("SCOPE_CLAIM", expected, |name| {
+            is_free(name).then(|| name.to_owned())
+        })
+        .unwrap_or_else(|| "scope".to_owned())
 }
 
 fn algorithms(reader: &mut Reader<'_>) -> Vec<Algorithm> {
@@ -173,6 +199,16 @@ mod tests {
             let form = "MAX_TOKEN_LIFETIME: must be a duration with its unit, such as 10s, \
                         between 1s and 30days";
             assert!(error.contains(form), "{value}: {error}");
+        }
+    }
+    #[test]
+    fn scopes_stand_in_any_claim_that_is_not_read_as_something_else() {
+        assert_eq!(read("SCOPE_CLAIM", "").unwrap().scope_claim, "scope");
+        assert_eq!(read("SCOPE_CLAIM", "scp").unwrap().scope_claim, "scp");
+        for name in Policy::OTHER_CLAIMS {
+            let error = read("SCOPE_CLAIM", name).unwrap_err();
+            let form = "SCOPE_CLAIM: must be the name of a claim that holds scopes";
+            assert!(error.contains(form), "{name}: {error}");
         }
     }
 }

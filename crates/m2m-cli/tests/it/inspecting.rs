@@ -123,6 +123,43 @@ async fn the_longest_lifetime_is_the_configured_one() {
     }
 }
 
+/// F19
+#[tokio::test]
+async fn scopes_are_read_as_protected_data_reads_them() {
+    let idp = idp().await;
+    let scopes = serde_json::json!(["data:list", "data:write"]);
+    let spec = TokenSpec::new().claim("scp", scopes);
+    let token = idp.mint(spec.claim("scope", 1));
+    let plain = variables(idp.issuer());
+    let named = [("REQUIRED_SCOPES", "data:write"), ("SCOPE_CLAIM", "scp")];
+    let named = with(plain.clone(), &named);
+    let array = with(named.clone(), &[("ALLOW_SCOPE_ARRAY", "true")]);
+    let refused = "✗ claim types";
+    for (variables, parts) in [
+        (&plain, [refused, "scope is a number"]),
+        (
+            &named,
+            [refused, "scp is an array, and only a string is allowed"],
+        ),
+        (
+            &array,
+            [
+                "✓ claim types",
+                r#"scp is an array of "data:list" "data:write""#,
+            ],
+        ),
+    ] {
+        for offline in [false, true] {
+            let found = inspect(variables, &token, offline).await;
+            let accepted = parts[0] != refused && !offline;
+            assert_eq!(found.is_accepted, accepted, "{}", found.text);
+            for part in parts {
+                assert!(found.text.contains(part), "{part}: {}", found.text);
+            }
+        }
+    }
+}
+
 /// Whatever the token says, only the configured issuer is asked.
 #[tokio::test]
 async fn the_issuer_that_a_token_names_is_not_asked() {

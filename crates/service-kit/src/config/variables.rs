@@ -4,7 +4,7 @@
 ///
 /// The binaries share one `.env`, so each of them knows the names of all. `.env.example` explains
 /// them, and a test compares it with this list.
-pub const VARIABLES: [&str; 31] = [
+pub const VARIABLES: [&str; 33] = [
     "ISSUER",
     "APPLICATION_VANITY_DOMAIN",
     "TOKEN_ENDPOINT",
@@ -27,6 +27,8 @@ pub const VARIABLES: [&str; 31] = [
     "API_AUDIENCE",
     "DANGEROUS_SKIP_AUDIENCE",
     "REQUIRED_SCOPES",
+    "SCOPE_CLAIM",
+    "ALLOW_SCOPE_ARRAY",
     "ALLOWED_ALGORITHMS",
     "MAX_TOKEN_LIFETIME",
     "TOKEN_CACHE_ENTRIES",
