@@ -107,6 +107,13 @@ pub(crate) struct KeyIdentity {
     thumbprint: [u8; 32],
 }
 
+impl KeyIdentity {
+    /// Tells whether it is the same public key, whatever it is called and used for.
+    pub(crate) fn has_material_of(&self, other: &Self) -> bool {
+        self.thumbprint == other.thumbprint
+    }
+}
+
 impl VerificationKey {
     /// Tells whether `signature` was made over `message` with the private half of this key.
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {

@@ -41,7 +41,8 @@ impl KeySet {
     /// Reads a JWK Set (RFC 7517 section 5) key by key.
     ///
     /// A key that is unknown, broken or unfit is left out and listed in [`skipped`](Self::skipped).
-    /// Keys of one id and different material are both left out.
+    /// Keys of one id and different material are both left out. One RSA key that is listed under one
+    /// id for several algorithms is good for each of them.
     ///
     /// # Errors
     ///
@@ -82,11 +83,10 @@ impl KeySet {
         }
         let is_ambiguous = |key: &VerificationKey| {
             key.identity.kid.is_some()
-                && usable
-                    .iter()
-                    .filter(|(_, other)| other.identity.kid == key.identity.kid)
-                    .count()
-                    > 1
+                && usable.iter().any(|(_, other)| {
+                    other.identity.kid == key.identity.kid
+                        && !other.identity.has_material_of(&key.identity)
+                })
         };
         let ambiguous: Vec<bool> = usable.iter().map(|(_, key)| is_ambiguous(key)).collect();
         let mut keys = Vec::new();
@@ -173,14 +173,12 @@ impl KeySet {
             if self.is_revoked(kid) {
                 return Selected::Revoked;
             }
-            let named = self
-                .keys
-                .iter()
-                .find(|key| key.identity.kid.as_deref() == Some(kid));
-            return match named {
+            let is_named = |key: &&VerificationKey| key.identity.kid.as_deref() == Some(kid);
+            let mut fitting = self.keys.iter();
+            return match fitting.find(|key| key.identity.algorithm == algorithm && is_named(key)) {
+                Some(key) => Selected::Key(key),
+                None if self.keys.iter().any(|key| is_named(&key)) => Selected::OtherAlgorithm,
                 None => Selected::Absent,
-                Some(key) if key.identity.algorithm == algorithm => Selected::Key(key),
-                Some(_) => Selected::OtherAlgorithm,
             };
         }
         let mut eligible = self

@@ -343,6 +343,45 @@ fn keys_of_one_id_are_unusable_unless_they_are_one_key() {
     assert!(check(&a.good(), &keys).is_ok());
 }
 
+/// D10
+#[test]
+fn one_key_for_two_algorithms_is_good_for_both() {
+    // All signers of RSA share one key.
+    let [rs256, ps256, rs512] = ["RS256", "PS256", "RS512"].map(|alg| Signer::new(alg, "k"));
+    let keys = key_set(&[ps256.jwk(), rs256.jwk(), rs256.jwk()]);
+    assert_eq!((keys.len(), keys.skipped()), (2, &[][..]));
+    assert!(check(&rs256.good(), &keys).is_ok());
+    assert!(check(&ps256.good(), &keys).is_ok());
+    let other = Some(Reason::KeyAlgorithm);
+    assert_eq!(check(&rs512.good(), &keys).err(), other);
+    // Which key checks a signature is the header's algorithm to say.
+    let header = json!({"alg": "PS256", "kid": "k"});
+    let mislabelled = rs256.raw(header.to_string(), good_claims().to_string());
+    assert_eq!(check(&mislabelled, &keys).err(), Some(Reason::Signature));
+    let nameless = ps256.raw(r#"{"alg":"PS256"}"#, good_claims().to_string());
+    assert!(check(&nameless, &keys).is_ok());
+    assert_eq!(
+        check(&rs256.good(), &key_set(&[ps256.jwk()])).err(),
+        other,
+        "published for one of them"
+    );
+
+    // Another key under the same id spoils all of them, whatever it is for.
+    for third in [
+        Signer::es256("k").jwk(),
+        jwk(&rs512, json!({"e": "Aw"})),
+        jwk(&rs256, json!({"e": "Aw"})),
+    ] {
+        let c = Signer::es256("c");
+        let keys = key_set(&[rs256.jwk(), third, ps256.jwk(), c.jwk()]);
+        let reasons: Vec<_> = keys.skipped().iter().map(|key| key.reason).collect();
+        assert_eq!(reasons, [SkipReason::DuplicateKeyId; 3]);
+        for token in [rs256.good(), ps256.good()] {
+            assert_eq!(check(&token, &keys).err(), Some(Reason::UnknownKey));
+        }
+    }
+}
+
 /// D11
 #[test]
 fn a_token_without_key_id_needs_exactly_one_key_of_its_algorithm() {
