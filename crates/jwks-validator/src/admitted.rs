@@ -116,15 +116,16 @@ impl AdmittedIssuers {
         if gate.refused.contains(Some(name), now) {
             return Err(Reason::UnknownIssuer);
         }
-        if gate.bucket.is_empty(now) {
-            return Err(Reason::IssuerLimit);
-        }
+        // The limit comes last: a token that would be refused anyway gets the same answer at any time.
         let Some(keys) = (self.policy.admit)(name) else {
             gate.refused.insert(Some(name), now);
             return Err(Reason::UnknownIssuer);
         };
         // A token that no key could save must not cause a fetch.
         worth()?;
+        if gate.bucket.is_empty(now) {
+            return Err(Reason::IssuerLimit);
+        }
         let mut table = Table::clone(&self.table.load());
         if table.issuers.len() >= self.policy.max && !table.make_room() {
             tracing::warn!(

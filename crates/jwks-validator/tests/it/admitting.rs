@@ -204,6 +204,36 @@ async fn admissions_are_bounded_in_number_and_rate() {
     assert_eq!(reason(&validator, &signer.good()).await, None);
 }
 
+/// D29
+#[tokio::test(start_paused = true)]
+async fn a_token_that_would_be_refused_anyway_is_refused_at_the_limit_too() {
+    let signer = Signer::es256("k");
+    let source = FakeSource::new(Script::Fail(Answer::Refused));
+    let ours = move |name: &str| {
+        name.starts_with(RED)
+            .then(|| IssuerKeys::new(source.clone()))
+    };
+    let validator = builder(&FakeSource::with_keys(&[&signer]))
+        .issuers_where(100, ours)
+        .build()
+        .unwrap();
+    validator.start();
+    assert!(validator.wait_ready().await);
+    let claims = |n: u32| of(&format!("{RED}/{n}"));
+    for n in 0..16 {
+        let refused = reason(&validator, &signer.token(&claims(n))).await;
+        assert_eq!(refused, Some(Reason::KeysUnavailable), "{n}");
+    }
+    let limit = reason(&validator, &signer.token(&claims(16))).await;
+    assert_eq!(limit, Some(Reason::IssuerLimit));
+    let strangers = reason(&validator, &signer.token(&of(BLUE))).await;
+    assert_eq!(strangers, Some(Reason::UnknownIssuer));
+    let mut expired = claims(16);
+    expired["exp"] = json!(NOW - 60);
+    let expired = reason(&validator, &signer.token(&expired)).await;
+    assert_eq!(expired, Some(Reason::Expired));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_issuer_that_has_had_keys_gives_its_place_to_nobody() {
     let signer = Signer::es256("k");
