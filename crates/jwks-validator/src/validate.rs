@@ -82,7 +82,7 @@ impl From<Reason> for Refusal {
 }
 
 /// 2020-01-01T00:00:00Z. A clock that shows less has not been set, and no date can be judged by it.
-const EARLIEST_NOW: i64 = 1_577_836_800;
+pub(crate) const EARLIEST_NOW: i64 = 1_577_836_800;
 
 pub(crate) fn decide<K: Deref<Target = KeySet>>(
     token: &str,

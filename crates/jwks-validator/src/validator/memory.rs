@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::JwtValidator;
 use crate::claims::Claims;
 use crate::compact::MAX_TOKEN;
-use crate::validate::Accepted;
+use crate::validate::{Accepted, EARLIEST_NOW};
 use crate::verified::{MemoryHealth, Slot, Verified, VerifiedTokens};
 
 impl JwtValidator {
@@ -24,6 +24,10 @@ impl JwtValidator {
 
     /// Finds an accepted token and decides again about its dates and its key.
     pub(super) fn remembered(&self, slot: Slot, now: i64) -> Option<Arc<Claims>> {
+        // It stays where it is: such a clock says nothing about it.
+        if now < EARLIEST_NOW {
+            return None;
+        }
         let verified = self.inner.verified.as_ref()?;
         let token = verified.get(slot)?;
         let keys = match self.inner.issuers.get(token.issuer) {

@@ -8,7 +8,7 @@ use jwks_validator::{JwtValidator, Reason};
 use serde_json::json;
 
 use crate::fake_source::{FakeSource, Script, builder, keys, reason};
-use crate::signer::{NOW, Signer, encode, good_claims, jwks};
+use crate::signer::{NOW, Signer, at, encode, good_claims, jwks};
 
 struct Setup {
     source: FakeSource,
@@ -56,6 +56,33 @@ async fn the_memory_tells_how_many_it_holds_and_how_many_it_found() {
     assert_eq!((memory.looked_up, memory.found), (6, 4));
     let without = builder(&FakeSource::with_keys(&[&signer])).build().unwrap();
     assert_eq!(without.memory(), None);
+}
+
+/// F25
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_not_set_decides_on_no_remembered_token() {
+    let signer = Signer::es256("k");
+    let setup = setup(FakeSource::with_keys(&[&signer]), 8).await;
+    let mut claims = good_claims();
+    for date in ["iat", "nbf"] {
+        claims.as_object_mut().unwrap().remove(date);
+    }
+    claims["exp"] = 1_577_840_000.into();
+    let token = signer.token(&claims);
+    // The first second of 2020, from which on dates are judged.
+    setup.clock.set(at(1_577_836_800));
+    for _ in 0..2 {
+        assert_eq!(reason(&setup.validator, &token).await, None);
+    }
+    setup.clock.set(at(1_577_836_799));
+    for _ in 0..2 {
+        let refused = reason(&setup.validator, &token).await;
+        assert_eq!(refused, Some(Reason::ClockUnset));
+    }
+    setup.clock.set(at(1_577_836_800));
+    let found = setup.validator.memory().unwrap().found;
+    assert_eq!(reason(&setup.validator, &token).await, None);
+    assert_eq!(setup.validator.memory().unwrap().found, found + 1);
 }
 
 /// J9
