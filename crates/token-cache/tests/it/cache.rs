@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use clock::ManualClock;
 use token_cache::{
-    Freshness, RefreshPolicy, StartupPolicy, TokenErrorKind, TokenRequest, Transient,
+    AccessToken, Freshness, RefreshPolicy, StartupPolicy, TokenError, TokenErrorKind, TokenRequest,
+    Transient,
 };
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -238,8 +239,8 @@ async fn a_caller_whose_old_token_ends_while_it_waits_gets_what_the_attempt_brin
         }
         script.open();
         let token = caller.await.unwrap();
-        let token = token.as_ref().map(|token| token.secret());
-        assert_eq!(token.map_err(|error| error.kind()), expected);
+        let token = token.as_ref().map(AccessToken::secret);
+        assert_eq!(token.map_err(TokenError::kind), expected);
         assert_eq!(script.calls(), 2);
     }
 }
