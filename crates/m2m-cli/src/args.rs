@@ -76,7 +76,7 @@ pub enum Command {
     /// Shows running services live, from their status addresses.
     ///
     /// On a terminal one screen, public-data and protected-data side by side if both answer; elsewhere
-    /// one line per change. Ctrl-C ends it, with 0; 1 when nothing answers at first.
+    /// one line per change. Ctrl-C, SIGTERM and SIGHUP end it, with 0; 1 when nothing answers at first.
     Watch {
         /// Status addresses, such as http://127.0.0.1:6011. Default: those of PUBLIC_DATA_ADMIN_ADDR and
         /// PROTECTED_DATA_ADMIN_ADDR.

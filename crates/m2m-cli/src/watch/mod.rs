@@ -74,13 +74,14 @@ pub(crate) enum Output {
     Lines,
 }
 
-/// Watches until Ctrl-C and returns the exit code: 0, or 1 when no address answers at first. A reader
-/// that goes away ends it too.
+/// Watches until Ctrl-C, SIGTERM or SIGHUP and returns the exit code: 0, or 1 when no address answers at
+/// first. A reader that goes away ends it too. The terminal is left as it was in each case.
 ///
 /// # Errors
 ///
 /// Fails when the client cannot be set up or the output cannot be written.
 pub(crate) async fn watch(addresses: Vec<Url>, output: Output) -> io::Result<u8> {
+    let told_to_end = told_to_end()?;
     let (sender, mut updates) = mpsc::channel(16);
     let mut watched = Vec::new();
     for (index, address) in addresses.into_iter().enumerate() {
@@ -131,12 +132,38 @@ pub(crate) async fn watch(addresses: Vec<Url>, output: Output) -> io::Result<u8>
     };
     let result: io::Result<u8> = tokio::select! {
         result = shown => result,
-        _ = tokio::signal::ctrl_c() => Ok(0),
+        () = told_to_end => Ok(0),
     };
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
         result => result,
     }
+}
+
+/// Returns a future that is ready at the first signal from now on that would end the process otherwise, and
+/// leave the terminal on the wrong screen without its cursor.
+#[cfg(unix)]
+fn told_to_end() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
+}
+
+/// Returns a future that is ready at the first Ctrl-C from now on.
+#[cfg(not(unix))]
+fn told_to_end() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
 }
 
 impl Watched {

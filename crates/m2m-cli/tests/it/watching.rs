@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::world::{LIMIT, Pair, Variables, variables, with};
+use crate::world::{LIMIT, Pair, Variables, idp, variables, with};
 
 /// A running `m2m watch`.
 struct Watch {
@@ -57,10 +57,14 @@ impl Watch {
     }
 
     /// Ends it as Ctrl-C does and returns its exit code.
-    async fn interrupt(mut self) -> Option<i32> {
+    async fn interrupt(self) -> Option<i32> {
+        self.signal("INT").await
+    }
+
+    async fn signal(mut self, name: &str) -> Option<i32> {
         let id = self.child.id().unwrap();
         let kill = Blocking::new("sh")
-            .args(["-c", &format!("kill -INT {id}")])
+            .args(["-c", &format!("kill -{name} {id}")])
             .status();
         assert!(kill.unwrap().success());
         self.code().await
@@ -148,6 +152,22 @@ async fn one_address_is_enough_and_a_reader_that_leaves_ends_it() {
     // The next token is a line that nobody reads.
     let code = timeout(LIMIT, watch.child.wait()).await.unwrap().unwrap();
     assert_eq!(code.code(), Some(0));
+    pair.stop().await;
+}
+
+/// It ends by itself then, which is when the screen is left.
+#[cfg(unix)]
+#[tokio::test]
+async fn it_ends_by_itself_when_it_is_told_to_or_its_terminal_goes() {
+    let idp = idp().await;
+    let pair = Pair::start(&open(idp.issuer())).await;
+    pair.wait_ready().await;
+    let address = pair.variables["PUBLIC_DATA_ADMIN_ADDR"].clone();
+    for name in ["TERM", "HUP"] {
+        let mut watch = Watch::start(&[&address], &Variables::new());
+        watch.line(&["public-data green: "]).await;
+        assert_eq!(watch.signal(name).await, Some(0), "{name}");
+    }
     pair.stop().await;
 }
 
