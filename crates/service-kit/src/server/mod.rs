@@ -22,6 +22,9 @@
 //! (RFC 9112 section 6.1; hyper does that), so that disagreement about its end never lets a second
 //! request in. Of HTTP/1.1's rules one is added that hyper leaves to its user: exactly one `Host`
 //! (section 3.2), else 400.
+//! A client that closes its sending side after a request (a half-closed connection) counts as gone and gets no
+//! answer: the two cannot be told apart before something is sent, and the place of a caller that went away is
+//! for others.
 //! `X-Forwarded-*` and `X-HTTP-Method-Override` have no meaning here. Every request gets an id
 //! ([`request_id`](crate::request_id)).
 //!

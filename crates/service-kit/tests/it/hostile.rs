@@ -55,8 +55,31 @@ async fn malformed_header_lines_are_400_and_close() {
         let answers = peer.answers_until_close().await;
         assert_eq!(answers.len(), 1, "{name}");
         assert_eq!(answers[0].status, 400, "{name}");
+        // The library's own answer: there is no request that an id could be given to.
+        assert_eq!(answers[0].header("x-request-id"), None, "{name}");
+        assert_eq!(answers[0].body, "", "{name}");
     }
     assert_eq!(handled.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_sending_side_counts_as_gone() {
+    let arrived = Arc::new(tokio::sync::Notify::new());
+    let on_get = Arc::clone(&arrived);
+    let router = Router::new().route(
+        "/",
+        get(move || async move {
+            on_get.notify_one();
+            std::future::pending::<&str>().await
+        }),
+    );
+    let running = Running::start(server(), router).await;
+    let mut peer = running.connect().await;
+    peer.send(request("GET", "/")).await;
+    arrived.notified().await;
+    peer.close_sending().await;
+    // Not even the 504 that a client which still sends would get.
+    peer.closed().await;
 }
 
 /// G9

@@ -116,6 +116,11 @@ impl Peer {
             .expect("the connection closed before an answer")
     }
 
+    /// Says that nothing more will be sent, and goes on reading.
+    pub(crate) async fn close_sending(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
     /// Reads answers until the server closes.
     pub(crate) async fn answers_until_close(&mut self) -> Vec<Answer> {
         let mut answers = Vec::new();
