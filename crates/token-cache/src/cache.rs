@@ -63,7 +63,7 @@ struct Kept {
 
 impl TokenCache {
     /// Returns the settings with their defaults: an empty [`TokenRequest`], the default
-    /// [`RefreshPolicy`] and the system clock.
+    /// [`RefreshPolicy`](crate::RefreshPolicy) and the system clock.
     #[must_use]
     pub fn builder(source: impl TokenSource) -> TokenCacheBuilder {
         TokenCacheBuilder::new(source)
@@ -119,6 +119,8 @@ impl TokenCache {
     /// when the old one ended during that wait, it waits for the attempt that runs or starts; wrap it
     /// in a timeout to wait less. Cancelling it cancels no fetch.
     ///
+    /// [`RefreshPolicy::critical_wait`]: crate::RefreshPolicy::critical_wait
+    ///
     /// # Errors
     ///
     /// Fails only when there is no unexpired token: with the failure of the attempt that it waited
@@ -136,6 +138,9 @@ impl TokenCache {
     /// A request that nobody asks for any more is not refreshed after
     /// [`RefreshPolicy::idle_after`], and beyond [`RefreshPolicy::max_keys`] the least recently used
     /// one is dropped.
+    ///
+    /// [`RefreshPolicy::idle_after`]: crate::RefreshPolicy::idle_after
+    /// [`RefreshPolicy::max_keys`]: crate::RefreshPolicy::max_keys
     ///
     /// # Errors
     ///
