@@ -170,29 +170,6 @@ async fn a_new_token_that_is_not_accepted_yet_is_kept_and_the_one_before_it_used
     assert_eq!((api.requests(), script.calls()), (8, 2));
 }
 
-/// C2
-#[tokio::test]
-async fn when_the_token_before_is_refused_too_both_are_dropped() {
-    let first = AtomicUsize::new(0);
-    let api = Api::start(move |authorization| match authorization {
-        "Bearer token-1" if first.fetch_add(1, Ordering::SeqCst) == 0 => "fine".into_response(),
-        "Bearer token-1" | "Bearer token-2" => unauthorized(INVALID),
-        _ => "fine".into_response(),
-    })
-    .await;
-    let script = Script::new([]);
-    let cache = cache(&script);
-    let client = api.client(&cache);
-    let send = async || client.get(&api.origin).send().await.unwrap().status();
-    assert_eq!(send().await, StatusCode::OK);
-    assert!(cache.invalidate(&cache.token().await.unwrap()));
-    cache.token().await.unwrap();
-    assert_eq!(send().await, StatusCode::UNAUTHORIZED);
-    assert_eq!(api.requests(), 3);
-    assert_eq!(send().await, StatusCode::OK);
-    assert_eq!(cache.token().await.unwrap().secret(), "token-3");
-}
-
 /// C3, C4
 #[tokio::test]
 async fn other_refusals_cost_neither_a_token_nor_a_replay() {

@@ -136,6 +136,26 @@ async fn a_new_token_that_is_not_accepted_yet_is_kept_and_the_one_before_it_used
     assert_eq!(cache.token().await.unwrap().secret(), "token-2");
 }
 
+/// C2
+#[tokio::test(start_paused = true)]
+async fn when_the_token_before_is_refused_too_both_are_dropped() {
+    let first = AtomicUsize::new(0);
+    let api = Api::new(move |authorization| match authorization {
+        "Bearer token-1" if first.fetch_add(1, Ordering::SeqCst) == 0 => fine(),
+        "Bearer token-1" | "Bearer token-2" => answer(StatusCode::UNAUTHORIZED, INVALID),
+        _ => fine(),
+    });
+    let cache = cache(&Script::new([]));
+    let service = layer(&cache).build().unwrap().layer(api.clone());
+    let send = async || status(&service).await;
+    assert_eq!(send().await, StatusCode::OK);
+    replace_token(&cache).await;
+    assert_eq!(send().await, StatusCode::UNAUTHORIZED);
+    assert_eq!(api.requests(), 3);
+    assert_eq!(send().await, StatusCode::OK);
+    assert_eq!(cache.token().await.unwrap().secret(), "token-3");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_token_that_is_not_accepted_for_long_is_replaced_although_the_one_before_it_would_do() {
     let (api, cache) = (Api::new(rejects("token-2")), cache(&Script::new([])));
