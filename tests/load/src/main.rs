@@ -73,10 +73,17 @@ struct LoadArguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let result = match arguments.command {
-        None => run(arguments.load).await,
-        Some(Command::Bench(arguments)) => bench::run(arguments).await.map(|()| true),
-        Some(Command::Bare) => bench::serve().await.map(|()| true),
+    let work = async {
+        match arguments.command {
+            None => run(arguments.load).await,
+            Some(Command::Bench(arguments)) => bench::run(arguments).await.map(|()| true),
+            Some(Command::Bare) => bench::serve().await.map(|()| true),
+        }
+    };
+    // What is dropped takes the services along.
+    let result = tokio::select! {
+        result = work => result,
+        () = ended() => Err("ended by a signal".into()),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -85,6 +92,25 @@ async fn main() -> ExitCode {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+async fn ended() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = tokio::signal::ctrl_c().await;
     }
 }
 
