@@ -1,10 +1,12 @@
 //! The error of a refused request.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::http::Challenges;
 use crate::reason::Reason;
 
 /// A request or token that was refused, or that could not be decided on.
@@ -12,10 +14,12 @@ use crate::reason::Reason;
 /// As a response it is the answer of RFC 6750 section 3, with a fixed description. It is also put
 /// into the response's extensions, so that whoever logs the response can log the [`Reason`]. It holds
 /// no byte of the token or its claims.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct AuthError {
     reason: Reason,
     retry_after: Option<Duration>,
+    /// Of the layer that the request came through, where somebody behind it answers.
+    challenges: Option<Arc<Challenges>>,
 }
 
 impl AuthError {
@@ -23,6 +27,7 @@ impl AuthError {
         Self {
             reason,
             retry_after: None,
+            challenges: None,
         }
     }
 
@@ -30,7 +35,20 @@ impl AuthError {
         Self {
             reason,
             retry_after: Some(retry_after),
+            challenges: None,
         }
+    }
+
+    pub(crate) fn with_challenges(reason: Reason, challenges: Arc<Challenges>) -> Self {
+        Self {
+            reason,
+            retry_after: None,
+            challenges: Some(challenges),
+        }
+    }
+
+    pub(crate) fn take_challenges(&mut self) -> Option<Arc<Challenges>> {
+        self.challenges.take()
     }
 
     /// Returns why, for the log.
@@ -49,6 +67,24 @@ impl AuthError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+}
+
+/// Errors are equal if reason and wait are, whichever layer they come from.
+impl PartialEq for AuthError {
+    fn eq(&self, other: &Self) -> bool {
+        (self.reason, self.retry_after) == (other.reason, other.retry_after)
+    }
+}
+
+impl Eq for AuthError {}
+
+impl fmt::Debug for AuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthError")
+            .field("reason", &self.reason)
+            .field("retry_after", &self.retry_after)
+            .finish_non_exhaustive()
     }
 }
 

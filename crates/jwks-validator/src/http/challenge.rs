@@ -12,7 +12,7 @@ use crate::reason::Answer;
 
 /// `WWW-Authenticate` values of one realm.
 #[derive(Clone, Debug)]
-pub(super) struct Challenges {
+pub(crate) struct Challenges {
     realm: String,
     resource_metadata: Option<String>,
     no_credentials: HeaderValue,
@@ -139,10 +139,14 @@ impl Default for Challenges {
     }
 }
 
-/// The answer under the realm `api`.
+/// The answer under the realm `api`; of a request without credentials that an optional layer let
+/// through, with the challenge of that layer.
 impl IntoResponse for AuthError {
-    fn into_response(self) -> Response<Body> {
-        Challenges::default().answer(self)
+    fn into_response(mut self) -> Response<Body> {
+        match self.take_challenges() {
+            Some(challenges) => challenges.answer(self),
+            None => Challenges::default().answer(self),
+        }
     }
 }
 

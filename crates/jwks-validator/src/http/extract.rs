@@ -17,7 +17,8 @@ use crate::reason::Reason;
 ///
 /// Rejects with 500 where the route is not behind a [`JwtLayer`](crate::JwtLayer), with 401
 /// `invalid_token` where the payload does not fit the type, and with 401 without an error code where
-/// an [optional](crate::JwtLayer::optional) layer let a request without credentials through.
+/// an [optional](crate::JwtLayer::optional) layer let a request without credentials through. That
+/// challenge is the layer's, with its realm and metadata; the one of `invalid_token` names the realm `api`.
 ///
 /// `Option<Jwt<C>>` is `None` in that last case, and rejects in the other two all the same.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl<S: Sync, C: FromClaims> FromRequestParts<S> for Jwt<C> {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, AuthError> {
         match parts.extensions.get::<Arc<Claims>>() {
             Some(claims) => C::from_claims(claims).map(Jwt).map_err(AuthError::new),
-            None => Err(AuthError::new(without_claims(&parts.extensions))),
+            None => Err(without_claims(&parts.extensions)),
         }
     }
 }

@@ -41,14 +41,16 @@ pub struct JwtLayer {
 }
 
 /// Marks a request that came without credentials through an optional layer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Anonymous;
+#[derive(Clone, Debug)]
+pub(super) struct Anonymous(Arc<Challenges>);
 
 /// Tells why a request that reached a place behind the layer has no claims.
-pub(super) fn without_claims(extensions: &Extensions) -> Reason {
+pub(super) fn without_claims(extensions: &Extensions) -> AuthError {
     match extensions.get::<Anonymous>() {
-        Some(Anonymous) => Reason::NoCredentials,
-        None => Reason::LayerMissing,
+        Some(Anonymous(challenges)) => {
+            AuthError::with_challenges(Reason::NoCredentials, Arc::clone(challenges))
+        }
+        None => AuthError::new(Reason::LayerMissing),
     }
 }
 
@@ -75,7 +77,8 @@ impl JwtLayer {
         self
     }
 
-    /// Sets the realm that challenges name.
+    /// Sets the realm that challenges of this layer name, and those of [`Jwt`](crate::Jwt) behind it to
+    /// requests without credentials. [`RequireScopes`](crate::RequireScopes) has its own.
     ///
     /// # Errors
     ///
@@ -85,8 +88,9 @@ impl JwtLayer {
         Ok(self)
     }
 
-    /// Names the resource's metadata in every challenge (RFC 9728 section 5.1), so that a client
-    /// finds out where to get a token. [`ProtectedResource::routes`] serves it.
+    /// Names the resource's metadata in the same challenges (RFC 9728 section 5.1), so that a client
+    /// finds out where to get a token. [`ProtectedResource::routes`] serves it, and
+    /// [`RequireScopes::resource`](crate::RequireScopes::resource) names it in that layer's own.
     #[must_use]
     pub fn resource(mut self, resource: &ProtectedResource) -> Self {
         self.challenges = Arc::new(self.challenges.with_resource(resource, ""));
@@ -162,7 +166,7 @@ where
                 let extensions = request.extensions_mut();
                 // Those of a layer further out speak for a token that was not sent here.
                 extensions.remove::<Arc<Claims>>();
-                extensions.insert(Anonymous);
+                extensions.insert(Anonymous(Arc::clone(&self.challenges)));
                 forward(&mut self.inner, request)
             }
             (Decision::Now(Err(error)), _) => refuse::<S, B, ResB>(self.challenges.answer(error)),

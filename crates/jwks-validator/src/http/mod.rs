@@ -7,6 +7,7 @@ mod layer;
 mod resource;
 mod scopes;
 
+pub(crate) use challenge::Challenges;
 pub use extract::{FromClaims, Jwt};
 pub use layer::{GuardFuture, JwtLayer, JwtService};
 pub use resource::ProtectedResource;

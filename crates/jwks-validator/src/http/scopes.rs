@@ -112,7 +112,7 @@ impl Rule {
         let claims = request
             .extensions()
             .get::<Arc<Claims>>()
-            .ok_or_else(|| without_claims(request.extensions()))?;
+            .ok_or_else(|| without_claims(request.extensions()).reason())?;
         let mut scopes = self.scopes.iter();
         let granted = if self.all {
             scopes.all(|scope| claims.has_scope(scope))

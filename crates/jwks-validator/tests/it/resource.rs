@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::routing::get;
-use jwks_validator::{BuildErrorKind, JwtLayer, ProtectedResource, RequireScopes};
+use jwks_validator::{BuildErrorKind, Jwt, JwtLayer, ProtectedResource, RequireScopes};
 use serde_json::{Value, json};
 
 use crate::asking::{ask, bearer, challenge, request, text};
@@ -83,6 +83,23 @@ async fn every_challenge_names_the_metadata_where_it_is_configured() {
     }
     let response = ask(&app, bearer("/plain", &token)).await;
     assert!(!challenge(&response).contains("resource_metadata"));
+}
+
+/// G1, G25
+#[tokio::test]
+async fn a_route_that_needs_a_token_answers_with_the_challenge_of_its_optional_layer() {
+    let signer = Signer::es256("k");
+    let validator = started(&FakeSource::with_keys(&[&signer])).await;
+    let layer = JwtLayer::new(validator).resource(&resource());
+    let app = Router::new()
+        .route("/", get(async |_: Jwt| "in"))
+        .layer(layer.realm("a").unwrap().optional());
+    let response = ask(&app, request("/", &[])).await;
+    assert_eq!(response.status(), 401);
+    let expected = format!(r#"Bearer realm="a", {METADATA}"#);
+    assert_eq!(challenge(&response), expected);
+    let response = ask(&app, bearer("/", &signer.good())).await;
+    assert_eq!(response.status(), 200);
 }
 
 /// G25
