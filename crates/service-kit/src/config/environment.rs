@@ -252,7 +252,8 @@ fn nearest(name: &str, known: &[&str], letters: usize) -> Option<String> {
     known
         .iter()
         .map(|candidate| (distance(name.as_bytes(), candidate.as_bytes()), *candidate))
-        .filter(|(distance, _)| *distance <= letters)
+        // Of USER, two letters are half, and it has nothing to do with ISSUER.
+        .filter(|(distance, _)| *distance <= letters && distance * 3 <= name.len())
         .min()
         .map(|(_, candidate)| candidate.to_owned())
 }
@@ -345,7 +346,7 @@ mod tests {
     #[test]
     fn a_misspelt_variable_of_the_file_is_a_problem_and_another_unknown_one_a_warning() {
         let directory = directory_with(
-            b"API_AUDIENC=hunter2\nISSUER=https://a\nCOMPOSE_FILE=x\nhunter2==\nissuer=x\nJWKS_URI=\n",
+            b"API_AUDIENC=hunter2\nISSUER=https://a\nCOMPOSE_FILE=x\nhunter2==\nissuer=x\nJWKS_URI=\nUSER=x\n",
         );
         let environment = Environment::load_from(directory.path());
         let problems: Vec<String> = environment
@@ -366,7 +367,13 @@ mod tests {
             .map(ToString::to_string)
             .filter(|line| line.contains(".env"))
             .collect();
-        assert_eq!(unknown, ["COMPOSE_FILE in .env is not a known variable"]);
+        assert_eq!(
+            unknown,
+            [
+                "COMPOSE_FILE in .env is not a known variable",
+                "USER in .env is not a known variable",
+            ]
+        );
     }
 
     #[test]
