@@ -88,7 +88,8 @@ impl Examination {
                 CHECK,
                 format!("REQUIRED_SCOPES has {missing}, which the token has not"),
                 format!(
-                    "add {missing} to TOKEN_SCOPE and allow it at the provider, or take it out of REQUIRED_SCOPES"
+                    "add {missing} to TOKEN_SCOPE and allow it at the provider, take it out of REQUIRED_SCOPES, \
+                     or name the claim that has it in SCOPE_CLAIM"
                 ),
             );
         }
@@ -165,7 +166,15 @@ impl Examination {
             | Check::Expiry
             | Check::NotBefore
             | Check::IssuedAt => "set the clock of this machine or of the provider".to_owned(),
-            Check::Lifetime => "shorten the lifetime of the client's tokens at the provider".to_owned(),
+            Check::Lifetime => {
+                "shorten the lifetime of the client's tokens at the provider, or raise MAX_TOKEN_LIFETIME"
+                    .to_owned()
+            }
+            Check::ClaimTypes => {
+                "set ALLOW_SCOPE_ARRAY=true if it is the scopes that are an array, or let the provider issue \
+                 access tokens as RFC 9068 says to CLIENT_ID"
+                    .to_owned()
+            }
             Check::Type => {
                 "let the provider issue access tokens (RFC 9068) for TOKEN_AUDIENCE".to_owned()
             }

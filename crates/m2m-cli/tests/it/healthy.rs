@@ -206,6 +206,36 @@ async fn a_required_scope_that_the_token_lacks_is_named() {
     assert!(line.contains("add data:write to TOKEN_SCOPE"), "{line}");
 }
 
+/// F8, F19
+#[tokio::test]
+async fn a_setting_that_lets_an_unusual_token_pass_is_named() {
+    let idp = idp().await;
+    let now = clock::unix_seconds(SystemClock.now());
+    let day = 24 * 60 * 60;
+    for (name, spec, setting) in [
+        (
+            "scopes in an array",
+            TokenSpec::new().claim("scope", json!(["data:read"])),
+            "set ALLOW_SCOPE_ARRAY=true",
+        ),
+        (
+            "a lifetime of more than a day",
+            TokenSpec::new()
+                .claim("iat", now)
+                .claim("exp", now + day + 300),
+            "raise MAX_TOKEN_LIFETIME",
+        ),
+    ] {
+        let reply =
+            json!({"access_token": idp.mint(spec), "token_type": "Bearer", "expires_in": 300});
+        idp.fault(Fault::on(Endpoint::Token).body(reply.to_string()));
+        let report = examine(&variables(idp.issuer())).await;
+        idp.clear_faults();
+        let line = of(&report, "validation")[0].line(false);
+        assert!(line.contains(setting), "{name}: {line}");
+    }
+}
+
 #[tokio::test]
 async fn odd_lifetimes_are_worth_a_line() {
     for (expires_in, word) in [
