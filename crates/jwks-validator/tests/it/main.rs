@@ -18,6 +18,7 @@ mod corpus;
 #[cfg(feature = "metrics")]
 mod counters;
 mod differential;
+mod entity_tags;
 mod exhaustive;
 mod explaining;
 mod fake_source;
@@ -39,6 +40,7 @@ mod remote;
 mod reporting;
 mod resource;
 mod revocation;
+mod scopes;
 mod signatures;
 mod signer;
 mod simulation;

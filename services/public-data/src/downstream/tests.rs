@@ -88,18 +88,30 @@ impl TokenSource for Mute {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn callers_that_wait_for_a_token_take_no_turn() {
+/// What callers got who came at once, ten more than may call at once, and after how long.
+async fn crowd(
+    source: impl TokenSource,
+    transport: impl Middleware,
+) -> Vec<(Result<String, DownstreamError>, Duration)> {
     let base = Url::parse("http://127.0.0.1:1/").unwrap();
-    let tokens = TokenCache::builder(Mute).build().unwrap();
-    let downstream = Downstream::with_transport(&base, false, tokens, Transport(None)).unwrap();
+    let tokens = TokenCache::builder(source).build().unwrap();
+    let downstream = Downstream::with_transport(&base, false, tokens, transport).unwrap();
     let downstream = Arc::new(downstream);
+    let begun = Instant::now();
     let mut callers = JoinSet::new();
     for _ in 0..MAX_CALLS + 10 {
         let downstream = Arc::clone(&downstream);
-        callers.spawn(async move { downstream.protected_data(HeaderMap::new()).await });
+        callers.spawn(async move {
+            let result = downstream.protected_data(HeaderMap::new()).await;
+            (result, begun.elapsed())
+        });
     }
-    for result in callers.join_all().await {
+    callers.join_all().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_wait_for_a_token_take_no_turn() {
+    for (result, _) in crowd(Mute, Transport(None)).await {
         assert!(!matches!(result, Err(DownstreamError::Busy)), "{result:?}");
     }
 }
@@ -143,16 +155,7 @@ impl Middleware for Refusing {
 /// C1
 #[tokio::test(start_paused = true)]
 async fn callers_whose_token_was_refused_keep_nobody_from_calling() {
-    let base = Url::parse("http://127.0.0.1:1/").unwrap();
-    let tokens = TokenCache::builder(Slow::default()).build().unwrap();
-    let downstream = Downstream::with_transport(&base, false, tokens, Refusing).unwrap();
-    let downstream = Arc::new(downstream);
-    let mut callers = JoinSet::new();
-    for _ in 0..MAX_CALLS + 10 {
-        let downstream = Arc::clone(&downstream);
-        callers.spawn(async move { downstream.protected_data(HeaderMap::new()).await });
-    }
-    for result in callers.join_all().await {
+    for (result, _) in crowd(Slow::default(), Refusing).await {
         assert_eq!(result.unwrap(), "x");
     }
 }
@@ -190,23 +193,10 @@ async fn a_refused_token_that_cannot_be_replaced_is_for_want_of_a_token() {
 
 #[tokio::test(start_paused = true)]
 async fn more_calls_than_may_wait_for_an_answer_are_refused_after_their_turns_time() {
-    let base = Url::parse("http://127.0.0.1:1/").unwrap();
-    let tokens = TokenCache::builder(Source).build().unwrap();
     let called = Arc::new(AtomicUsize::new(0));
-    let silent = Silent(Arc::clone(&called));
-    let downstream = Downstream::with_transport(&base, false, tokens, silent).unwrap();
-    let downstream = Arc::new(downstream);
-    let begun = Instant::now();
-    let mut callers = JoinSet::new();
-    for _ in 0..MAX_CALLS + 10 {
-        let downstream = Arc::clone(&downstream);
-        callers.spawn(async move {
-            let error = downstream.protected_data(HeaderMap::new()).await;
-            (error.unwrap_err(), begun.elapsed())
-        });
-    }
     let mut refused = 0;
-    for (error, after) in callers.join_all().await {
+    for (result, after) in crowd(Source, Silent(Arc::clone(&called))).await {
+        let error = result.unwrap_err();
         match error {
             DownstreamError::Busy => {
                 refused += 1;
