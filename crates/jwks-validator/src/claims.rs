@@ -84,8 +84,8 @@ impl Claims {
         self.at(self.scope)
     }
 
-    /// Tells whether [`scope`](Self::scope) holds exactly this scope, between single spaces and in this letter case
-    /// (RFC 6749 section 3.3).
+    /// Tells whether [`scope`](Self::scope) holds exactly this scope, between single spaces and in this
+    /// letter case (RFC 6749 section 3.3).
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
         !scope.is_empty()

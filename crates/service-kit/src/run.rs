@@ -23,10 +23,11 @@ pub const RUNTIME_CLOSE: Duration = Duration::from_millis(100);
 
 /// Runs a service from its configuration to its exit code.
 ///
-/// Raises the limit on open files; reads the environment and `.env`, with `read` for the service's own settings and
-/// [`Runtime::read`] for the process's; installs the log; starts a multi-thread runtime; installs the
-/// signal handlers ([`Shutdown::on_signals`]) and runs `run`. `known` lists the service's variables,
-/// for warning about names in `.env` that nobody reads; those of [`Runtime`] need not be in it.
+/// Raises the limit on open files; reads the environment and `.env`, with `read` for the service's
+/// own settings and [`Runtime::read`] for the process's; installs the log; starts a multi-thread
+/// runtime; installs the signal handlers ([`Shutdown::on_signals`]) and runs `run`. `known` lists
+/// the service's variables, for warning about names in `.env` that nobody reads; those of
+/// [`Runtime`] need not be in it.
 ///
 /// The process ends when `run` does, and at the latest when the grace after a signal is over; what is left of
 /// spans and log lines is written then, for at most 3 s more where nobody takes them.

@@ -201,6 +201,7 @@ mod tests {
             assert!(error.contains(form), "{value}: {error}");
         }
     }
+
     #[test]
     fn scopes_stand_in_any_claim_that_is_not_read_as_something_else() {
         assert_eq!(read("SCOPE_CLAIM", "").unwrap().scope_claim, "scope");
