@@ -1,51 +1,26 @@
 //! The accept loop, the connection cap and the drain.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::{Id, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::Shared;
 use super::connection::{self, Order, State};
+use super::listener::Listener;
 use crate::shutdown::Shutdown;
-
-/// Where connections come from; a fake in tests of the loop.
-pub(super) trait Listener {
-    /// Waits for the next connection. Dropping the future loses none.
-    fn accept(&mut self) -> impl Future<Output = io::Result<TcpStream>> + Send;
-
-    /// Closes the listener and returns the connections that had already reached it.
-    fn close(self) -> Vec<TcpStream>;
-}
-
-impl Listener for TcpListener {
-    async fn accept(&mut self) -> io::Result<TcpStream> {
-        Self::accept(self).await.map(|(stream, _)| stream)
-    }
-
-    fn close(self) -> Vec<TcpStream> {
-        // Through the plain socket: tokio's own accept answers from its last look at the socket, and
-        // closing resets whatever has arrived since.
-        let Ok(listener) = self.into_std() else {
-            return Vec::new();
-        };
-        std::iter::from_fn(|| listener.accept().ok())
-            .filter_map(|(stream, _)| {
-                stream.set_nonblocking(true).ok()?;
-                TcpStream::from_std(stream).ok()
-            })
-            .collect()
-    }
-}
 
 /// How often a full server looks for a connection that has become idle.
 const FULL_RETRY: Duration = Duration::from_millis(100);
+
+/// How long a listener that lets no connection begin any more is kept. A handshake that has begun is over by then,
+/// unless its packets take longer or get lost.
+const HANDSHAKE: Duration = Duration::from_millis(100);
 
 /// Serves until the drain is over; returns the number of connections that had to be aborted.
 pub(super) async fn run(mut listener: impl Listener, shared: &Arc<Shared>) -> usize {
@@ -93,11 +68,23 @@ pub(super) async fn run(mut listener: impl Listener, shared: &Arc<Shared>) -> us
             }
         }
     }
-    for stream in waiting.into_iter().chain(listener.close()) {
+    listener.stop();
+    if let Some(stream) = waiting {
         open.start(stream, shared);
     }
     let deadline = shared.shutdown.drain_deadline();
-    open.finish(deadline.unwrap_or_else(Instant::now)).await
+    let deadline = deadline.unwrap_or_else(Instant::now);
+    // Its end is the point; an error leaves the rest to the close.
+    let _ = timeout_at(deadline.min(Instant::now() + HANDSHAKE), async {
+        while let Ok(stream) = listener.accept().await {
+            open.start(stream, shared);
+        }
+    })
+    .await;
+    for stream in listener.close() {
+        open.start(stream, shared);
+    }
+    open.finish(deadline).await
 }
 
 async fn listeners_close(shutdown: &Shutdown) {
@@ -159,7 +146,7 @@ impl Open {
                 self.one_ended().await;
             }
         };
-        if tokio::time::timeout_at(deadline, ended).await.is_ok() {
+        if timeout_at(deadline, ended).await.is_ok() {
             return 0;
         }
         let aborted = self.tasks.len();

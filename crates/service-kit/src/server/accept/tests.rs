@@ -5,6 +5,7 @@ use hyper_util::rt::TokioTimer;
 use std::io::{Read as _, Write as _};
 use std::sync::atomic::AtomicUsize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
@@ -27,6 +28,10 @@ impl Listener for Exhausted {
         Listener::accept(&mut self.listener).await
     }
 
+    fn stop(&self) {
+        self.listener.stop();
+    }
+
     fn close(self) -> Vec<TcpStream> {
         self.listener.close()
     }
@@ -42,6 +47,8 @@ impl Listener for Handed {
             None => std::future::pending().await,
         }
     }
+
+    fn stop(&self) {}
 
     fn close(self) -> Vec<TcpStream> {
         Vec::new()
