@@ -45,6 +45,25 @@ async fn a_hard_rotation_refuses_old_tokens_from_the_next_fetch_on_and_the_pair_
     assert_eq!(idp.requests().token, 2);
 }
 
+/// D22
+#[tokio::test]
+async fn a_provider_that_goes_away_right_after_a_rotation_costs_nothing_while_the_old_token_lasts()
+{
+    let idp = DevIdp::builder().start().await.unwrap();
+    let pair = Pair::ready(&variables(&idp)).await;
+    assert_eq!(pair.public_data().await.status(), 200);
+    idp.rotate(Rotation::Hard).await.unwrap();
+    idp.fault(Fault::on(Endpoint::Jwks).status(503));
+    let old = pair.tokens.token().await.unwrap();
+    assert!(pair.tokens.invalidate(&old));
+    let new = pair.tokens.token().await.unwrap();
+    assert_eq!(pair.protected_data(new.secret()).await.status(), 503);
+    for _ in 0..3 {
+        assert_eq!(pair.public_data().await.status(), 200);
+    }
+    assert_eq!(idp.requests().token, 2);
+}
+
 /// D19
 #[tokio::test]
 async fn forged_key_ids_cost_two_fetches_and_no_good_request() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::accepted::LastAccepted;
+use crate::bridge::Bridge;
 use crate::cache::TokenCache;
 use crate::challenge::rejects_token;
 use crate::error::{ConfigError, TokenError, TokenErrorKind};
@@ -24,15 +25,31 @@ pub(crate) struct Bearer {
     cache: TokenCache,
     origins: Arc<[Origin]>,
     accepted: Arc<LastAccepted>,
+    bridge: Arc<Bridge>,
 }
 
-/// What to do with a request whose token was rejected.
+/// A request that went out with a token.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) token: AccessToken,
+    /// Whether it is the cache's own token.
+    pub(crate) own: bool,
+    /// Whether the request can be sent once more.
+    pub(crate) repeatable: bool,
+    /// Whether its method is idempotent (RFC 9110 section 9.2.2).
+    pub(crate) idempotent: bool,
+}
+
+/// Why a request is to be sent once more, and with what.
 #[derive(Debug)]
 pub(crate) enum Rejection {
-    /// Send it once more with the token before, which was accepted just now.
+    /// The token was rejected: with the one before it, which was accepted just now.
     Former(AccessToken),
-    /// The token was dropped: send it once more with a new one.
+    /// The token was rejected and dropped: with a new one.
     Dropped,
+    /// The token is new and nobody could tell whether it is good: with the one before it. If that is not
+    /// accepted, the answer at hand stands.
+    Unavailable(AccessToken),
 }
 
 #[derive(Clone, Debug)]
@@ -73,7 +90,11 @@ impl Bearer {
     /// The token, if nobody has to wait for it.
     #[cfg(feature = "tower")]
     pub(crate) fn ready_token(&self, request: Option<&TokenRequest>) -> Option<AccessToken> {
-        self.cache.ready_token(request)
+        let token = self.cache.ready_token(request)?;
+        Some(match request {
+            Some(_) => token,
+            None => self.or_former(token),
+        })
     }
 
     pub(crate) async fn token(
@@ -82,49 +103,83 @@ impl Bearer {
     ) -> Result<AccessToken, TokenError> {
         match request {
             Some(request) => self.cache.token_for(request).await,
-            None => self.cache.token().await,
+            None => Ok(self.or_former(self.cache.token().await?)),
         }
     }
 
-    /// Tells whether an answer rejects the token that was sent. If so, the token is dropped, unless it is
-    /// new and the one before it is still accepted: then the resource server has yet to learn of a new key.
-    /// That is known of the cache's `own` token only, and helps only a request that can be `repeated`.
+    /// The token before `token`, while that is the one which is accepted.
+    fn or_former(&self, token: AccessToken) -> AccessToken {
+        if !self.bridge.may_hold() {
+            return token;
+        }
+        let now = self.cache.now();
+        let Some(former) = self.accepted.instead_of(&token, now) else {
+            self.bridge.over();
+            return token;
+        };
+        match self.bridge.spares(&token, now.monotonic) {
+            true => former,
+            false => token,
+        }
+    }
+
+    /// Tells whether a request is to be sent once more after this answer. If the answer rejects the token, that is
+    /// dropped, unless it is new and the one before it is still accepted: then the resource server has yet to
+    /// learn of a new key. That is known of the cache's own token only, and helps only a request that can be
+    /// repeated.
     pub(crate) fn rejected(
         &self,
         status: StatusCode,
         headers: &HeaderMap,
-        sent: &AccessToken,
-        own: bool,
-        repeated: bool,
+        sent: &Sent,
     ) -> Option<Rejection> {
-        if own && status.is_success() {
-            self.accepted.note(sent, self.cache.now());
+        let token = &sent.token;
+        match status {
+            StatusCode::UNAUTHORIZED if rejects_token(headers) => {}
+            StatusCode::SERVICE_UNAVAILABLE if sent.own && sent.repeatable && sent.idempotent => {
+                let now = self.cache.now();
+                self.cache.age_of(token, now)?;
+                let former = self.accepted.instead_of(token, now)?;
+                return self
+                    .bridge
+                    .may_try(token)
+                    .then_some(Rejection::Unavailable(former));
+            }
+            status => {
+                if sent.own && status.is_success() {
+                    self.note(token);
+                }
+                return None;
+            }
         }
-        if status != StatusCode::UNAUTHORIZED || !rejects_token(headers) {
-            return None;
-        }
-        self.accepted.forget(sent);
+        self.accepted.forget(token);
         let now = self.cache.now();
-        let age = self.cache.age_of(sent, now).filter(|_| own && repeated);
+        let age = self.cache.age_of(token, now);
+        let age = age.filter(|_| sent.own && sent.repeatable);
         if age.is_some_and(|age| age < BRIDGED)
-            && let Some(former) = self.accepted.instead_of(sent, now)
+            && let Some(former) = self.accepted.instead_of(token, now)
         {
             return Some(Rejection::Former(former));
         }
-        self.cache.invalidate(sent);
+        self.cache.invalidate(token);
         Some(Rejection::Dropped)
     }
 
-    /// A token other than the rejected one. Without it there is nothing to repeat the request with:
+    fn note(&self, accepted: &AccessToken) {
+        self.accepted.note(accepted, self.cache.now());
+        self.bridge.accepted(accepted);
+    }
+
+    /// A token other than the one that was sent. Without it there is nothing to repeat the request with:
     /// the answer at hand says more than the failure to get another token.
     pub(crate) async fn another_token(
         &self,
-        rejection: Rejection,
+        rejection: &Rejection,
         request: Option<&TokenRequest>,
         rejected: &AccessToken,
     ) -> Option<AccessToken> {
-        if let Rejection::Former(former) = rejection {
-            return Some(former);
+        if let Rejection::Former(former) | Rejection::Unavailable(former) = rejection {
+            return Some(former.clone());
         }
         let newer = self.token(request).await.ok();
         let newer = newer.filter(|newer| !newer.is_same(rejected));
@@ -138,28 +193,44 @@ impl Bearer {
         self.cache.metrics().replay(replay);
     }
 
-    /// Takes note of the answer to a replay; `None` when none came. `rejected` is the token of the first
-    /// sending, `sent` that of the replay.
+    /// Takes note of the answer to a replay; `None` when none came. `first` is the request as it was sent first,
+    /// `token` that of the replay.
     pub(crate) fn replayed(
         &self,
+        rejection: &Rejection,
         status: Option<StatusCode>,
-        rejected: &AccessToken,
-        sent: &AccessToken,
-        own: bool,
+        first: &Sent,
+        token: &AccessToken,
     ) {
+        let succeeded = status.is_some_and(|status| status.is_success());
+        let unavailable = matches!(rejection, Rejection::Unavailable(_));
         let replay = match status {
+            Some(_) if unavailable && !succeeded => Replay::Failed,
             Some(StatusCode::UNAUTHORIZED) => Replay::Rejected,
             Some(_) => Replay::Ok,
             None => Replay::Failed,
         };
-        if replay == Replay::Rejected {
-            // If the former token was sent, the new one is still in its place.
-            self.accepted.forget(sent);
-            self.cache.invalidate(rejected);
-        } else if own && status.is_some_and(|status| status.is_success()) {
-            self.accepted.note(sent, self.cache.now());
+        if status == Some(StatusCode::UNAUTHORIZED) {
+            self.accepted.forget(token);
+            if !unavailable {
+                // If the former token was sent, the new one is still in its place.
+                self.cache.invalidate(&first.token);
+            }
+        } else if first.own && succeeded {
+            self.note(token);
+            if !matches!(rejection, Rejection::Dropped) {
+                self.bridge.hold(&first.token, self.cache.now().monotonic);
+            }
         }
         self.count(replay);
+    }
+}
+
+impl Rejection {
+    /// The answer at hand, if it is the one to give unless the replay succeeds. Otherwise it is dropped: unread,
+    /// it would hold its connection for as long as the replay takes.
+    pub(crate) fn keep<A>(&self, answer: A) -> Option<A> {
+        matches!(self, Self::Unavailable(_)).then_some(answer)
     }
 }
 
@@ -184,6 +255,7 @@ impl BearerBuilder {
             cache: self.cache,
             origins,
             accepted: Arc::default(),
+            bridge: Arc::default(),
         })
     }
 }

@@ -65,6 +65,7 @@ mod accepted;
 #[cfg(feature = "private-key-jwt")]
 mod assertion;
 mod bearer;
+mod bridge;
 mod cache;
 mod challenge;
 mod client_auth;

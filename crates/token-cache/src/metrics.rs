@@ -17,14 +17,14 @@ pub(crate) enum Read {
     Failed,
 }
 
-/// What became of a request whose token was rejected.
+/// What became of a request whose token was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Replay {
     /// Sent once more, and answered with something other than 401.
     Ok,
     /// Sent once more, and rejected again.
     Rejected,
-    /// Sent once more, and not answered.
+    /// Sent once more, and not answered; or after a 503 with the token before, and not successful.
     Failed,
     /// Not sent once more: no other token was to be had.
     NoToken,

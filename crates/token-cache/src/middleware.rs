@@ -6,7 +6,7 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{Error, Middleware, Next};
 use tracing::debug;
 
-use crate::bearer::{Bearer, BearerBuilder, authorize};
+use crate::bearer::{Bearer, BearerBuilder, Sent, authorize};
 use crate::cache::TokenCache;
 use crate::error::ConfigError;
 use crate::metrics::Replay;
@@ -23,7 +23,11 @@ use crate::request::TokenRequest;
 /// - If the rejected token is the cache's own and younger than 35 s, and the one before it was accepted less
 ///   than 5 s ago and has not expired, the request is sent once more with that one instead, and the new token
 ///   kept: after a rotation without overlap a resource server that fetches keys on a budget learns of the new
-///   key late.
+///   key late. The same where a new token gets 503 and the method is idempotent (RFC 9110 section 9.2.2), once
+///   for each new token: a resource server that cannot fetch keys cannot tell. If that does not succeed, the
+///   503 is the answer.
+/// - Where the token before was accepted so, it goes out first, as long as it is accepted and has not expired;
+///   one request in 5 s carries the new one.
 ///
 /// Without a token the request fails with a [`TokenError`](crate::TokenError), which
 /// [`reqwest_middleware::Error::Middleware`] carries. Cancelling a request cancels no fetch.
@@ -136,26 +140,33 @@ impl Middleware for BearerTokenMiddleware {
         // Cloned before the token is on it. A streamed body cannot be, and is sent once.
         let again = request.try_clone();
         authorize(request.headers_mut(), &token);
+        let sent = Sent {
+            token,
+            own,
+            repeatable: again.is_some(),
+            idempotent: request.method().is_idempotent(),
+        };
         let response = next.clone().run(request, extensions).await?;
-        let (status, headers) = (response.status(), response.headers());
-        let Some(rejection) = bearer.rejected(status, headers, &token, own, again.is_some()) else {
+        let Some(rejection) = bearer.rejected(response.status(), response.headers(), &sent) else {
             return Ok(response);
         };
         let Some(mut again) = again else {
             bearer.count(Replay::Body);
             return Ok(response);
         };
-        let other = bearer.another_token(rejection, extensions.get(), &token);
+        let other = bearer.another_token(&rejection, extensions.get(), &sent.token);
         let Some(other) = other.await else {
             return Ok(response);
         };
-        debug!("the token was rejected, sending the request once more with another one");
+        debug!("the token was not accepted, sending the request once more with another one");
         authorize(again.headers_mut(), &other);
-        // Unread, it would hold its connection for as long as the replay takes.
-        drop(response);
+        let first = rejection.keep(response);
         let replayed = next.run(again, extensions).await;
         let status = replayed.as_ref().ok().map(Response::status);
-        bearer.replayed(status, &token, &other, own);
-        replayed
+        bearer.replayed(&rejection, status, &sent, &other);
+        match first {
+            Some(first) if !status.is_some_and(|status| status.is_success()) => Ok(first),
+            _ => replayed,
+        }
     }
 }

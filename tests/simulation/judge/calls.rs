@@ -14,6 +14,8 @@ pub(crate) struct Calls {
     of: BTreeMap<u64, Attempts>,
     inbound: VecDeque<Duration>,
     repeated: VecDeque<Duration>,
+    /// The newest token for which the one before it was tried after a 503, and whether that helped.
+    tried: Option<(String, bool)>,
 }
 
 #[derive(Debug, Default)]
@@ -25,6 +27,10 @@ pub(super) struct Attempts {
     pub(super) must_repeat: bool,
     /// A rejected token, and the one before it, which the replay has to take.
     bridged: Option<(String, String)>,
+    /// A token that got 503, and the one before it, which may be tried.
+    unavailable: Option<(String, String)>,
+    /// A new token, while the one before it is under way in its place.
+    stood_in_for: Option<String>,
 }
 
 /// The budget looks back on ten seconds, counted in whole ones: on nine to ten.
@@ -51,8 +57,19 @@ impl Calls {
         let attempts = self.of.entry(number).or_default();
         let count = attempts.tokens.len();
         let rejected = attempts.ended.last() == Some(&Some(StatusCode::UNAUTHORIZED));
+        let stands_in = attempts.unavailable.take();
+        let stands_in = stands_in.filter(|(_, former)| *former == token);
         let verdict = if count > 3 {
             Err("outage: more than two calls, each with a replay".into())
+        } else if let Some((new, _)) = stands_in {
+            let tried = self.tried.take().filter(|(tried, _)| *tried == new);
+            let helped = tried.as_ref().map(|(_, helped)| *helped);
+            self.tried = Some((new.clone(), helped.unwrap_or(false)));
+            attempts.stood_in_for = Some(new);
+            match helped {
+                Some(false) => Err("outage: a call is sent twice again and again".into()),
+                Some(true) | None => Ok(()),
+            }
         } else if rejected
             && attempts
                 .bridged
@@ -86,21 +103,38 @@ impl Calls {
         };
         let status = outcome.as_ref().ok().map(crate::network::Response::status);
         let rejected = Some(StatusCode::UNAUTHORIZED);
-        let is_replay = attempts.ended.last() == Some(&rejected);
+        let before = attempts.ended.last().copied().flatten();
+        let is_replay = before == rejected;
         attempts.ended.push(status);
         let Some(token) = attempts.tokens.last() else {
             return false;
         };
+        if status == Some(StatusCode::SERVICE_UNAVAILABLE) {
+            let former = watch.before(token, now);
+            let tried = self.tried.as_ref().filter(|(tried, _)| tried == token);
+            attempts.must_repeat = former.is_some() && tried.is_none();
+            attempts.unavailable = former.map(|former| (token.clone(), former));
+        }
         // What is torn begins with a 200.
         let is_torn = matches!(outcome, Err(Failure::Torn));
-        if is_torn || status.is_some_and(|status| status.is_success()) {
+        let accepted = is_torn || status.is_some_and(|status| status.is_success());
+        if accepted {
             watch.accepted(token, now);
+        }
+        let bridged = attempts.bridged.as_ref().map(|(new, _)| new.clone());
+        let stood_in_for = attempts.stood_in_for.take();
+        if accepted && let Some(new) = stood_in_for.clone().or(bridged) {
+            self.tried = Some((new, true));
         }
         if status != rejected {
             attempts.bridged = None;
             return false;
         }
         watch.forget(token);
+        if stood_in_for.is_some() {
+            // The 503 stands, and the new token stays.
+            return false;
+        }
         if is_replay {
             // The token before was refused too.
             let bridged = attempts.bridged.take();

@@ -172,14 +172,20 @@ impl TokenWatch {
 
     /// The token that a call with a rejected one has to be repeated with, if not a new one.
     pub(super) fn instead_of(&self, rejected: &str, now: Moment) -> Option<String> {
+        let current = self.current.as_ref()?;
+        match current.sent.age(now) < BRIDGED {
+            true => self.before(rejected, now),
+            false => None,
+        }
+    }
+
+    /// The token before the newest one, if that is `newest` and the other was accepted just now.
+    pub(super) fn before(&self, newest: &str, now: Moment) -> Option<String> {
         let last = self.accepted.as_ref()?;
         let lives = now.wall < self.expiry(&last.text) && now.monotonic < last.until;
         let is_recent = now.monotonic - last.noted.monotonic < RECENT;
-        let current = self.current.as_ref()?;
-        if current.text != rejected || current.sent.age(now) >= BRIDGED {
-            return None;
-        }
-        (last.text != rejected && lives && is_recent).then(|| last.text.clone())
+        let is_newest = self.current.as_ref()?.text == newest;
+        (is_newest && last.text != newest && lives && is_recent).then(|| last.text.clone())
     }
 
     /// A resource server rejected a token. Returns whether the cache has to get another one.

@@ -11,11 +11,10 @@ use pin_project_lite::pin_project;
 use tracing::debug;
 
 use super::{BearerTokenLayer, ReplayBody, ReplayEmpty};
-use crate::bearer::{Bearer, Rejection, authorize};
+use crate::bearer::{Bearer, Rejection, Sent, authorize};
 use crate::error::TokenError;
 use crate::metrics::Replay;
 use crate::request::TokenRequest;
-use crate::token::AccessToken;
 
 /// The service that a [`BearerTokenLayer`] makes.
 #[derive(Clone)]
@@ -87,11 +86,16 @@ where
                 match bearer.ready_token(request.extensions().get()) {
                     Some(token) => {
                         authorize(request.headers_mut(), &token);
+                        let sent = Sent {
+                            token,
+                            own,
+                            repeatable: again.is_some(),
+                            idempotent: request.method().is_idempotent(),
+                        };
                         let response = self.inner.call(request);
                         let rejectable = Rejectable {
                             bearer,
-                            token,
-                            own,
+                            sent,
                             again,
                         };
                         (State::Sending { response }, Some(rejectable))
@@ -139,9 +143,7 @@ type Answer<ResB> = Result<Response<ResB>, BearerTokenError>;
 /// What is needed if the answer to a request rejects its token.
 struct Rejectable<S, B> {
     bearer: Bearer,
-    token: AccessToken,
-    /// Whether it is the cache's own token.
-    own: bool,
+    sent: Sent,
     again: Option<Again<S, B>>,
 }
 
@@ -208,11 +210,16 @@ where
         .await
         .map_err(BearerTokenError::Token)?;
     authorize(request.headers_mut(), &token);
+    let sent = Sent {
+        token,
+        own,
+        repeatable: again.is_some(),
+        idempotent: request.method().is_idempotent(),
+    };
     let response = service.call(request).await.map_err(inner_error)?;
     let rejectable = Rejectable {
         bearer,
-        token,
-        own,
+        sent,
         again,
     };
     match rejectable.rejected_by(&response) {
@@ -223,12 +230,11 @@ where
 
 impl<S, B> Rejectable<S, B> {
     fn rejected_by<ResB>(&self, response: &Response<ResB>) -> Option<Rejection> {
-        let (status, headers) = (response.status(), response.headers());
         self.bearer
-            .rejected(status, headers, &self.token, self.own, self.again.is_some())
+            .rejected(response.status(), response.headers(), &self.sent)
     }
 
-    /// Sends the request once more with another token, or returns the answer that rejects it.
+    /// Sends the request once more with another token, or returns the answer to the first sending.
     async fn send_again<ResB>(self, rejection: Rejection, response: Response<ResB>) -> Answer<ResB>
     where
         S: Service<Request<B>, Response = Response<ResB>>,
@@ -240,22 +246,24 @@ impl<S, B> Rejectable<S, B> {
             return Ok(response);
         };
         let extensions = again.request.extensions();
-        let other = bearer.another_token(rejection, extensions.get(), &self.token);
+        let other = bearer.another_token(&rejection, extensions.get(), &self.sent.token);
         let Some(other) = other.await else {
             return Ok(response);
         };
-        debug!("the token was rejected, sending the request once more with another one");
+        debug!("the token was not accepted, sending the request once more with another one");
         authorize(again.request.headers_mut(), &other);
-        // Unread, it would hold its connection for as long as the replay takes.
-        drop(response);
+        let first = rejection.keep(response);
         let service = &mut again.service;
         let result = match poll_fn(|cx| service.poll_ready(cx).map_err(inner_error)).await {
             Ok(()) => service.call(again.request).await.map_err(inner_error),
             Err(error) => Err(error),
         };
         let status = result.as_ref().ok().map(Response::status);
-        bearer.replayed(status, &self.token, &other, self.own);
-        result
+        bearer.replayed(&rejection, status, &self.sent, &other);
+        match first {
+            Some(first) if !status.is_some_and(|status| status.is_success()) => Ok(first),
+            _ => result,
+        }
     }
 }
 

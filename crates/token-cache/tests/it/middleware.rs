@@ -1,7 +1,7 @@
 //! The middleware over real sockets.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::extract::State;
@@ -163,11 +163,49 @@ async fn a_new_token_that_is_not_accepted_yet_is_kept_and_the_one_before_it_used
     for _ in 0..3 {
         assert_eq!(send().await, StatusCode::OK);
     }
-    assert_eq!((api.requests(), script.calls()), (7, 2));
+    // The first of them is sent twice, and those after it with the token before at once.
+    assert_eq!((api.requests(), script.calls()), (5, 2));
 
     accepted.store(2, Ordering::SeqCst);
-    assert_eq!(send().await, StatusCode::OK);
+    for _ in 0..2 {
+        assert_eq!(send().await, StatusCode::OK);
+    }
     assert_eq!((api.requests(), script.calls()), (8, 2));
+}
+
+/// D22
+#[tokio::test]
+async fn a_new_token_that_nobody_can_tell_to_be_good_is_bridged_and_a_503_else_the_answer() {
+    let down = Arc::new(AtomicBool::new(false));
+    let api = Api::start({
+        let down = Arc::clone(&down);
+        move |authorization| match authorization {
+            "Bearer token-1" if !down.load(Ordering::SeqCst) => "fine".into_response(),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, authorization.to_owned()).into_response(),
+        }
+    })
+    .await;
+    let script = Script::new([]);
+    let cache = cache(&script);
+    let client = api.client(&cache);
+    let send = async || client.get(&api.origin).send().await.unwrap();
+    assert_eq!(send().await.status(), StatusCode::OK);
+    let replace = async || {
+        assert!(cache.invalidate(&cache.token().await.unwrap()));
+        cache.token().await.unwrap()
+    };
+    assert_eq!(replace().await.secret(), "token-2");
+    for _ in 0..2 {
+        assert_eq!(send().await.status(), StatusCode::OK);
+    }
+    assert_eq!((api.requests(), script.calls()), (4, 2));
+
+    down.store(true, Ordering::SeqCst);
+    assert_eq!(send().await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(api.requests(), 5);
+    let posted = client.post(&api.origin).send().await.unwrap();
+    assert_eq!(posted.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(api.requests(), 6);
 }
 
 /// C3, C4

@@ -1,12 +1,12 @@
 //! The tower layer, over a scripted service and over a real client.
 
 mod api;
+mod bridging;
 
 use std::future::ready;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -19,12 +19,10 @@ use hyper_util::rt::TokioExecutor;
 use token_cache::{BearerTokenError, BearerTokenLayer, TokenErrorKind, TokenRequest};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
-use tokio::time::advance;
 use tower::{Layer as _, Service, ServiceExt as _};
 
 use self::api::{
-    Api, INVALID, ORIGIN, answer, authorization, fine, get, kind_of, layer, post, rejects,
-    replace_token, send, status,
+    Api, INVALID, ORIGIN, answer, authorization, fine, get, kind_of, layer, post, rejects, send,
 };
 use crate::script::{DOWN, Script, Step, cache};
 
@@ -120,76 +118,6 @@ async fn nothing_is_replayed_without_another_token() {
         assert_eq!(status.unwrap(), StatusCode::UNAUTHORIZED);
         assert_eq!((api.requests(), script.calls()), (1, 2));
     }
-}
-
-/// D22
-#[tokio::test(start_paused = true)]
-async fn a_new_token_that_is_not_accepted_yet_is_kept_and_the_one_before_it_used() {
-    let (api, cache) = (Api::new(rejects("token-2")), cache(&Script::new([])));
-    let service = layer(&cache).build().unwrap().layer(api.clone());
-    let send = async || status(&service).await;
-    assert_eq!(send().await, StatusCode::OK);
-    replace_token(&cache).await;
-    assert_eq!(send().await, StatusCode::OK);
-    let sent = ["Bearer token-1", "Bearer token-2", "Bearer token-1"];
-    assert_eq!(api.authorizations(), sent);
-    assert_eq!(cache.token().await.unwrap().secret(), "token-2");
-}
-
-/// C2
-#[tokio::test(start_paused = true)]
-async fn when_the_token_before_is_refused_too_both_are_dropped() {
-    let first = AtomicUsize::new(0);
-    let api = Api::new(move |authorization| match authorization {
-        "Bearer token-1" if first.fetch_add(1, Ordering::SeqCst) == 0 => fine(),
-        "Bearer token-1" | "Bearer token-2" => answer(StatusCode::UNAUTHORIZED, INVALID),
-        _ => fine(),
-    });
-    let cache = cache(&Script::new([]));
-    let service = layer(&cache).build().unwrap().layer(api.clone());
-    let send = async || status(&service).await;
-    assert_eq!(send().await, StatusCode::OK);
-    replace_token(&cache).await;
-    assert_eq!(send().await, StatusCode::UNAUTHORIZED);
-    assert_eq!(api.requests(), 3);
-    assert_eq!(send().await, StatusCode::OK);
-    assert_eq!(cache.token().await.unwrap().secret(), "token-3");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_token_that_is_not_accepted_for_long_is_replaced_although_the_one_before_it_would_do() {
-    let (api, cache) = (Api::new(rejects("token-2")), cache(&Script::new([])));
-    let service = layer(&cache).build().unwrap().layer(api);
-    let send = async || status(&service).await;
-    assert_eq!(send().await, StatusCode::OK);
-    replace_token(&cache).await;
-    for _ in 0..35 {
-        assert_eq!(send().await, StatusCode::OK);
-        assert_eq!(cache.token().await.unwrap().secret(), "token-2");
-        advance(Duration::from_secs(1)).await;
-    }
-    assert_eq!(send().await, StatusCode::OK);
-    assert_eq!(cache.token().await.unwrap().secret(), "token-3");
-}
-
-/// C5
-#[tokio::test(start_paused = true)]
-async fn a_new_token_is_replaced_where_the_request_cannot_be_sent_with_the_one_before_it() {
-    let api = Api::<Full<Bytes>>::new(rejects("token-2"));
-    let cache = cache(&Script::new([]));
-    let service = layer(&cache).build().unwrap().layer(api.clone());
-    let send = async || {
-        let sent = service.clone().oneshot(post("body"));
-        sent.await.unwrap().status()
-    };
-    assert_eq!(send().await, StatusCode::OK);
-    assert!(cache.invalidate(&cache.token().await.unwrap()));
-    assert_eq!(send().await, StatusCode::UNAUTHORIZED);
-    assert_eq!(send().await, StatusCode::OK);
-    assert_eq!(
-        api.authorizations(),
-        ["Bearer token-1", "Bearer token-2", "Bearer token-3"]
-    );
 }
 
 /// C5
