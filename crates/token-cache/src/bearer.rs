@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use crate::accepted::LastAccepted;
 use crate::bridge::Bridge;
@@ -33,11 +33,11 @@ pub(crate) struct Bearer {
 pub(crate) struct Sent {
     pub(crate) token: AccessToken,
     /// Whether it is the cache's own token.
-    pub(crate) own: bool,
+    own: bool,
     /// Whether the request can be sent once more.
-    pub(crate) repeatable: bool,
+    repeatable: bool,
     /// Whether its method is idempotent (RFC 9110 section 9.2.2).
-    pub(crate) idempotent: bool,
+    idempotent: bool,
 }
 
 /// Why a request is to be sent once more, and with what.
@@ -223,6 +223,17 @@ impl Bearer {
             }
         }
         self.count(replay);
+    }
+}
+
+impl Sent {
+    pub(crate) fn new(token: AccessToken, own: bool, repeatable: bool, method: &Method) -> Self {
+        Self {
+            token,
+            own,
+            repeatable,
+            idempotent: method.is_idempotent(),
+        }
     }
 }
 

@@ -140,12 +140,7 @@ impl Middleware for BearerTokenMiddleware {
         // Cloned before the token is on it. A streamed body cannot be, and is sent once.
         let again = request.try_clone();
         authorize(request.headers_mut(), &token);
-        let sent = Sent {
-            token,
-            own,
-            repeatable: again.is_some(),
-            idempotent: request.method().is_idempotent(),
-        };
+        let sent = Sent::new(token, own, again.is_some(), request.method());
         let response = next.clone().run(request, extensions).await?;
         let Some(rejection) = bearer.rejected(response.status(), response.headers(), &sent) else {
             return Ok(response);

@@ -86,12 +86,7 @@ where
                 match bearer.ready_token(request.extensions().get()) {
                     Some(token) => {
                         authorize(request.headers_mut(), &token);
-                        let sent = Sent {
-                            token,
-                            own,
-                            repeatable: again.is_some(),
-                            idempotent: request.method().is_idempotent(),
-                        };
+                        let sent = Sent::new(token, own, again.is_some(), request.method());
                         let response = self.inner.call(request);
                         let rejectable = Rejectable {
                             bearer,
@@ -210,12 +205,7 @@ where
         .await
         .map_err(BearerTokenError::Token)?;
     authorize(request.headers_mut(), &token);
-    let sent = Sent {
-        token,
-        own,
-        repeatable: again.is_some(),
-        idempotent: request.method().is_idempotent(),
-    };
+    let sent = Sent::new(token, own, again.is_some(), request.method());
     let response = service.call(request).await.map_err(inner_error)?;
     let rejectable = Rejectable {
         bearer,
