@@ -45,7 +45,7 @@ pub(crate) struct Sent {
 pub(crate) enum Rejection {
     /// The token was rejected: with the one before it, which was accepted just now.
     Former(AccessToken),
-    /// The token was rejected and dropped: with a new one.
+    /// The token was rejected and dropped, and there is no such one: with a new one.
     Dropped,
     /// The token is new and nobody could tell whether it is good: with the one before it. If that is not
     /// accepted, the answer at hand stands.
@@ -123,10 +123,10 @@ impl Bearer {
         }
     }
 
-    /// Tells whether a request is to be sent once more after this answer. If the answer rejects the token, that is
-    /// dropped, unless it is new and the one before it is still accepted: then the resource server has yet to
-    /// learn of a new key. That is known of the cache's own token only, and helps only a request that can be
-    /// repeated.
+    /// Tells whether a request is to be sent once more after this answer, and with what: with the token before, if
+    /// that is still accepted. A token that is rejected is dropped, unless it is new and the one before it is
+    /// accepted: then the resource server has yet to learn of a new key. That is known of the cache's own token
+    /// only, and helps only a request that can be repeated.
     pub(crate) fn rejected(
         &self,
         status: StatusCode,
@@ -155,14 +155,13 @@ impl Bearer {
         self.accepted.forget(token);
         let now = self.cache.now();
         let age = self.cache.age_of(token, now);
-        let age = age.filter(|_| sent.own && sent.repeatable);
-        if age.is_some_and(|age| age < BRIDGED)
-            && let Some(former) = self.accepted.instead_of(token, now)
-        {
-            return Some(Rejection::Former(former));
+        let former = age
+            .filter(|_| sent.own && sent.repeatable)
+            .and_then(|_| self.accepted.instead_of(token, now));
+        if former.is_none() || age.is_some_and(|age| age >= BRIDGED) {
+            self.cache.invalidate(token);
         }
-        self.cache.invalidate(token);
-        Some(Rejection::Dropped)
+        Some(former.map_or(Rejection::Dropped, Rejection::Former))
     }
 
     fn note(&self, accepted: &AccessToken) {

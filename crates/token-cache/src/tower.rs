@@ -28,12 +28,12 @@ pub use service::{BearerTokenError, BearerTokenFuture, BearerTokenService};
 /// - After a 401 that speaks of the token (a Bearer challenge with `invalid_token`, or no challenge),
 ///   the token is invalidated by compare-and-swap and the request is sent once more with a new one,
 ///   if its body can be sent twice and the new token differs. 403 is never repeated.
-/// - If the rejected token is the cache's own and younger than 35 s, and the one before it was accepted less
-///   than 5 s ago and has not expired, the request is sent once more with that one instead, and the new token
-///   kept: after a rotation without overlap a resource server that fetches keys on a budget learns of the new
-///   key late. The same where a new token gets 503 and the method is idempotent (RFC 9110 section 9.2.2), once
-///   for each new token: a resource server that cannot fetch keys cannot tell. If that does not succeed, the
-///   503 is the answer.
+/// - If the rejected token is the cache's own, and the one before it was accepted less than 5 s ago and has not
+///   expired, the request is sent once more with that one instead, and the new token kept for its first 35 s:
+///   after a rotation without overlap a resource server that fetches keys on a budget learns of the new key
+///   late. The same where a new token gets 503 and the method is idempotent (RFC 9110 section 9.2.2), once for
+///   each new token: a resource server that cannot fetch keys cannot tell. If that does not succeed, the 503 is
+///   the answer.
 /// - Where the token before was accepted so, it goes out first, as long as it is accepted and has not expired;
 ///   one request in 5 s carries the new one.
 ///

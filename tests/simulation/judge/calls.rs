@@ -140,10 +140,10 @@ impl Calls {
             let bridged = attempts.bridged.take();
             return bridged.is_some_and(|(token, _)| watch.rejected(&token, now));
         }
-        if let Some(former) = watch.instead_of(token, now) {
+        if let Some(former) = watch.before(token, now) {
             attempts.bridged = Some((token.clone(), former));
             attempts.must_repeat = true;
-            return false;
+            return watch.is_no_longer_new(token, now) && watch.rejected(token, now);
         }
         attempts.must_repeat = watch.rejected(token, now);
         attempts.must_repeat

@@ -170,13 +170,10 @@ impl TokenWatch {
         known.map(|(_, expiry)| *expiry).unwrap_or_default()
     }
 
-    /// The token that a call with a rejected one has to be repeated with, if not a new one.
-    pub(super) fn instead_of(&self, rejected: &str, now: Moment) -> Option<String> {
-        let current = self.current.as_ref()?;
-        match current.sent.age(now) < BRIDGED {
-            true => self.before(rejected, now),
-            false => None,
-        }
+    /// Tells whether the newest token, once rejected, is replaced although the one before it is accepted.
+    pub(super) fn is_no_longer_new(&self, newest: &str, now: Moment) -> bool {
+        let current = self.current.as_ref().filter(|it| it.text == newest);
+        current.is_some_and(|it| it.sent.age(now) >= BRIDGED)
     }
 
     /// The token before the newest one, if that is `newest` and the other was accepted just now.

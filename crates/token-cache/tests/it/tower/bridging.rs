@@ -71,6 +71,26 @@ async fn a_token_that_is_not_accepted_for_long_is_replaced_although_the_one_befo
     assert_eq!(cache.token().await.unwrap().secret(), "token-3");
 }
 
+/// D22
+#[tokio::test(start_paused = true)]
+async fn a_resource_server_that_learns_of_no_new_key_for_minutes_refuses_no_request() {
+    let api = Api::new(|authorization| match authorization {
+        "Bearer token-1" => fine(),
+        _ => answer(StatusCode::UNAUTHORIZED, INVALID),
+    });
+    let script = Script::new([]);
+    let cache = cache(&script);
+    let service = layer(&cache).build().unwrap().layer(api);
+    assert_eq!(status(&service).await, StatusCode::OK);
+    replace_token(&cache).await;
+    for second in 0..120 {
+        assert_eq!(status(&service).await, StatusCode::OK, "after {second} s");
+        advance(Duration::from_secs(1)).await;
+    }
+    // One, its successor, and one for every 35 s or a little more.
+    assert_eq!(script.calls(), 5);
+}
+
 /// C5
 #[tokio::test(start_paused = true)]
 async fn a_new_token_is_replaced_where_the_request_cannot_be_sent_with_the_one_before_it() {
