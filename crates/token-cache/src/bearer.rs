@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tracing::info;
 
 use crate::accepted::LastAccepted;
 use crate::bridge::Bridge;
@@ -166,7 +167,9 @@ impl Bearer {
 
     fn note(&self, accepted: &AccessToken) {
         self.accepted.note(accepted, self.cache.now());
-        self.bridge.accepted(accepted);
+        if self.bridge.accepted(accepted) {
+            info!("the new token is accepted; requests carry it from now on");
+        }
     }
 
     /// A token other than the one that was sent. Without it there is nothing to repeat the request with:
@@ -217,8 +220,13 @@ impl Bearer {
             }
         } else if first.own && succeeded {
             self.note(token);
-            if !matches!(rejection, Rejection::Dropped) {
-                self.bridge.hold(&first.token, self.cache.now().monotonic);
+            let is_former = !matches!(rejection, Rejection::Dropped);
+            if is_former && self.bridge.hold(&first.token, self.cache.now().monotonic) {
+                let http_status = if unavailable { 503 } else { 401 };
+                info!(
+                    http.status = http_status,
+                    "a new token is not accepted yet; requests carry the one before it"
+                );
             }
         }
         self.count(replay);

@@ -62,24 +62,24 @@ impl Bridge {
         true
     }
 
-    /// The token before `new` was accepted.
-    pub(crate) fn hold(&self, new: &AccessToken, now: Instant) {
+    /// The token before `new` was accepted. Returns whether that is news.
+    pub(crate) fn hold(&self, new: &AccessToken, now: Instant) -> bool {
         let mut state = self.lock();
         let known = state.as_ref().filter(|state| state.new.is_same(new));
-        if known.is_none_or(|state| state.probe.is_none()) {
+        let is_news = known.is_none_or(|state| state.probe.is_none());
+        if is_news {
             *state = Some(State {
                 new: new.clone(),
                 probe: Some(now + PROBE),
             });
         }
         self.held.store(true, Ordering::Relaxed);
+        is_news
     }
 
-    /// A token was accepted: if it is the one that is spared, it need not be.
-    pub(crate) fn accepted(&self, token: &AccessToken) {
-        if self.may_hold() {
-            self.end(|new| new.is_same(token));
-        }
+    /// A token was accepted: if it is the one that is spared, it need not be. Returns whether it was.
+    pub(crate) fn accepted(&self, token: &AccessToken) -> bool {
+        self.may_hold() && self.end(|new| new.is_same(token))
     }
 
     /// There is no token before `new` any more that would be accepted, or `new` is another one by now.
@@ -87,12 +87,14 @@ impl Bridge {
         self.end(|_| true);
     }
 
-    fn end(&self, of: impl FnOnce(&AccessToken) -> bool) {
+    fn end(&self, of: impl FnOnce(&AccessToken) -> bool) -> bool {
         let mut state = self.lock();
-        if state.as_ref().is_some_and(|state| of(&state.new)) {
+        let ends = state.as_ref().is_some_and(|state| of(&state.new));
+        if ends {
             *state = None;
             self.held.store(false, Ordering::Relaxed);
         }
+        ends
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<State>> {
@@ -119,10 +121,10 @@ mod tests {
     fn a_token_that_was_accepted_is_spared_no_more() {
         let (old, new) = (token("old"), token("new"));
         let (bridge, now) = (Bridge::default(), Instant::now());
-        bridge.hold(&new, now);
-        bridge.accepted(&old);
+        assert!(bridge.hold(&new, now) && !bridge.hold(&new, now));
+        assert!(!bridge.accepted(&old));
         assert!(bridge.may_hold() && bridge.spares(&new, now));
-        bridge.accepted(&new);
+        assert!(bridge.accepted(&new) && !bridge.accepted(&new));
         assert!(!bridge.may_hold() && !bridge.spares(&new, now));
     }
 

@@ -11,6 +11,7 @@ use tokio::time::advance;
 use tower::{Layer as _, ServiceExt as _};
 
 use super::api::{Api, INVALID, answer, fine, layer, post, rejects, replace_token, status};
+use crate::logs::Logs;
 use crate::script::{Script, cache};
 
 fn unavailable(of: &str) -> Response<Empty<Bytes>> {
@@ -69,6 +70,34 @@ async fn a_token_that_is_not_accepted_for_long_is_replaced_although_the_one_befo
     }
     assert_eq!(send().await, StatusCode::OK);
     assert_eq!(cache.token().await.unwrap().secret(), "token-3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_says_once_that_a_token_is_not_accepted_yet_and_once_that_it_is() {
+    let known = Arc::new(AtomicBool::new(false));
+    let api = Api::new({
+        let known = Arc::clone(&known);
+        move |authorization| match authorization {
+            "Bearer token-2" if !known.load(Ordering::SeqCst) => unavailable(""),
+            _ => fine(),
+        }
+    });
+    let cache = cache(&Script::new([]));
+    let service = layer(&cache).build().unwrap().layer(api);
+    let logs = Logs::capture("token_cache=info");
+    let count = |text: &str| logs.text().matches(text).count();
+    assert_eq!(status(&service).await, StatusCode::OK);
+    replace_token(&cache).await;
+    for known_now in [false, true] {
+        known.store(known_now, Ordering::SeqCst);
+        for _ in 0..12 {
+            assert_eq!(status(&service).await, StatusCode::OK);
+            advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(count("a new token is not accepted yet"), 1);
+        assert_eq!(count("the new token is accepted"), usize::from(known_now));
+    }
+    assert!(!logs.text().contains("token-"), "{}", logs.text());
 }
 
 /// D22
