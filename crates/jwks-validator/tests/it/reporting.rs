@@ -1,7 +1,8 @@
 //! What is logged about published keys.
 
+use std::cell::RefCell;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
@@ -11,9 +12,13 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use crate::fake_source::{FakeSource, Script, builder};
 use crate::signer::{Signer, jwks};
 
-/// Keeps the level, key id and reason of every event about a key that is not used.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<Line>>>);
+thread_local! {
+    /// Level, key id and reason of every event of this thread about a key that is not used.
+    static LINES: RefCell<Option<Vec<Line>>> = const { RefCell::new(None) };
+}
+
+/// One for all threads: what a thread without a subscriber logs first would be switched off for all.
+struct Log;
 
 type Line = (Level, String, String);
 
@@ -39,12 +44,14 @@ impl Subscriber for Log {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        if !fields.reason.is_empty() {
-            let line = (*event.metadata().level(), fields.kid, fields.reason);
-            self.0.lock().unwrap().push(line);
-        }
+        LINES.with_borrow_mut(|lines| {
+            let Some(lines) = lines else { return };
+            let mut fields = Fields::default();
+            event.record(&mut fields);
+            if !fields.reason.is_empty() {
+                lines.push((*event.metadata().level(), fields.kid, fields.reason));
+            }
+        });
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -57,10 +64,15 @@ impl Subscriber for Log {
     fn exit(&self, _: &Id) {}
 }
 
-impl Log {
-    fn taken(&self) -> Vec<Line> {
-        std::mem::take(&mut *self.0.lock().unwrap())
-    }
+/// Keeps what this thread logs from now on.
+fn capture() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| tracing::subscriber::set_global_default(Log).unwrap());
+    LINES.set(Some(Vec::new()));
+}
+
+fn taken() -> Vec<Line> {
+    LINES.with_borrow_mut(|lines| std::mem::take(lines.as_mut().unwrap()))
 }
 
 fn line(level: Level, kid: &str, reason: &str) -> Line {
@@ -70,8 +82,7 @@ fn line(level: Level, kid: &str, reason: &str) -> Line {
 /// D9, D10, D12, D13
 #[tokio::test(start_paused = true)]
 async fn each_unusable_key_is_reported_once_and_loudly_if_it_is_a_mistake() {
-    let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
+    capture();
     let good = Signer::es256("good");
     let mut private = Signer::es256("private").jwk();
     private["d"] = "AA".into();
@@ -99,7 +110,7 @@ async fn each_unusable_key_is_reported_once_and_loudly_if_it_is_a_mistake() {
         line(Level::WARN, "twin", "another key has the same id"),
         line(Level::WARN, "twin", "another key has the same id"),
     ];
-    assert_eq!(log.taken(), reported);
+    assert_eq!(taken(), reported);
 
     // Another order, and another good key, are no news about the others.
     all.reverse();
@@ -108,15 +119,15 @@ async fn each_unusable_key_is_reported_once_and_loudly_if_it_is_a_mistake() {
     source.ended(2).await;
     source.set(Script::NotModified);
     source.ended(3).await;
-    assert_eq!(log.taken(), []);
+    assert_eq!(taken(), []);
 
     source.set(Script::Keys(jwks(&[odd[0].clone(), good.jwk()])));
     source.ended(4).await;
-    assert_eq!(log.taken(), reported[..1]);
+    assert_eq!(taken(), reported[..1]);
 
     // A document with no usable key at all: the keys stay, and the reasons are told.
     source.set(Script::Keys(jwks(&odd[1..3])));
     source.ended(6).await;
-    assert_eq!(log.taken(), reported[1..3]);
+    assert_eq!(taken(), reported[1..3]);
     assert!(validator.ready());
 }
