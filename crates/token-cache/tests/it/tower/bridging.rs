@@ -7,10 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use http_body_util::{Empty, Full};
+use token_cache::TokenRequest;
 use tokio::time::advance;
 use tower::{Layer as _, ServiceExt as _};
 
-use super::api::{Api, INVALID, answer, fine, layer, post, rejects, replace_token, status};
+use super::api::{
+    Api, INVALID, ORIGIN, answer, fine, get, layer, post, rejects, replace_token, status,
+};
 use crate::logs::Logs;
 use crate::script::{Script, cache};
 
@@ -98,6 +101,32 @@ async fn the_log_says_once_that_a_token_is_not_accepted_yet_and_once_that_it_is(
         assert_eq!(count("the new token is accepted"), usize::from(known_now));
     }
     assert!(!logs.text().contains("token-"), "{}", logs.text());
+}
+
+/// B11
+#[tokio::test(start_paused = true)]
+async fn a_token_for_something_else_never_stands_in() {
+    for refusal in [StatusCode::UNAUTHORIZED, StatusCode::SERVICE_UNAVAILABLE] {
+        let api = Api::new(move |authorization| match authorization {
+            "Bearer token-1" => fine(),
+            _ => answer(refusal, INVALID),
+        });
+        let script = Script::new([]);
+        let cache = cache(&script);
+        let service = layer(&cache).build().unwrap().layer(api.clone());
+        let mut other = get::<Empty<Bytes>>(ORIGIN);
+        let orders = TokenRequest::new().audience("orders");
+        other.extensions_mut().insert(orders);
+        let answer = service.clone().oneshot(other).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(status(&service).await, refusal);
+        let sent = api.authorizations();
+        assert_eq!(
+            sent.iter().filter(|sent| *sent == "Bearer token-1").count(),
+            1,
+            "{sent:?}"
+        );
+    }
 }
 
 /// D22
@@ -199,11 +228,7 @@ async fn a_resource_server_that_is_unavailable_is_asked_twice_once_for_a_new_tok
     assert_eq!(api.requests(), 2, "the token was accepted before");
     replace_token(&cache).await;
     for _ in 0..3 {
-        let answer = service
-            .clone()
-            .oneshot(super::api::get(super::api::ORIGIN))
-            .await
-            .unwrap();
+        let answer = service.clone().oneshot(get(ORIGIN)).await.unwrap();
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(answer.headers()[header::VIA], "token-2", "the first answer");
     }
