@@ -3,10 +3,11 @@
 mod error;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 use tracing::debug;
 use url::{Origin, Url};
 
@@ -21,6 +22,10 @@ use self::error::Problem;
 
 /// Metadata documents are a few KiB; the cap leaves room for long lists of claims.
 const MAX_BODY: usize = 256 * 1024;
+/// Endpoints move rarely, and the old ones often answer for a while, the keys with a set that no longer changes.
+const MAX_AGE: Duration = Duration::from_secs(3_600);
+/// When to ask for others once more where that failed.
+const RETRY: Duration = Duration::from_secs(60);
 
 /// What an issuer publishes about itself, as far as a client or a validator needs it.
 #[derive(Clone, Debug)]
@@ -77,11 +82,11 @@ pub struct Discovery {
     known: Mutex<Option<Known>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Known {
     metadata: Arc<Metadata>,
-    /// Ask for others when the metadata are needed next.
-    forgotten: bool,
+    /// Ask for others when the metadata are needed from then on.
+    until: Instant,
 }
 
 impl Discovery {
@@ -137,48 +142,47 @@ impl Discovery {
         &self.issuer
     }
 
-    /// Returns the metadata, from memory if it is known.
+    /// Returns the metadata, from memory if they were read within the last hour. Older ones stay in use, and are
+    /// asked for again after a minute, where there are no others to be had.
     ///
-    /// Concurrent first calls each ask the provider. Cancelling is safe.
+    /// Concurrent first calls each ask the provider. Cancelling is safe, and counts as a failure.
     ///
     /// # Errors
     ///
     /// Fails when no usable document was found, now or before.
     pub async fn metadata(&self) -> Result<Arc<Metadata>, DiscoveryError> {
-        let known = self.lock().clone();
-        if let Some(known) = &known
-            && !known.forgotten
-        {
-            return Ok(Arc::clone(&known.metadata));
-        }
+        let known = match &mut *self.lock() {
+            Some(known) if Instant::now() < known.until => return Ok(Arc::clone(&known.metadata)),
+            Some(known) => {
+                // Set before it is known what comes of it: who gives up waiting, and comes back, is not to
+                // wait again.
+                known.until = Instant::now() + RETRY;
+                Some(Arc::clone(&known.metadata))
+            }
+            None => None,
+        };
         match (self.fetch().await, known) {
             (Ok(found), _) => {
                 let metadata = Arc::new(found);
                 *self.lock() = Some(Known {
                     metadata: Arc::clone(&metadata),
-                    forgotten: false,
+                    until: Instant::now() + MAX_AGE,
                 });
                 Ok(metadata)
             }
             (Err(error), None) => Err(error),
-            (Err(error), Some(known)) => {
+            (Err(error), Some(metadata)) => {
                 debug!("keeping the metadata that were found before: {error}");
-                // Another call may have found newer ones meanwhile.
-                if let Some(latest) = &mut *self.lock()
-                    && Arc::ptr_eq(&latest.metadata, &known.metadata)
-                {
-                    latest.forgotten = false;
-                }
-                Ok(known.metadata)
+                Ok(metadata)
             }
         }
     }
 
-    /// Makes the next call ask again, once. For when an endpoint stops working. What is known stays in
-    /// use until another usable document was found: the endpoint may be back before the metadata are.
+    /// Makes the next call ask again. For when an endpoint stops working. What is known stays in use until
+    /// another usable document was found: the endpoint may be back before the metadata are.
     pub fn forget(&self) {
         if let Some(known) = &mut *self.lock() {
-            known.forgotten = true;
+            known.until = Instant::now();
         }
     }
 

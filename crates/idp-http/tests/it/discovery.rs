@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use idp_http::{Discovery, IdpClient};
 use tokio::io::AsyncWriteExt as _;
@@ -105,6 +106,51 @@ async fn metadata_that_were_forgotten_stay_in_use_until_there_are_others() {
     discovery.forget();
     assert_eq!(keys().await, "/new");
     assert_eq!(provider.asked(), [OPENID]);
+}
+
+/// Steps the time without which nothing happens on its own: a paused clock would run ahead of the sockets.
+async fn advance(by: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(by).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn metadata_are_read_again_after_an_hour_and_after_a_minute_where_that_fails() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let provider = Provider::start().await;
+    let discovery = provider.discovery();
+    let keys = async || {
+        let metadata = discovery.metadata().await.unwrap();
+        metadata.jwks_uri.as_ref().unwrap().path().to_owned()
+    };
+    let document = |path: &str| format!(r#"{{"issuer":"ISSUER","jwks_uri":"ISSUER{path}"}}"#);
+    provider.answer(OPENID, 200, &document("/old"));
+    assert_eq!(keys().await, "/old");
+    advance(58 * MINUTE).await;
+    assert_eq!(keys().await, "/old");
+    assert_eq!(provider.asked(), [OPENID]);
+
+    provider.answer(OPENID, 503, "");
+    advance(2 * MINUTE).await;
+    assert_eq!(keys().await, "/old");
+    assert_eq!(provider.asked(), [OPENID]);
+    provider.answer(OPENID, 200, &document("/new"));
+    assert_eq!(keys().await, "/old");
+    assert!(provider.asked().is_empty());
+    advance(MINUTE).await;
+    assert_eq!(keys().await, "/new");
+    assert_eq!(provider.asked(), [OPENID]);
+
+    // Whoever gives up on a provider that hangs goes on with what is known.
+    advance(60 * MINUTE).await;
+    tokio::select! {
+        biased;
+        _ = discovery.metadata() => panic!("not asked"),
+        () = std::future::ready(()) => {}
+    }
+    assert_eq!(keys().await, "/new");
+    assert!(provider.asked().is_empty());
 }
 
 #[tokio::test]
