@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::sync::atomic::AtomicUsize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::*;
 use crate::server::Server;
@@ -55,6 +55,32 @@ impl Listener for Handed {
     }
 }
 
+/// Has one connection, whose handshake ends some time after it was stopped.
+struct Late {
+    accepted: Option<TcpStream>,
+    stopped: Arc<Notify>,
+}
+
+impl Listener for Late {
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        self.stopped.notified().await;
+        // By the clock that stands still; the handshake takes that long.
+        sleep(HANDSHAKE - Duration::from_millis(1)).await;
+        match self.accepted.take() {
+            Some(stream) => Ok(stream),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn stop(&self) {
+        self.stopped.notify_one();
+    }
+
+    fn close(self) -> Vec<TcpStream> {
+        Vec::new()
+    }
+}
+
 /// Both ends of a connection; the peer's knows nothing of the runtime.
 async fn connection() -> (std::net::TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -74,6 +100,24 @@ fn shared(shutdown: &Shutdown) -> Arc<Shared> {
         shutdown: shutdown.clone(),
         started: Instant::now(),
     })
+}
+
+/// H6
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_ends_after_the_listener_was_stopped_is_not_lost() {
+    let (mut peer, accepted) = connection().await;
+    peer.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .unwrap();
+    let shutdown = Shutdown::manual(Duration::from_secs(5));
+    shutdown.begin(ShutdownKind::Interrupt);
+    let listener = Late {
+        accepted: Some(accepted),
+        stopped: Arc::default(),
+    };
+    assert_eq!(run(listener, &shared(&shutdown)).await, 0);
+    let mut answer = String::new();
+    peer.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 /// H11
