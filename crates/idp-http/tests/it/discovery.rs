@@ -59,26 +59,34 @@ impl Provider {
         Discovery::new(IdpClient::builder().build().unwrap(), &self.issuer).unwrap()
     }
 
+    /// Publishes metadata with keys at this path.
+    fn publish(&self, path: &str) {
+        let document = format!(r#"{{"issuer":"ISSUER","jwks_uri":"ISSUER{path}"}}"#);
+        self.answer(OPENID, 200, &document);
+    }
+
     /// Returns what was asked for since the last call.
     fn asked(&self) -> Vec<String> {
         std::mem::take(&mut *self.asked.lock().unwrap())
     }
 }
 
+/// Where the keys are, as far as `discovery` knows.
+async fn keys_path(discovery: &Discovery) -> String {
+    let metadata = discovery.metadata().await.unwrap();
+    metadata.jwks_uri.as_ref().unwrap().path().to_owned()
+}
+
 #[tokio::test]
 async fn metadata_that_were_forgotten_stay_in_use_until_there_are_others() {
     let provider = Provider::start().await;
     let discovery = provider.discovery();
-    let keys = async || {
-        let metadata = discovery.metadata().await.unwrap();
-        metadata.jwks_uri.as_ref().unwrap().path().to_owned()
-    };
-    let document = |path: &str| format!(r#"{{"issuer":"ISSUER","jwks_uri":"ISSUER{path}"}}"#);
+    let keys = async || keys_path(&discovery).await;
     provider.answer(OPENID, 503, "");
     discovery.forget();
     assert!(discovery.metadata().await.is_err());
 
-    provider.answer(OPENID, 200, &document("/old"));
+    provider.publish("/old");
     assert_eq!(keys().await, "/old");
     provider.asked();
     for (status, body) in [
@@ -86,7 +94,7 @@ async fn metadata_that_were_forgotten_stay_in_use_until_there_are_others() {
         (404, String::new()),
         (
             200,
-            document("/new").replace("ISSUER", "http://127.0.0.1:1"),
+            r#"{"issuer":"http://127.0.0.1:1","jwks_uri":"http://127.0.0.1:1/new"}"#.to_owned(),
         ),
         (
             200,
@@ -102,7 +110,7 @@ async fn metadata_that_were_forgotten_stay_in_use_until_there_are_others() {
         assert!(provider.asked().is_empty());
     }
 
-    provider.answer(OPENID, 200, &document("/new"));
+    provider.publish("/new");
     discovery.forget();
     assert_eq!(keys().await, "/new");
     assert_eq!(provider.asked(), [OPENID]);
@@ -120,12 +128,8 @@ async fn metadata_are_read_again_after_an_hour_and_after_a_minute_where_that_fai
     const MINUTE: Duration = Duration::from_secs(60);
     let provider = Provider::start().await;
     let discovery = provider.discovery();
-    let keys = async || {
-        let metadata = discovery.metadata().await.unwrap();
-        metadata.jwks_uri.as_ref().unwrap().path().to_owned()
-    };
-    let document = |path: &str| format!(r#"{{"issuer":"ISSUER","jwks_uri":"ISSUER{path}"}}"#);
-    provider.answer(OPENID, 200, &document("/old"));
+    let keys = async || keys_path(&discovery).await;
+    provider.publish("/old");
     assert_eq!(keys().await, "/old");
     advance(58 * MINUTE).await;
     assert_eq!(keys().await, "/old");
@@ -135,7 +139,7 @@ async fn metadata_are_read_again_after_an_hour_and_after_a_minute_where_that_fai
     advance(2 * MINUTE).await;
     assert_eq!(keys().await, "/old");
     assert_eq!(provider.asked(), [OPENID]);
-    provider.answer(OPENID, 200, &document("/new"));
+    provider.publish("/new");
     assert_eq!(keys().await, "/old");
     assert!(provider.asked().is_empty());
     advance(MINUTE).await;

@@ -44,6 +44,7 @@ mod scopes;
 mod signatures;
 mod signer;
 mod simulation;
+mod single_keys;
 mod strangers;
 mod symmetric;
 mod unknown_keys;

@@ -15,6 +15,7 @@ mod discovered;
 mod endpoint;
 mod examples;
 mod extremes;
+mod lifecycle;
 mod logs;
 mod middleware;
 mod outage;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use http_body_util::{Empty, Full};
-use token_cache::TokenRequest;
+use token_cache::{BearerTokenService, TokenCache, TokenRequest};
 use tokio::time::advance;
 use tower::{Layer as _, ServiceExt as _};
 
@@ -25,14 +25,37 @@ fn unavailable(of: &str) -> Response<Empty<Bytes>> {
         .unwrap()
 }
 
+/// Accepts the second token from when it is told to.
+fn learns_of_token_2(refusal: StatusCode) -> (Api<Empty<Bytes>>, Arc<AtomicBool>) {
+    let known = Arc::new(AtomicBool::new(false));
+    let api = Api::new({
+        let known = Arc::clone(&known);
+        move |authorization| match authorization {
+            "Bearer token-2" if !known.load(Ordering::SeqCst) => answer(refusal, INVALID),
+            _ => fine(),
+        }
+    });
+    (api, known)
+}
+
+/// A client whose first token was accepted, and has been replaced.
+async fn with_a_second_token(
+    script: &Script,
+    api: &Api<Empty<Bytes>>,
+) -> (TokenCache, BearerTokenService<Api<Empty<Bytes>>>) {
+    let cache = cache(script);
+    let service = layer(&cache).build().unwrap().layer(api.clone());
+    assert_eq!(status(&service).await, StatusCode::OK);
+    replace_token(&cache).await;
+    (cache, service)
+}
+
 /// D22
 #[tokio::test(start_paused = true)]
 async fn a_new_token_that_is_not_accepted_yet_is_kept_and_the_one_before_it_used() {
-    let (api, cache) = (Api::new(rejects("token-2")), cache(&Script::new([])));
-    let service = layer(&cache).build().unwrap().layer(api.clone());
+    let api = Api::new(rejects("token-2"));
+    let (cache, service) = with_a_second_token(&Script::new([]), &api).await;
     let send = async || status(&service).await;
-    assert_eq!(send().await, StatusCode::OK);
-    replace_token(&cache).await;
     assert_eq!(send().await, StatusCode::OK);
     let sent = ["Bearer token-1", "Bearer token-2", "Bearer token-1"];
     assert_eq!(api.authorizations(), sent);
@@ -48,11 +71,8 @@ async fn when_the_token_before_is_refused_too_both_are_dropped() {
         "Bearer token-1" | "Bearer token-2" => answer(StatusCode::UNAUTHORIZED, INVALID),
         _ => fine(),
     });
-    let cache = cache(&Script::new([]));
-    let service = layer(&cache).build().unwrap().layer(api.clone());
+    let (cache, service) = with_a_second_token(&Script::new([]), &api).await;
     let send = async || status(&service).await;
-    assert_eq!(send().await, StatusCode::OK);
-    replace_token(&cache).await;
     assert_eq!(send().await, StatusCode::UNAUTHORIZED);
     assert_eq!(api.requests(), 3);
     assert_eq!(send().await, StatusCode::OK);
@@ -61,11 +81,9 @@ async fn when_the_token_before_is_refused_too_both_are_dropped() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_is_not_accepted_for_long_is_replaced_although_the_one_before_it_would_do() {
-    let (api, cache) = (Api::new(rejects("token-2")), cache(&Script::new([])));
-    let service = layer(&cache).build().unwrap().layer(api);
+    let api = Api::new(rejects("token-2"));
+    let (cache, service) = with_a_second_token(&Script::new([]), &api).await;
     let send = async || status(&service).await;
-    assert_eq!(send().await, StatusCode::OK);
-    replace_token(&cache).await;
     for _ in 0..35 {
         assert_eq!(send().await, StatusCode::OK);
         assert_eq!(cache.token().await.unwrap().secret(), "token-2");
@@ -77,20 +95,10 @@ async fn a_token_that_is_not_accepted_for_long_is_replaced_although_the_one_befo
 
 #[tokio::test(start_paused = true)]
 async fn the_log_says_once_that_a_token_is_not_accepted_yet_and_once_that_it_is() {
-    let known = Arc::new(AtomicBool::new(false));
-    let api = Api::new({
-        let known = Arc::clone(&known);
-        move |authorization| match authorization {
-            "Bearer token-2" if !known.load(Ordering::SeqCst) => unavailable(""),
-            _ => fine(),
-        }
-    });
-    let cache = cache(&Script::new([]));
-    let service = layer(&cache).build().unwrap().layer(api);
+    let (api, known) = learns_of_token_2(StatusCode::SERVICE_UNAVAILABLE);
     let logs = Logs::capture("token_cache=info");
     let count = |text: &str| logs.text().matches(text).count();
-    assert_eq!(status(&service).await, StatusCode::OK);
-    replace_token(&cache).await;
+    let (_cache, service) = with_a_second_token(&Script::new([]), &api).await;
     for known_now in [false, true] {
         known.store(known_now, Ordering::SeqCst);
         for _ in 0..12 {
@@ -137,10 +145,7 @@ async fn a_resource_server_that_learns_of_no_new_key_for_minutes_refuses_no_requ
         _ => answer(StatusCode::UNAUTHORIZED, INVALID),
     });
     let script = Script::new([]);
-    let cache = cache(&script);
-    let service = layer(&cache).build().unwrap().layer(api);
-    assert_eq!(status(&service).await, StatusCode::OK);
-    replace_token(&cache).await;
+    let (_cache, service) = with_a_second_token(&script, &api).await;
     for second in 0..120 {
         assert_eq!(status(&service).await, StatusCode::OK, "after {second} s");
         advance(Duration::from_secs(1)).await;
@@ -173,18 +178,8 @@ async fn a_new_token_is_replaced_where_the_request_cannot_be_sent_with_the_one_b
 #[tokio::test(start_paused = true)]
 async fn the_token_before_goes_out_until_one_request_in_five_seconds_shows_the_new_one_accepted() {
     for refusal in [StatusCode::UNAUTHORIZED, StatusCode::SERVICE_UNAVAILABLE] {
-        let known = Arc::new(AtomicBool::new(false));
-        let api = Api::new({
-            let known = Arc::clone(&known);
-            move |authorization| match authorization {
-                "Bearer token-2" if !known.load(Ordering::SeqCst) => answer(refusal, INVALID),
-                _ => fine(),
-            }
-        });
-        let cache = cache(&Script::new([]));
-        let service = layer(&cache).build().unwrap().layer(api.clone());
-        assert_eq!(status(&service).await, StatusCode::OK);
-        replace_token(&cache).await;
+        let (api, known) = learns_of_token_2(refusal);
+        let (cache, service) = with_a_second_token(&Script::new([]), &api).await;
         // The first request, and the one after five seconds, are sent twice.
         for _ in 0..8 {
             assert_eq!(status(&service).await, StatusCode::OK, "{refusal}");
@@ -209,7 +204,7 @@ async fn the_token_before_goes_out_until_one_request_in_five_seconds_shows_the_n
     }
 }
 
-/// C14
+/// C18
 #[tokio::test(start_paused = true)]
 async fn a_resource_server_that_is_unavailable_is_asked_twice_once_for_a_new_token() {
     let down = Arc::new(AtomicBool::new(false));
@@ -269,16 +264,13 @@ async fn a_token_before_that_is_refused_itself_does_not_cost_the_new_one() {
         "Bearer token-1" => answer(StatusCode::UNAUTHORIZED, INVALID),
         _ => unavailable(""),
     });
-    let cache = cache(&Script::new([]));
-    let service = layer(&cache).build().unwrap().layer(api.clone());
-    assert_eq!(status(&service).await, StatusCode::OK);
-    replace_token(&cache).await;
+    let (cache, service) = with_a_second_token(&Script::new([]), &api).await;
     assert_eq!(status(&service).await, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(cache.token().await.unwrap().secret(), "token-2");
     assert_eq!(api.requests(), 3);
 }
 
-/// D23
+/// D22
 #[tokio::test(start_paused = true)]
 async fn a_token_before_that_is_refused_while_it_goes_out_gives_way_to_the_new_one() {
     let withdrawn = Arc::new(AtomicBool::new(false));
@@ -295,10 +287,7 @@ async fn a_token_before_that_is_refused_while_it_goes_out_gives_way_to_the_new_o
             }
         }
     });
-    let cache = cache(&Script::new([]));
-    let service = layer(&cache).build().unwrap().layer(api.clone());
-    assert_eq!(status(&service).await, StatusCode::OK);
-    replace_token(&cache).await;
+    let (cache, service) = with_a_second_token(&Script::new([]), &api).await;
     assert_eq!(status(&service).await, StatusCode::OK);
     withdrawn.store(true, Ordering::SeqCst);
     for _ in 0..2 {

@@ -1,0 +1,110 @@
+//! The beginning and the end of a cache, on paused time.
+
+use std::time::Duration;
+
+use token_cache::{StartupPolicy, TokenErrorKind, Transient};
+use tokio::time::{Instant, advance};
+
+use crate::script::{self, DOWN, Script, Step, settle};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// B18
+#[tokio::test(start_paused = true)]
+async fn shutdown_ends_a_hanging_fetch_and_its_waiters() {
+    let source = Script::gated([]);
+    let cache = script::cache(&source);
+    let waiter = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.token().await.unwrap_err().kind() }
+    });
+    source.called(1).await;
+    let before = Instant::now();
+    cache.shutdown().await;
+    assert!(Instant::now() - before <= Duration::from_secs(1));
+    assert_eq!(waiter.await.unwrap(), TokenErrorKind::Cancelled);
+    assert_eq!(
+        cache.token().await.unwrap_err().kind(),
+        TokenErrorKind::Cancelled
+    );
+    cache.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_still_served_after_shutdown_while_it_lives() {
+    let source = Script::new([]);
+    let cache = script::cache(&source);
+    cache.token().await.unwrap();
+    cache.shutdown().await;
+    assert_eq!(cache.token().await.unwrap().secret(), "token-1");
+    advance(HOUR).await;
+    assert_eq!(
+        cache.token().await.unwrap_err().kind(),
+        TokenErrorKind::Cancelled
+    );
+}
+
+/// B19
+#[test]
+fn the_refresher_is_started_again_when_its_runtime_went_away() {
+    let source = Script::new([]).then_always(Step::Token("short", Some(0)));
+    let cache = script::cache(&source);
+    for _ in 0..2 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async { cache.token().await.unwrap() });
+        drop(runtime);
+    }
+    assert_eq!(source.calls(), 2);
+    drop(cache);
+}
+
+/// H1
+#[tokio::test(start_paused = true)]
+async fn start_can_wait_for_the_first_token_or_not() {
+    let source = Script::new([DOWN, DOWN]);
+    let cache = script::cache(&source);
+    cache.start(StartupPolicy::Background).await.unwrap();
+    assert!(!cache.health().is_ready());
+    cache
+        .start(StartupPolicy::Require(Duration::from_secs(10)))
+        .await
+        .unwrap();
+    assert!(cache.health().is_ready());
+    let calls = source.calls();
+    cache.start(StartupPolicy::Background).await.unwrap();
+    settle().await;
+    assert_eq!(source.calls(), calls);
+
+    let soon = Script::new([DOWN]);
+    let began = Instant::now();
+    script::cache(&soon)
+        .start(StartupPolicy::Require(Duration::from_secs(1)))
+        .await
+        .unwrap();
+    let waited = began.elapsed();
+    assert!(waited <= Duration::from_millis(500), "{waited:?}");
+
+    let never = Script::new([]).then_always(DOWN);
+    let error = script::cache(&never)
+        .start(StartupPolicy::Require(Duration::from_secs(3)))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Connect));
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_end_with_the_last_clone_of_the_cache() {
+    let source = Script::new([]).then_always(DOWN);
+    let cache = script::cache(&source);
+    assert!(cache.token().await.is_err());
+    drop(cache);
+    settle().await;
+    let calls = source.calls();
+    advance(HOUR).await;
+    settle().await;
+    assert_eq!(source.calls(), calls);
+}
