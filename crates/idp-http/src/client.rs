@@ -17,7 +17,7 @@ use crate::url_rules::{self, UrlProblem};
 ///
 /// Speaks https only (http to loopback addresses), follows no redirect (a 307 would send the form,
 /// secret included, to wherever it points), takes no proxy from the environment, keeps no cookies and
-/// asks for no compression. Names are resolved anew for every connection, and an idle connection is
+/// asks for answers without compression. Names are resolved anew for every connection, and an idle connection is
 /// closed after 30 s, so an address change at the provider is followed.
 ///
 /// Dropping a request's future abandons the request and closes its connection.
@@ -265,7 +265,8 @@ impl IdpClientBuilder {
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .no_proxy()
-            .user_agent(concat!("m2m-auth/", env!("CARGO_PKG_VERSION")));
+            .user_agent(concat!("m2m-auth/", env!("CARGO_PKG_VERSION")))
+            .default_headers(uncompressed());
         if let Some(proxy) = &self.proxy {
             builder = builder.proxy(proxy.clone());
         }
@@ -277,6 +278,12 @@ impl IdpClientBuilder {
         }
         roots(builder).build()
     }
+}
+
+/// A request that does not say which codings it takes takes all of them (RFC 9110 section 12.5.3).
+fn uncompressed() -> HeaderMap {
+    let identity = HeaderValue::from_static("identity");
+    HeaderMap::from_iter([(header::ACCEPT_ENCODING, identity)])
 }
 
 impl fmt::Debug for IdpClientBuilder {
