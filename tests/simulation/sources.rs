@@ -58,8 +58,7 @@ impl TokenSource for Tokens {
                 IssuedToken::new(token, Some(lifetime))
             }
             Err((kind, asked)) => {
-                let is_status = kind == TokenErrorKind::Transient(Transient::Status);
-                let end = FetchEnd::failed(is_status, asked);
+                let end = FetchEnd::failed(answer(kind), asked);
                 self.judge.token_fetch_failed(self.host, end);
                 Err(TokenError::new(kind).with_retry_after(asked))
             }
@@ -72,8 +71,14 @@ type NoToken = (TokenErrorKind, Option<Duration>);
 fn token(response: &Response) -> Result<(String, Duration), NoToken> {
     let status = response.status();
     if status != StatusCode::OK {
-        let kind = TokenErrorKind::Transient(Transient::Status);
-        return Err((kind, retry_after(response.headers())));
+        let reason = match status {
+            StatusCode::TOO_MANY_REQUESTS => Transient::Throttled,
+            _ => Transient::Status,
+        };
+        return Err((
+            TokenErrorKind::Transient(reason),
+            retry_after(response.headers()),
+        ));
     }
     let invalid = |why| (TokenErrorKind::Invalid(why), None);
     let body: Value =
@@ -83,6 +88,17 @@ fn token(response: &Response) -> Result<(String, Duration), NoToken> {
     let lifetime = body["expires_in"].as_u64();
     let lifetime = lifetime.ok_or_else(|| invalid(Invalid::ExpiresIn))?;
     Ok((token.to_owned(), Duration::from_secs(lifetime)))
+}
+
+/// What a failure says about the provider; it decides the wait.
+fn answer(kind: TokenErrorKind) -> Answer {
+    match kind {
+        TokenErrorKind::Transient(Transient::Status) => Answer::Unusable,
+        TokenErrorKind::Transient(Transient::Throttled) | TokenErrorKind::Invalid(_) => {
+            Answer::Refused
+        }
+        _ => Answer::None,
+    }
 }
 
 #[async_trait]
@@ -116,7 +132,7 @@ impl KeySource for Keys {
                 };
                 FetchEnd::Keys(body.clone(), max_age)
             }
-            Err(error) => FetchEnd::failed(error.answer() == Answer::Unusable, error.retry_after()),
+            Err(error) => FetchEnd::failed(error.answer(), error.retry_after()),
         };
         self.judge.key_fetch_ended(self.host, self.issuer, end);
         result.map(|(fetched, _)| fetched)

@@ -212,16 +212,14 @@ impl TokenSource for ClientCredentials {
 /// Whether the endpoint may be elsewhere by now: nobody is where it was, or something else is. One that
 /// answered, or was too slow to, is asked again where it is: its metadata may be the next thing to fail.
 fn may_have_moved(error: &TokenError) -> bool {
-    match error.kind() {
+    matches!(
+        error.kind(),
         TokenErrorKind::Transient(Transient::Connect | Transient::Dns)
-        | TokenErrorKind::Invalid(Invalid::ContentType | Invalid::TooLarge | Invalid::Status)
-        | TokenErrorKind::Permanent(Permanent::Tls | Permanent::Redirect | Permanent::Discovery) => {
-            true
-        }
-        // A bare 401 is the endpoint's.
-        TokenErrorKind::Permanent(Permanent::Status) => !error.is_about_credentials(),
-        _ => false,
-    }
+            | TokenErrorKind::Invalid(Invalid::ContentType | Invalid::TooLarge | Invalid::Status)
+            | TokenErrorKind::Permanent(
+                Permanent::Tls | Permanent::Redirect | Permanent::Status | Permanent::Discovery,
+            )
+    )
 }
 
 impl fmt::Debug for ClientCredentials {

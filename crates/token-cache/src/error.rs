@@ -29,8 +29,6 @@ struct Shared {
     code: Option<String>,
     detail: Option<String>,
     advice: Option<&'static str>,
-    // The endpoint answered 401, whatever code it gave with it.
-    unauthorized: bool,
     // What the provider asked for, before the cache turned it into an instant.
     retry_after: Option<Duration>,
 }
@@ -45,7 +43,8 @@ pub enum TokenErrorKind {
     Permanent(Permanent),
     /// Asking again can help, and the cache does so by itself.
     Transient(Transient),
-    /// The endpoint answered with something that is no token. Of the transient class.
+    /// The endpoint answered with something that is no usable token. Of the transient class, and yet asked
+    /// again as rarely as after a refusal: a provider counts the tokens that it issues.
     Invalid(Invalid),
     /// The request's URL is outside the allowed origins; no token was asked for.
     OriginNotAllowed,
@@ -57,7 +56,8 @@ pub enum TokenErrorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Permanent {
-    /// `invalid_client` (RFC 6749 section 5.2): the client id, the secret or the method is wrong.
+    /// The client id, the secret or the method is wrong: `invalid_client` (RFC 6749 section 5.2) or another
+    /// wording of it, any 401, and a 403 without an OAuth error.
     InvalidClient,
     /// Another OAuth error code; [`TokenError`]'s text names it.
     OAuth,
@@ -65,8 +65,8 @@ pub enum Permanent {
     Tls,
     /// The endpoint answered with a redirect, which is not followed.
     Redirect,
-    /// Any other status of the 4xx class without an OAuth error: a proxy that is up before the provider
-    /// says 404 for a while.
+    /// Any other status of the 4xx class without an OAuth error, and 404 and 405 in any case: a proxy that is
+    /// up before the provider says 404 for a while.
     Status,
     /// The granted scope lacks one that was asked for (RFC 6749 section 3.3).
     ScopeNotGranted,
@@ -86,8 +86,10 @@ pub enum Transient {
     Timeout,
     /// The connection ended inside the answer.
     Truncated,
-    /// 408, 425, 429 or 5xx.
+    /// 408, 425 or 5xx.
     Status,
+    /// 429: the provider wants fewer requests. Never retried inside an attempt.
+    Throttled,
     /// The token source panicked.
     Panic,
 }
@@ -104,13 +106,13 @@ pub enum Invalid {
     Json,
     /// `access_token` is missing, empty or not a string.
     MissingToken,
-    /// `access_token` has characters outside b64token (RFC 6750 section 2.1).
+    /// `access_token` has characters that are not visible ASCII (RFC 6749 appendix A.12, less the space).
     TokenSyntax,
-    /// `token_type` is missing or not `Bearer`.
+    /// `token_type` is another one than `Bearer`.
     TokenType,
-    /// `expires_in` is not an integer.
+    /// `expires_in` is not a number.
     ExpiresIn,
-    /// A status that is neither 200 nor an error.
+    /// A status that is neither 200 nor 201 nor an error, or a token that came with an error status.
     Status,
 }
 
@@ -124,7 +126,6 @@ impl TokenError {
                 code: None,
                 detail: None,
                 advice: None,
-                unauthorized: false,
                 retry_after: None,
             }),
             retry_at: None,
@@ -200,33 +201,31 @@ impl TokenError {
         self.shared.retry_after
     }
 
-    /// Tells whether other credentials may end the failure: they were rejected, under whatever code, or
-    /// there are none.
+    /// Tells whether other credentials may end the failure: they were rejected, or there are none.
     pub(crate) fn is_about_credentials(&self) -> bool {
-        // Providers answer a wrong secret with other codes than RFC 6749 section 5.2 has for it:
-        // `unauthorized_client`, `access_denied`, or none at all.
-        self.shared.unauthorized
-            || matches!(
-                self.kind(),
-                TokenErrorKind::Permanent(Permanent::InvalidClient) | TokenErrorKind::Config
-            )
+        matches!(
+            self.kind(),
+            TokenErrorKind::Permanent(Permanent::InvalidClient) | TokenErrorKind::Config
+        )
     }
 
-    pub(crate) fn unauthorized(self) -> Self {
-        self.changed(|shared| shared.unauthorized = true)
+    /// Tells whether the same attempt may ask once more.
+    pub(crate) fn is_worth_a_retry(&self) -> bool {
+        match self.kind() {
+            TokenErrorKind::Transient(reason) => reason != Transient::Throttled,
+            _ => false,
+        }
     }
 
     /// What the attempt got, for the failure window.
     pub(crate) fn answer(&self) -> Answer {
-        if self.is_about_credentials() {
-            return Answer::Refused;
-        }
         match self.kind() {
             TokenErrorKind::Transient(Transient::Status)
             | TokenErrorKind::Permanent(
                 Permanent::Tls | Permanent::Redirect | Permanent::Status | Permanent::Discovery,
             ) => Answer::Unusable,
-            TokenErrorKind::Transient(_) | TokenErrorKind::Invalid(_) => Answer::None,
+            TokenErrorKind::Transient(Transient::Throttled) => Answer::Refused,
+            TokenErrorKind::Transient(_) => Answer::None,
             _ => Answer::Refused,
         }
     }
@@ -242,6 +241,10 @@ impl TokenError {
             _ => TokenErrorKind::Transient(Transient::Truncated),
         };
         Self::new(kind).with_detail(&error.to_string())
+    }
+
+    pub(crate) fn with_kind(self, kind: TokenErrorKind) -> Self {
+        self.changed(|shared| shared.kind = kind)
     }
 
     pub(crate) fn with_oauth_code(self, code: &str) -> Self {
@@ -277,6 +280,7 @@ impl TokenErrorKind {
             Self::Transient(Transient::Timeout) => "timeout",
             Self::Transient(Transient::Truncated) => "truncated",
             Self::Transient(Transient::Status) => "status_5xx",
+            Self::Transient(Transient::Throttled) => "throttled",
             Self::Transient(Transient::Panic) => "panic",
             Self::Invalid(Invalid::TooLarge) => "too_large",
             Self::Invalid(Invalid::ContentType) => "content_type",
@@ -312,6 +316,7 @@ impl TokenErrorKind {
             Self::Transient(Transient::Timeout) => "the provider did not answer in time",
             Self::Transient(Transient::Truncated) => "the provider's answer was cut off",
             Self::Transient(Transient::Status) => "the provider cannot serve at present",
+            Self::Transient(Transient::Throttled) => "the provider wants fewer requests",
             Self::Transient(Transient::Panic) => "the token source panicked",
             Self::Invalid(_) => "the provider's answer is no usable token",
             Self::OriginNotAllowed => "the request's origin may not receive the token",

@@ -45,8 +45,10 @@
 //! requests; when it fails, callers without a token fail at once with
 //! [`TokenError::retry_after`], and the cache asks again by itself: after 0.25 to 1.75 s where
 //! nobody answered, 0.5 to 30 s after an unusable answer such as 5xx or 404 (or what `Retry-After`
-//! says, 1 s to 5 min), 2.5 s to 2 min after a refusal. A replaced secret file ends that wait within a
-//! second where the endpoint answered `invalid_client` or 401, or the file could not be read.
+//! says, 1 s to 5 min), 2.5 s to 2 min after a refusal, a 429 and a success without a usable token. Only
+//! where nobody answered and after 408, 425 and 5xx is there more than one request in an attempt. A
+//! replaced secret file ends the wait within a second where the credentials were rejected (`invalid_client`
+//! in whatever words, any 401, a 403 without an OAuth error), or the file could not be read.
 //!
 //! [`guide::choosing_settings`] states every default with its reason, and what to change for many
 //! replicas or for tokens that live shortly.

@@ -243,7 +243,7 @@ impl Refresher {
                 .asked_wait()
                 .unwrap_or_else(|| full_jitter(retry, fastrand::f64()));
             let over = began.elapsed().saturating_add(wait) >= policy.retry_window;
-            if !error.is_transient() || retry >= policy.retries || over {
+            if !error.is_worth_a_retry() || retry >= policy.retries || over {
                 return (sent, Err(error));
             }
             debug!(error.kind = error.kind().as_str(), "retrying: {error}");

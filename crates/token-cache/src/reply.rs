@@ -1,15 +1,20 @@
 //! Reads a token endpoint's answer (RFC 6749 sections 5.1 and 5.2).
 
+mod wait;
+
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{StatusCode, header};
 use idp_http::{Answer, Reply, json, printable};
 use serde_json::{Map, Value};
+use tracing::warn;
 use url::form_urlencoded;
 
 use crate::error::{Invalid, Permanent, TokenError, TokenErrorKind, Transient};
 use crate::request::TokenRequest;
 use crate::token::IssuedToken;
+
+pub(crate) use wait::asked_wait;
 
 /// How to read an answer.
 pub(crate) struct Reading<'a> {
@@ -22,29 +27,53 @@ pub(crate) struct Reading<'a> {
     pub(crate) basic: Option<&'a str>,
 }
 
+type Members = Map<String, Value>;
+
 impl Reading<'_> {
     pub(crate) fn token(&self, reply: &Reply) -> Result<IssuedToken, TokenError> {
-        if reply.status != StatusCode::OK {
-            return Err(self.refusal(reply));
+        // Whatever the content type says: some providers send JSON as text or as a page.
+        let document = json::from_slice(&reply.body);
+        match (reply.status, document) {
+            (StatusCode::OK | StatusCode::CREATED, Ok(Value::Object(members))) => {
+                self.issued(members)
+            }
+            (StatusCode::OK | StatusCode::CREATED, other) => Err(unreadable(reply, other)),
+            (_, Ok(Value::Object(members))) => Err(self.refusal(reply, &members)),
+            _ => Err(self.refusal(reply, &Members::new())),
         }
-        if reply.is_html() {
-            return Err(invalid(Invalid::ContentType));
+    }
+
+    fn issued(&self, mut members: Members) -> Result<IssuedToken, TokenError> {
+        if let Some(error) = said(&members, "error") {
+            return Err(self.oauth_error(error, &members));
         }
-        let Ok(Value::Object(mut members)) = json::from_slice(&reply.body) else {
-            return Err(invalid(Invalid::Json));
+        let token = match members.remove("access_token") {
+            Some(Value::String(token)) => token,
+            other => {
+                let what = other.as_ref().map_or("missing", json_type);
+                return Err(invalid(Invalid::MissingToken, "access_token", what));
+            }
         };
-        if members.contains_key("error") {
-            return Err(self.oauth_error(&members));
-        }
-        match members.get("token_type") {
-            Some(Value::String(kind)) if kind.eq_ignore_ascii_case("bearer") => {}
-            _ => return Err(invalid(Invalid::TokenType)),
-        }
-        let lifetime = members.get("expires_in").map(lifetime).transpose()?;
+        self.check_type(members.get("token_type"))?;
+        let lifetime = match members.get("expires_in") {
+            None | Some(Value::Null) => None,
+            Some(value) => Some(lifetime(value)?),
+        };
+        let issued = IssuedToken::new(token, lifetime)?;
         self.check_scope(members.get("scope"))?;
-        match members.remove("access_token") {
-            Some(Value::String(token)) => IssuedToken::new(token, lifetime),
-            _ => Err(invalid(Invalid::MissingToken)),
+        Ok(issued)
+    }
+
+    /// RFC 6749 section 7.1. What does not say is a bearer token: some large providers leave it out.
+    fn check_type(&self, token_type: Option<&Value>) -> Result<(), TokenError> {
+        match token_type {
+            None | Some(Value::Null) => Ok(()),
+            Some(Value::String(name)) if name.eq_ignore_ascii_case("bearer") => Ok(()),
+            Some(Value::String(name)) => {
+                let what = format!("\"{}\", not Bearer", self.shown(name));
+                Err(invalid(Invalid::TokenType, "token_type", &what))
+            }
+            Some(other) => Err(invalid(Invalid::TokenType, "token_type", json_type(other))),
         }
     }
 
@@ -53,42 +82,103 @@ impl Reading<'_> {
         let Some(Value::String(granted)) = granted else {
             return Ok(());
         };
-        let mut missing = self
-            .request
-            .scopes()
-            .filter(|scope| granted.split(' ').all(|g| g != *scope));
-        match missing.next() {
-            Some(scope) if self.all_scopes => Err(TokenError::new(TokenErrorKind::Permanent(
-                Permanent::ScopeNotGranted,
-            ))
-            .with_detail(&format!("\"{scope}\" was not granted"))),
-            _ => Ok(()),
+        // A comma is a character of a scope (section 3.3), where it is not what separates them.
+        let separator = if granted.contains(' ') { ' ' } else { ',' };
+        let is_granted =
+            |scope: &str| scope == granted || granted.split(separator).any(|one| one == scope);
+        let Some(scope) = self.request.scopes().find(|scope| !is_granted(scope)) else {
+            return Ok(());
+        };
+        let what = format!("\"{scope}\" was not granted");
+        if self.all_scopes {
+            let kind = TokenErrorKind::Permanent(Permanent::ScopeNotGranted);
+            return Err(TokenError::new(kind).with_detail(&what));
+        }
+        warn!("a token with less scope than was asked for: {what}");
+        Ok(())
+    }
+
+    fn refusal(&self, reply: &Reply, members: &Members) -> TokenError {
+        let status = reply.status;
+        let error_of = |kind| {
+            let page = if is_page(reply) {
+                " with a web page"
+            } else {
+                ""
+            };
+            TokenError::new(kind).with_detail(&format!("status {}{page}", status.as_u16()))
+        };
+        if matches!(said(members, "access_token"), Some(Value::String(_))) {
+            return TokenError::new(TokenErrorKind::Invalid(Invalid::Status)).with_detail(
+                &format!("a token came with status {}, no success", status.as_u16()),
+            );
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return error_of(TokenErrorKind::Transient(Transient::Throttled));
+        }
+        if reply.is_overloaded() {
+            return error_of(TokenErrorKind::Transient(Transient::Status));
+        }
+        if reply.answer() == Answer::None {
+            return error_of(TokenErrorKind::Invalid(Invalid::Status));
+        }
+        if status.is_redirection() {
+            return error_of(TokenErrorKind::Permanent(Permanent::Redirect));
+        }
+        match oauth_member(status, members) {
+            Some(error) => {
+                let found = self.oauth_error(error, members);
+                match status {
+                    // Under whatever code: it is the status for credentials that are not taken.
+                    StatusCode::UNAUTHORIZED => found.with_kind(REJECTED),
+                    _ if found.oauth_code().is_none() && status == StatusCode::FORBIDDEN => {
+                        found.with_kind(REJECTED)
+                    }
+                    _ => found,
+                }
+            }
+            // Some providers and gateways answer so to a wrong secret, id, method or key.
+            None if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                error_of(REJECTED)
+            }
+            None => error_of(TokenErrorKind::Permanent(Permanent::Status)),
         }
     }
 
-    fn refusal(&self, reply: &Reply) -> TokenError {
-        let status = format!("status {}", reply.status.as_u16());
-        if reply.is_overloaded() {
-            return TokenError::new(TokenErrorKind::Transient(Transient::Status))
-                .with_detail(&status);
-        }
-        if reply.answer() == Answer::None {
-            return invalid(Invalid::Status).with_detail(&status);
-        }
-        if reply.status.is_redirection() {
-            return TokenError::new(TokenErrorKind::Permanent(Permanent::Redirect))
-                .with_detail(&status);
-        }
-        let error = match json::from_slice(&reply.body) {
-            Ok(Value::Object(members)) if members.contains_key("error") => {
-                self.oauth_error(&members)
-            }
-            _ => TokenError::new(TokenErrorKind::Permanent(Permanent::Status)).with_detail(&status),
+    fn oauth_error(&self, error: &Value, members: &Members) -> TokenError {
+        let Value::String(code) = error else {
+            return TokenError::new(TokenErrorKind::Permanent(Permanent::OAuth))
+                .with_detail(&format!("`error` is {}, not a text", json_type(error)));
         };
-        if reply.status == StatusCode::UNAUTHORIZED {
-            return error.unauthorized();
+        let description = ["error_description", "errorSummary"]
+            .into_iter()
+            .find_map(|name| members.get(name)?.as_str())
+            .unwrap_or_default();
+        let kind = match code.as_str() {
+            _ if speaks_of_credentials(code, description) => REJECTED,
+            // Not in section 5.2, but used by providers with the meaning they have elsewhere in it.
+            "temporarily_unavailable" | "server_error" => {
+                TokenErrorKind::Transient(Transient::Status)
+            }
+            _ => TokenErrorKind::Permanent(Permanent::OAuth),
+        };
+        let (code, description) = (self.shown(code), self.shown(description));
+        let detail = if description.is_empty() {
+            code.clone()
+        } else {
+            format!("{code} ({description})")
+        };
+        TokenError::new(kind)
+            .with_oauth_code(&code)
+            .with_detail(&detail)
+    }
+
+    /// A provider's text, or nothing where it echoes what it was sent, as some do.
+    fn shown(&self, text: &str) -> String {
+        if self.is_echo(text) {
+            return String::new();
         }
-        error
+        printable(text)
     }
 
     /// Whether a text holds the secret in a spelling that it was sent in.
@@ -102,61 +192,118 @@ impl Reading<'_> {
                 .basic
                 .is_some_and(|basic| text.contains(basic.trim_end_matches('=')))
     }
+}
 
-    fn oauth_error(&self, members: &Map<String, Value>) -> TokenError {
-        let text = |name| match members.get(name) {
-            // Some providers echo what they were sent.
-            Some(Value::String(text)) if !self.is_echo(text) => printable(text),
-            _ => String::new(),
-        };
-        let code = text("error");
-        let kind = match code.as_str() {
-            "invalid_client" => TokenErrorKind::Permanent(Permanent::InvalidClient),
-            // Not in section 5.2, but used by providers with the meaning they have elsewhere in it.
-            "temporarily_unavailable" | "server_error" => {
-                TokenErrorKind::Transient(Transient::Status)
-            }
-            _ => TokenErrorKind::Permanent(Permanent::OAuth),
-        };
-        let description = text("error_description");
-        let detail = if description.is_empty() {
-            code.clone()
-        } else {
-            format!("{code} ({description})")
-        };
-        TokenError::new(kind)
-            .with_oauth_code(&code)
-            .with_detail(&detail)
+const REJECTED: TokenErrorKind = TokenErrorKind::Permanent(Permanent::InvalidClient);
+
+/// A member that says something: null, false and what is empty say that there is none.
+fn said<'a>(members: &'a Members, name: &str) -> Option<&'a Value> {
+    members.get(name).filter(|value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        _ => true,
+    })
+}
+
+/// The error of section 5.2, if what answered is a token endpoint.
+fn oauth_member(status: StatusCode, members: &Members) -> Option<&Value> {
+    // Web servers and frameworks have an `error` for paths and methods that they do not know.
+    if matches!(
+        status,
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+    ) {
+        return None;
+    }
+    let error = said(members, "error").or_else(|| said(members, "errorCode"))?;
+    // As frameworks do in errors of their own.
+    let repeats_status = |text: &str| {
+        let reason = status.canonical_reason();
+        reason.is_some_and(|reason| reason.eq_ignore_ascii_case(text))
+            && !members.contains_key("error_description")
+    };
+    (!error.as_str().is_some_and(repeats_status)).then_some(error)
+}
+
+/// Providers have many words for a wrong secret, id or method, and other statuses than 401 with them.
+fn speaks_of_credentials(code: &str, description: &str) -> bool {
+    let code = code.to_ascii_lowercase();
+    if code.starts_with("invalid_client") || code.ends_with("_credentials") {
+        return true;
+    }
+    let description = description.to_ascii_lowercase();
+    match code.as_str() {
+        "unauthorized" => true,
+        "access_denied" | "unauthorized_client" => {
+            description == "unauthorized"
+                || ["secret", "credential", "authentication"]
+                    .into_iter()
+                    .any(|word| description.contains(word))
+                    // "… may not use the client credentials grant" is about a permission.
+                    && !description.contains("grant")
+        }
+        _ => false,
     }
 }
 
-fn invalid(reason: Invalid) -> TokenError {
-    TokenError::new(TokenErrorKind::Invalid(reason))
+fn is_page(reply: &Reply) -> bool {
+    reply.is_html() || reply.body.trim_ascii_start().starts_with(b"<")
 }
 
-/// Reads `expires_in`: an integer, a float with an integer's value, or a decimal string. Values that
-/// no duration holds are as good as the cap on lifetimes.
+/// Says why a success without a JSON object is of no use.
+fn unreadable(reply: &Reply, document: Result<Value, json::JsonError>) -> TokenError {
+    let error = |reason| TokenError::new(TokenErrorKind::Invalid(reason));
+    let encoding = reply.headers.get(header::CONTENT_ENCODING);
+    match document {
+        _ if is_page(reply) => error(Invalid::ContentType).with_detail("the body is a web page"),
+        Ok(value) => {
+            error(Invalid::Json).with_detail(&format!("the body is {}", json_type(&value)))
+        }
+        Err(_) if encoding.is_some_and(|it| it != "identity") => error(Invalid::Json)
+            .with_detail("the body has a content-encoding, though identity was asked for"),
+        Err(problem) => error(Invalid::Json).with_detail(&format!("the body is {problem}")),
+    }
+}
+
+fn invalid(reason: Invalid, member: &str, what: &str) -> TokenError {
+    TokenError::new(TokenErrorKind::Invalid(reason)).with_detail(&format!("`{member}` is {what}"))
+}
+
+fn json_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Reads `expires_in`: a number or a decimal string, whose fraction is cut off. Values that no duration
+/// holds are as good as the cap on lifetimes.
 fn lifetime(value: &Value) -> Result<Duration, TokenError> {
     const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
-    let whole = |seconds: f64| {
-        if !seconds.is_finite() || seconds.fract() != 0.0 {
-            return Err(invalid(Invalid::ExpiresIn));
-        }
-        Ok(Duration::try_from_secs_f64(seconds.max(0.0))
-            .unwrap_or(LONGEST)
-            .min(LONGEST))
+    let seconds = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => is_decimal(text).then(|| text.parse().ok()).flatten(),
+        other => return Err(invalid(Invalid::ExpiresIn, "expires_in", json_type(other))),
     };
-    match value {
-        Value::Number(number) => whole(number.as_f64().unwrap_or(f64::NAN)),
-        Value::String(text) => {
-            let digits = text.strip_prefix('-').unwrap_or(text);
-            if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-                return Err(invalid(Invalid::ExpiresIn));
-            }
-            whole(text.parse().unwrap_or(f64::NAN))
-        }
-        _ => Err(invalid(Invalid::ExpiresIn)),
-    }
+    let seconds = seconds
+        .ok_or_else(|| invalid(Invalid::ExpiresIn, "expires_in", "a text that is no number"))?;
+    Ok(Duration::try_from_secs_f64(seconds.trunc().max(0.0))
+        .unwrap_or(LONGEST)
+        .min(LONGEST))
+}
+
+/// Digits, perhaps with a sign and a fraction: less than what a float can be parsed from.
+fn is_decimal(text: &str) -> bool {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    [whole, fraction]
+        .into_iter()
+        .all(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use service_kit::trace;
 use token_cache::{
-    ClientCredentials, IssuedToken, Permanent, TokenError, TokenErrorKind, TokenRequest,
+    ClientCredentials, Invalid, IssuedToken, Permanent, TokenError, TokenErrorKind, TokenRequest,
     TokenSource, Transient,
 };
 use tokio::time::Instant;
@@ -32,6 +32,16 @@ pub fn advice(error: &TokenError) -> &'static str {
         TokenErrorKind::Permanent(Permanent::Discovery) => {
             "set ISSUER to the issuer exactly as its metadata names it, or set TOKEN_ENDPOINT"
         }
+        TokenErrorKind::Invalid(
+            Invalid::MissingToken
+            | Invalid::TokenSyntax
+            | Invalid::TokenType
+            | Invalid::ExpiresIn
+            | Invalid::TooLarge
+            | Invalid::Json,
+        ) => {
+            "the provider's answer is at fault, and no setting here: tell whoever runs the provider"
+        }
         TokenErrorKind::Permanent(Permanent::Redirect | Permanent::Status)
         | TokenErrorKind::Invalid(_) => {
             "TOKEN_ENDPOINT, ISSUER or APPLICATION_VANITY_DOMAIN leads to something else than a token \
@@ -40,6 +50,9 @@ pub fn advice(error: &TokenError) -> &'static str {
         TokenErrorKind::Transient(Transient::Status) => {
             "the provider behind ISSUER, APPLICATION_VANITY_DOMAIN or TOKEN_ENDPOINT is overloaded or \
              broken; try again later"
+        }
+        TokenErrorKind::Transient(Transient::Throttled) => {
+            "the provider limits how often CLIENT_ID may ask; run fewer instances, or have the limit raised"
         }
         TokenErrorKind::Transient(_) => {
             "is the provider running? check host and port of ISSUER, APPLICATION_VANITY_DOMAIN or \

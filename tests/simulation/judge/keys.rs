@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
+use jwks_validator::Answer;
 
 use super::FetchEnd;
 use super::bucket::Bucket;
@@ -62,9 +63,9 @@ impl KeyWatch {
                 self.due_by = now + interval.mul_f64(LATEST);
                 self.failures = 0;
             }
-            FetchEnd::Failed { is_unusable, asked } => {
+            FetchEnd::Failed { answer, asked } => {
                 self.failures += 1;
-                let (shortest, longest) = waits(is_unusable, asked, self.failures);
+                let (shortest, longest) = waits(answer, asked, self.failures);
                 let (retry, retry_by) = (now + shortest, now + longest);
                 // One that a token caused does not put off the one that is due. Jitter decides
                 // whether there is one.
@@ -101,19 +102,20 @@ pub(super) fn key_set(document: &Bytes) -> Vec<reference::Key> {
 
 /// The shortest and the longest wait after a failure, the last of so many in a row.
 pub(super) fn waits(
-    is_unusable: bool,
+    answer: Answer,
     asked: Option<Duration>,
     failures: u32,
 ) -> (Duration, Duration) {
-    match (asked, is_unusable) {
-        (Some(asked), _) => (asked, asked),
-        (None, false) => (Duration::from_millis(250), Duration::from_millis(1_750)),
-        (None, true) => {
-            let longest = Duration::from_secs(1 << failures.min(5));
-            (
-                Duration::from_millis(500),
-                longest.min(Duration::from_secs(30)),
-            )
-        }
+    if let Some(asked) = asked {
+        return (asked, asked);
     }
+    let (shortest_ms, longest_ms) = match answer {
+        Answer::None => (250, 1_750),
+        Answer::Unusable => (500, (1_000 << failures.min(5)).min(30_000)),
+        Answer::Refused => (2_500, (5_000 << failures.min(5)).min(120_000)),
+    };
+    (
+        Duration::from_millis(shortest_ms),
+        Duration::from_millis(longest_ms),
+    )
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use axum::body::Bytes;
 use clock::Clock as _;
+use jwks_validator::Answer;
 
 use self::calls::Calls;
 use self::keys::{KeyWatch, key_set};
@@ -35,16 +36,15 @@ pub(crate) enum FetchEnd {
     /// A key set, unless it is the one that was there; and for how long it is fresh.
     Keys(Option<Bytes>, Option<Duration>),
     Failed {
-        /// Somebody answered something of no use; otherwise nobody did.
-        is_unusable: bool,
+        answer: Answer,
         /// What `Retry-After` said.
         asked: Option<Duration>,
     },
 }
 
 impl FetchEnd {
-    pub(crate) fn failed(is_unusable: bool, asked: Option<Duration>) -> Self {
-        Self::Failed { is_unusable, asked }
+    pub(crate) fn failed(answer: Answer, asked: Option<Duration>) -> Self {
+        Self::Failed { answer, asked }
     }
 }
 

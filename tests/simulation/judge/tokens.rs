@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use jwks_validator::Answer;
+
 use super::FetchEnd;
 use super::keys::waits;
 
@@ -44,6 +46,8 @@ struct Accepted {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failed {
     pub(super) at: Duration,
+    /// Whether the same attempt may go on.
+    is_retried: bool,
     asked: Option<Duration>,
     shortest: Duration,
     pub(super) longest: Duration,
@@ -84,7 +88,7 @@ impl TokenWatch {
         if let Some(failed) = self.failed {
             let fits = at < self.attempt_began + RETRY_WINDOW;
             let asked = failed.asked.is_none_or(|asked| at >= failed.at + asked);
-            if self.retries < RETRIES && fits && asked {
+            if failed.is_retried && self.retries < RETRIES && fits && asked {
                 self.retries += 1;
                 return Ok(());
             }
@@ -114,7 +118,7 @@ impl TokenWatch {
         let sent = self.sent.take().unwrap();
         if sent.age(now) >= lifetime {
             // A wall clock was stepped meanwhile: as if nobody had answered.
-            self.failed(&FetchEnd::failed(false, None), now.monotonic);
+            self.failed(&FetchEnd::failed(Answer::None, None), now.monotonic);
             return;
         }
         self.failed = None;
@@ -133,10 +137,11 @@ impl TokenWatch {
     pub(super) fn failed(&mut self, end: &FetchEnd, now: Duration) {
         self.sent = None;
         self.failures += 1;
-        if let FetchEnd::Failed { is_unusable, asked } = end {
-            let (shortest, longest) = waits(*is_unusable, *asked, self.failures);
+        if let FetchEnd::Failed { answer, asked } = end {
+            let (shortest, longest) = waits(*answer, *asked, self.failures);
             self.failed = Some(Failed {
                 at: now,
+                is_retried: *answer != Answer::Refused,
                 asked: *asked,
                 shortest,
                 longest,

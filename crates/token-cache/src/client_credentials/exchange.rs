@@ -6,7 +6,7 @@ use secrecy::ExposeSecret as _;
 
 use super::ClientCredentials;
 use crate::error::TokenError;
-use crate::reply::Reading;
+use crate::reply::{Reading, asked_wait};
 use crate::request::TokenRequest;
 use crate::token::IssuedToken;
 
@@ -71,7 +71,7 @@ impl ClientCredentials {
                 Some(date) => issued.dated(date),
                 None => issued,
             }),
-            Err(error) => Err(error.with_retry_after(reply.retry_after(self.clock.now()))),
+            Err(error) => Err(error.with_retry_after(asked_wait(&reply, self.clock.now()))),
         };
         Ok((reply, result))
     }

@@ -33,7 +33,8 @@ async fn provider_without_metadata(
             "/token",
             axum::routing::post(move || async move {
                 let status = answers[for_token.1.fetch_add(1, Ordering::SeqCst)];
-                (http::StatusCode::from_u16(status).unwrap(), TOKEN)
+                let body = if status == 200 { TOKEN } else { "" };
+                (http::StatusCode::from_u16(status).unwrap(), body)
             }),
         );
     tokio::spawn(async { axum::serve(listener, app).await.unwrap() });

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use clock::ManualClock;
-use token_cache::{Freshness, Permanent, RefreshPolicy, TokenErrorKind, TokenRequest, Transient};
+use token_cache::{
+    Freshness, Invalid, Permanent, RefreshPolicy, TokenErrorKind, TokenRequest, Transient,
+};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, timeout};
 
@@ -169,15 +171,48 @@ async fn retry_after_decides_when_the_next_attempt_comes() {
     assert_eq!(cache.token().await.unwrap().secret(), "token-2");
 }
 
-/// A10
+/// A10, A37
 #[tokio::test(start_paused = true)]
 async fn an_attempt_retries_transient_failures_twice_and_no_other() {
-    for (step, calls) in [(DOWN, 3), (WRONG_SECRET, 1)] {
+    let throttled = TokenErrorKind::Transient(Transient::Throttled);
+    let unusable = TokenErrorKind::Invalid(Invalid::ExpiresIn);
+    for (step, calls) in [
+        (DOWN, 3),
+        (WRONG_SECRET, 1),
+        (Step::Fail(throttled), 1),
+        (Step::Fail(unusable), 1),
+    ] {
         let script = Script::new([]).then_always(step.clone());
         let clock = ManualClock::at_unix(2_000_000_000);
         let cache = cache_with(&script, RefreshPolicy::default(), clock);
         assert!(cache.token().await.is_err());
         assert_eq!(script.calls(), calls, "{step:?}");
+    }
+}
+
+/// A37, N32
+#[tokio::test(start_paused = true)]
+async fn what_a_provider_counts_is_asked_for_a_few_times_a_minute() {
+    for kind in [
+        TokenErrorKind::Invalid(Invalid::TokenSyntax),
+        TokenErrorKind::Invalid(Invalid::Status),
+        TokenErrorKind::Transient(Transient::Throttled),
+    ] {
+        let script = Script::new([]).then_always(Step::Fail(kind));
+        let policy = RefreshPolicy::default();
+        let cache = cache_with(&script, policy, ManualClock::at_unix(2_000_000_000));
+        let end = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < end {
+            assert!(cache.token().await.is_err());
+            advance(Duration::from_millis(100)).await;
+            settle().await;
+        }
+        for pair in script.times().windows(2) {
+            let wait = pair[1] - pair[0];
+            assert!(wait >= Duration::from_millis(2_500), "{kind:?} {wait:?}");
+        }
+        let calls = script.calls();
+        assert!((3..=6).contains(&calls), "{kind:?}: {calls} requests");
     }
 }
 

@@ -267,7 +267,7 @@ impl Model {
             }
             slot.refused_secret = Some(attempt.secret);
             slot.secret_replaced = (attempt.secret != secret).then_some(now.monotonic);
-        } else if numbers::is_transient(kind) && attempt.retry < self.retries {
+        } else if numbers::is_retried(kind) && attempt.retry < self.retries {
             let (shortest, longest) = match asked {
                 Some(wait) => (wait, wait),
                 None => (Duration::ZERO, Duration::from_millis(200 << attempt.retry)),

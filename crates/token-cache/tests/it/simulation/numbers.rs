@@ -36,7 +36,8 @@ impl Class {
             | TokenErrorKind::Permanent(
                 Permanent::Tls | Permanent::Redirect | Permanent::Status | Permanent::Discovery,
             ) => Self::Unusable,
-            TokenErrorKind::Transient(_) | TokenErrorKind::Invalid(_) => Self::NobodyAnswered,
+            TokenErrorKind::Transient(Transient::Throttled) => Self::Refused,
+            TokenErrorKind::Transient(_) => Self::NobodyAnswered,
             _ => Self::Refused,
         }
     }
@@ -64,11 +65,10 @@ pub(crate) fn is_about_credentials(kind: TokenErrorKind) -> bool {
     )
 }
 
-pub(crate) fn is_transient(kind: TokenErrorKind) -> bool {
-    matches!(
-        kind,
-        TokenErrorKind::Transient(_) | TokenErrorKind::Invalid(_)
-    )
+/// Whether the same attempt may ask once more.
+pub(crate) fn is_retried(kind: TokenErrorKind) -> bool {
+    let throttled = TokenErrorKind::Transient(Transient::Throttled);
+    matches!(kind, TokenErrorKind::Transient(_)) && kind != throttled
 }
 
 pub(crate) fn lifetime(told: Option<Duration>) -> Duration {
