@@ -10,8 +10,10 @@ use crate::admitted::{AdmissionPolicy, AdmittedIssuers};
 use crate::algorithm::Algorithm;
 use crate::issuer::Issuer;
 use crate::policy::{
-    DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, DEFAULT_SCOPE_CLAIM, MAX_LEEWAY, Policy,
+    DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, DEFAULT_SCOPE_CLAIM, DEFAULT_TOKEN_SIZE, MAX_LEEWAY,
+    MAX_TOKEN_SIZE, Policy,
 };
+use crate::required::{ClaimValue, RequiredClaim};
 use crate::revocation::{Revocation, RevocationCheck};
 use crate::source::IssuerKeys;
 use crate::validator::{JwtValidator, Parts};
@@ -24,6 +26,9 @@ pub struct JwtValidatorBuilder {
     admission: Option<AdmissionPolicy>,
     audiences: Vec<String>,
     skip_audience: bool,
+    audience_claim: Option<String>,
+    required_claims: Vec<RequiredClaim>,
+    max_token_size: usize,
     algorithms: Vec<Algorithm>,
     leeway: Duration,
     rfc9068: bool,
@@ -50,6 +55,9 @@ impl JwtValidatorBuilder {
             admission: None,
             audiences: Vec::new(),
             skip_audience: false,
+            audience_claim: None,
+            required_claims: Vec::new(),
+            max_token_size: DEFAULT_TOKEN_SIZE,
             algorithms: Algorithm::ALL.to_vec(),
             leeway: DEFAULT_LEEWAY,
             rfc9068: false,
@@ -121,7 +129,8 @@ impl JwtValidatorBuilder {
         self
     }
 
-    /// Adds an audience that this API is known by; a token must have one of them.
+    /// Adds an audience that this API is known by; a token must have one of them. There is no space in one:
+    /// lists of them are separated by spaces.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into());
@@ -140,6 +149,39 @@ impl JwtValidatorBuilder {
     #[must_use]
     pub fn dangerous_skip_audience(mut self) -> Self {
         self.skip_audience = true;
+        self
+    }
+
+    /// Sets the claim that holds the audience ([`Policy::audience_claim`]). Default `aud`.
+    #[must_use]
+    pub fn audience_claim(mut self, name: impl Into<String>) -> Self {
+        self.audience_claim = Some(name.into());
+        self
+    }
+
+    /// Requires a claim with this value of every token, whichever issuer's
+    /// ([`Policy::require_claim`]). Default: none.
+    #[must_use]
+    pub fn require_claim(self, name: &str, value: impl Into<ClaimValue>) -> Self {
+        self.require_claim_in(name, [value])
+    }
+
+    /// Requires a claim with one of these values.
+    #[must_use]
+    pub fn require_claim_in<V: Into<ClaimValue>>(
+        mut self,
+        name: &str,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        self.required_claims.push(RequiredClaim::new(name, values));
+        self
+    }
+
+    /// Sets the longest token that is looked at, in bytes ([`Policy::max_token_size`]). Default 12 KiB, at
+    /// most 32 KiB.
+    #[must_use]
+    pub fn max_token_size(mut self, bytes: usize) -> Self {
+        self.max_token_size = bytes;
         self
     }
 
@@ -257,7 +299,10 @@ impl JwtValidatorBuilder {
             .algorithms(self.algorithms)
             .leeway(self.leeway)
             .max_lifetime(self.max_lifetime)
+            .max_token_size(self.max_token_size)
+            .audience_claim(self.audience_claim.as_deref().unwrap_or("aud"))
             .scope_claim(self.scope_claim);
+        policy.required_claims = self.required_claims;
         policy.rfc9068 = self.rfc9068;
         policy.clients_only = self.clients_only;
         policy.scope_array = self.scope_array;
@@ -304,9 +349,29 @@ impl JwtValidatorBuilder {
         }
         // Naming an audience and skipping it contradict each other; neither may win silently.
         if self.skip_audience != self.audiences.is_empty()
-            || self.audiences.iter().any(String::is_empty)
+            || self
+                .audiences
+                .iter()
+                .any(|audience| audience.is_empty() || audience.contains(' '))
         {
             return Err(BuildErrorKind::Audience);
+        }
+        let claim = self.audience_claim.as_deref();
+        if claim.is_some_and(|name| {
+            name.is_empty() || Policy::FIXED_CLAIMS.contains(&name) || name == self.scope_claim
+        }) {
+            return Err(BuildErrorKind::AudienceClaim);
+        }
+        let of_issuers = self
+            .issuers
+            .iter()
+            .flat_map(|(_, keys)| &keys.required_claims);
+        let mut required = self.required_claims.iter().chain(of_issuers);
+        if !required.all(RequiredClaim::makes_sense) {
+            return Err(BuildErrorKind::RequiredClaim);
+        }
+        if !(1..=MAX_TOKEN_SIZE).contains(&self.max_token_size) {
+            return Err(BuildErrorKind::MaxTokenSize);
         }
         if self.algorithms.is_empty() {
             return Err(BuildErrorKind::Algorithms);
@@ -344,8 +409,15 @@ pub enum BuildErrorKind {
     RepeatedIssuer,
     /// No issuer may be admitted, or more than 10,000.
     AdmittedIssuers,
-    /// There is no audience, an empty one, or one although the check is to be skipped.
+    /// There is no audience, an empty one, one with a space, or one although the check is to be skipped.
     Audience,
+    /// The claim of the audience has no name, or that of one which is read as something else
+    /// ([`Policy::FIXED_CLAIMS`], and the claim of scopes).
+    AudienceClaim,
+    /// A required claim has no name, or no value that it may have.
+    RequiredClaim,
+    /// Tokens of no size, or of more than 32 KiB, are to be looked at.
+    MaxTokenSize,
     /// There is no algorithm.
     Algorithms,
     /// The leeway is above 300 s.
@@ -385,8 +457,13 @@ impl fmt::Display for BuildError {
             BuildErrorKind::AdmittedIssuers => "number of admitted issuers is not 1 to 10000",
             BuildErrorKind::RepeatedIssuer => "two issuers have the same name",
             BuildErrorKind::Audience => {
-                "no audience, an empty one, or one although the check is to be skipped"
+                "no audience, an empty one, one with a space, or one although the check is to be skipped"
             }
+            BuildErrorKind::AudienceClaim => {
+                "audience claim has no name, or that of a claim which is read as something else"
+            }
+            BuildErrorKind::RequiredClaim => "a required claim has no name or no value",
+            BuildErrorKind::MaxTokenSize => "token size is not 1 to 32768 bytes",
             BuildErrorKind::Algorithms => "no algorithm is allowed",
             BuildErrorKind::Leeway => "leeway is above 300 s",
             BuildErrorKind::MaxLifetime => "longest lifetime is below 1 s",

@@ -12,6 +12,7 @@ use self::kept::{Keeper, KeptText, Place};
 use crate::json::{self, Item};
 use crate::policy::Policy;
 use crate::reason::Reason;
+use crate::required::{self, RequiredClaim};
 
 /// The claims of a token that passed every check.
 ///
@@ -42,7 +43,7 @@ impl Claims {
     }
 
     /// Returns every audience of the token, ours among them unless the check was skipped. Then there
-    /// may be none.
+    /// may be none. Where the audience is in [another claim](Policy::audience_claim), it is what that holds.
     pub fn audiences(&self) -> impl ExactSizeIterator<Item = &str> {
         self.audiences.iter().map(|place| self.text.at(*place))
     }
@@ -109,13 +110,9 @@ impl Claims {
         serde_json::from_slice(self.payload()).map_err(|_| Reason::ClaimsShape)
     }
 
-    /// Tells whether the payload has this member, and it is this string.
-    pub(crate) fn has_text(&self, name: &str, value: &str) -> bool {
-        let mut found = false;
-        let result = json::members(self.payload(), |member, item| {
-            found |= member == name && item.as_text() == Some(value);
-        });
-        result.is_ok() && found
+    /// Tells whether the payload has every one of these claims.
+    pub(crate) fn has_all(&self, required: &[RequiredClaim]) -> bool {
+        required::has_all(self.text.payload_text(), required)
     }
 
     fn at(&self, place: Option<Place>) -> Option<&str> {
@@ -145,6 +142,8 @@ pub(crate) struct UnverifiedClaims<'a> {
     iss: Option<Item<'a>>,
     sub: Option<Item<'a>>,
     aud: Option<Item<'a>>,
+    /// What the policy reads the audience from, where that is no claim with a place of its own.
+    other_aud: Option<Item<'a>>,
     exp: Option<Item<'a>>,
     nbf: Option<Item<'a>>,
     iat: Option<Item<'a>>,
@@ -173,6 +172,9 @@ impl<'a> UnverifiedClaims<'a> {
             "cnf" => claims.has_cnf = true,
             // Behind the others, so that it hides none of them.
             name if *name == *policy.scope_claim => claims.scope = Some(item),
+            name if policy.audience_claim.as_deref() == Some(name) => {
+                claims.other_aud = Some(item);
+            }
             _ => {}
         })
         .map_err(|_| Reason::PayloadJson)?;
@@ -187,6 +189,15 @@ impl<'a> UnverifiedClaims<'a> {
         }
     }
 
+    fn audience(&self, policy: &Policy) -> Option<&Item<'a>> {
+        match policy.audience_claim.as_deref() {
+            None => self.aud.as_ref(),
+            Some("client_id") => self.client_id.as_ref(),
+            Some("sub") => self.sub.as_ref(),
+            Some(_) => self.other_aud.as_ref(),
+        }
+    }
+
     /// Decides on everything but the issuer and the key. Says nothing about who made the claims.
     pub(crate) fn check(&self, now: i64, policy: &Policy) -> Result<CheckedClaims<'_>, Reason> {
         let times = Times {
@@ -195,7 +206,7 @@ impl<'a> UnverifiedClaims<'a> {
             iat: date(self.iat.as_ref(), Reason::IssuedAtType)?,
         };
         times.check(now, policy)?;
-        let audiences = audiences(self.aud.as_ref(), policy)?;
+        let audiences = audiences(self.audience(policy), policy)?;
         let sub = text(self.sub.as_ref(), Reason::SubjectType)?;
         let client_id = text(self.client_id.as_ref(), Reason::ClientIdType)?;
         if sub == Some("") {
@@ -217,6 +228,9 @@ impl<'a> UnverifiedClaims<'a> {
         }
         if policy.clients_only && (sub.is_none() || sub != client_id) {
             return Err(Reason::SubjectNotClient);
+        }
+        if !required::has_all(self.payload, &policy.required_claims) {
+            return Err(Reason::ClaimMismatch);
         }
         Ok(CheckedClaims {
             payload: self.payload,
@@ -358,7 +372,10 @@ fn audiences<'c, 'a>(
         None => return Err(Reason::AudienceMissing),
         Some(Item::Text(audience)) => std::slice::from_ref(audience),
         // Ory Hydra writes an empty array where no audience was asked for.
-        Some(Item::Texts(audiences)) if policy.audiences.is_none() || !audiences.is_empty() => {
+        Some(Item::Texts(audiences))
+            if policy.audience_claim.is_none()
+                && (policy.audiences.is_none() || !audiences.is_empty()) =>
+        {
             audiences
         }
         Some(_) => return Err(Reason::AudienceType),

@@ -5,8 +5,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::reason::Reason;
 
-/// Longest token that is looked at, in bytes.
-pub(crate) const MAX_TOKEN: usize = 8 * 1024;
 /// An RSA-8192 signature, the longest there is.
 const MAX_SIGNATURE: usize = 1024;
 
@@ -22,15 +20,20 @@ pub(crate) struct Parts<'t> {
 }
 
 impl<'t> Parts<'t> {
-    pub(crate) fn split(token: &'t str) -> Result<Self, Reason> {
-        if token.len() > MAX_TOKEN {
+    /// `max` is the longest token that is looked at, in bytes.
+    pub(crate) fn split(token: &'t str, max: usize) -> Result<Self, Reason> {
+        if token.len() > max {
             return Err(Reason::TooLarge);
         }
         // Searching in the string is eight times as fast as looking at each of its bytes.
-        let (header, rest) = token.split_once('.').ok_or(Reason::Segments)?;
+        let (header, rest) = token.split_once('.').ok_or(Reason::Opaque)?;
         let (payload, signature) = rest.split_once('.').ok_or(Reason::Segments)?;
-        if signature.contains('.') {
-            return Err(Reason::Segments);
+        if let Some((_, more)) = signature.split_once('.') {
+            // RFC 7516 section 3.1: a JWE has five parts.
+            return Err(match more.split_once('.') {
+                Some((_, last)) if !last.contains('.') => Reason::Encrypted,
+                _ => Reason::Segments,
+            });
         }
         Ok(Self {
             header,

@@ -151,7 +151,7 @@ checks! {
     Binding, "binding", "The token is not bound to a key of its sender";
     Rfc9068, "rfc 9068", "The claims that RFC 9068 requires are there, if the policy says so";
     Client, "client", "The subject is the client itself, if the policy says so";
-    IssuerClaims, "issuer claims", "The claims that tokens of this issuer must carry are there";
+    IssuerClaims, "issuer claims", "The claims that tokens must carry, of this issuer or of any, are there";
     Revocation, "revocation", "The token is not revoked";
 }
 
@@ -277,7 +277,7 @@ fn examine<K: Deref<Target = KeySet>>(
         Ok(accepted) => (Some(accepted.claims), None),
         Err(refusal) => (None, found(refusal.reason())),
     };
-    let parts = Parts::split(token).ok();
+    let parts = Parts::split(token, policy.max_token_size).ok();
     let parts = parts.as_ref();
     let header = parts.and_then(|parts| parts.header().ok());
     let payload = parts.and_then(|parts| parts.payload().ok());
@@ -322,7 +322,7 @@ fn check_of(reason: Reason, parts: Option<&Parts<'_>>) -> Option<Check> {
     Some(match reason {
         Reason::ClockUnset => Check::Clock,
         Reason::TooLarge => Check::Size,
-        Reason::Segments => Check::Segments,
+        Reason::Segments | Reason::Opaque | Reason::Encrypted => Check::Segments,
         Reason::Encoding if parts.is_some_and(|parts| parts.header().is_err()) => {
             Check::HeaderEncoding
         }

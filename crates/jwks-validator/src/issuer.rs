@@ -19,6 +19,7 @@ use crate::history::Sightings;
 use crate::key_set::{KeySet, SkippedKey};
 use crate::metrics::IssuerMetrics;
 use crate::reason::Reason;
+use crate::required::RequiredClaim;
 use crate::source::{IssuerKeys, KeySource, SourceErrorKind, Validators};
 
 pub(crate) use advice::Advice;
@@ -29,7 +30,7 @@ pub use operator::{IssuerHealth, KeyHealth};
 pub(crate) struct Issuer {
     pub(crate) name: Box<str>,
     pub(crate) source: Arc<dyn KeySource>,
-    required_claims: Box<[(Box<str>, Box<str>)]>,
+    required_claims: Box<[RequiredClaim]>,
     max_stale: Duration,
     pub(crate) metrics: IssuerMetrics,
     snapshot: ArcSwap<Snapshot>,
@@ -131,11 +132,7 @@ impl Issuer {
 
     /// Checks the claims that every token of this issuer must carry.
     pub(crate) fn check_claims(&self, claims: &Claims) -> Result<(), Reason> {
-        let has_all = self
-            .required_claims
-            .iter()
-            .all(|(name, value)| claims.has_text(name, value));
-        if has_all {
+        if claims.has_all(&self.required_claims) {
             Ok(())
         } else {
             Err(Reason::ClaimMismatch)

@@ -14,9 +14,10 @@ pub(crate) enum Item<'a> {
     /// An integer above `i64::MAX`.
     Huge,
     Float(f64),
+    Bool(bool),
     /// An array of strings only, the empty one included.
     Texts(Vec<Cow<'a, str>>),
-    /// Null, a boolean, an object, or an array that holds something else than strings.
+    /// Null, an object, or an array that holds something else than strings.
     Other,
 }
 
@@ -123,8 +124,8 @@ impl<'de> Visitor<'de> for AnyItem {
         Ok(Item::Float(number))
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Item<'de>, E> {
-        Ok(Item::Other)
+    fn visit_bool<E>(self, value: bool) -> Result<Item<'de>, E> {
+        Ok(Item::Bool(value))
     }
 
     fn visit_unit<E>(self) -> Result<Item<'de>, E> {
@@ -231,7 +232,7 @@ mod tests {
     #[test]
     fn members_arrive_in_order_with_their_kinds() {
         let text =
-            br#" {"a":"x","\u0062":"\u0041","c":-1,"d":18446744073709551615,"e":1.5,"f":["g","h"],"i":[],"j":[1],"k":{"l":null}} "#;
+            br#" {"a":"x","\u0062":"\u0041","c":-1,"d":18446744073709551615,"e":1.5,"f":["g","h"],"i":[],"j":[1],"k":{"l":null},"n":true} "#;
         let read = read(text).unwrap();
         let kinds: Vec<_> = read.iter().map(|(name, item)| (&**name, item)).collect();
         assert_eq!(
@@ -246,6 +247,7 @@ mod tests {
                 ("i", &Item::Texts(vec![])),
                 ("j", &Item::Other),
                 ("k", &Item::Other),
+                ("n", &Item::Bool(true)),
             ]
         );
     }

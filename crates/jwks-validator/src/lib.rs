@@ -33,7 +33,7 @@
 //!    the header through, without claims.
 //! 3. The checks of [`validate`](validate()): form, header, issuer, key, signature, claims: else 401
 //!    `invalid_token`.
-//! 4. The claims that tokens of this issuer must carry ([`IssuerKeys::require_claim`]), and the
+//! 4. The claims that tokens of this issuer must carry besides ([`IssuerKeys::require_claim`]), and the
 //!    [`Revocation`] hook: else 401 `invalid_token`.
 //! 5. The scopes of [`RequireScopes`]: else 403 `insufficient_scope`.
 //!
@@ -100,6 +100,7 @@ mod policy;
 mod reason;
 mod refresh;
 mod remote;
+mod required;
 mod revocation;
 mod source;
 mod validate;
@@ -118,9 +119,10 @@ pub use idp_http::{Answer, Discovery, IdpClient};
 pub use issuer::{IssuerHealth, KeyHealth};
 pub use key::SkipReason;
 pub use key_set::{KeySet, KeySetError, KeySetErrorKind, SkippedKey};
-pub use policy::{MAX_LEEWAY, Policy};
+pub use policy::{DEFAULT_TOKEN_SIZE, MAX_LEEWAY, MAX_TOKEN_SIZE, Policy};
 pub use reason::Reason;
 pub use remote::RemoteJwks;
+pub use required::ClaimValue;
 pub use revocation::{DenyList, DenyListFull, Revocation, RevocationError};
 pub use source::{Fetched, IssuerKeys, KeySource, SourceError, SourceErrorKind, Validators};
 pub use validate::validate;

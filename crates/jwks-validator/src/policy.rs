@@ -4,16 +4,22 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::algorithm::{Algorithm, AlgorithmSet};
+use crate::required::{ClaimValue, RequiredClaim};
 
 /// The rules that [`validate`](crate::validate()) applies to a token.
 ///
-/// Defaults: every [`Algorithm`], 60 s leeway, 24 h longest lifetime, `typ` of `JWT` or `at+jwt` or
-/// none, scopes in the string `scope`. There is no default for the audience.
+/// Defaults: every [`Algorithm`], 60 s leeway, 24 h longest lifetime, tokens of up to 12 KiB, `typ` of `JWT`
+/// or `at+jwt` or none, the audience in `aud`, scopes in the string `scope`, no further claims. There is no
+/// default for the audience itself.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub(crate) algorithms: AlgorithmSet,
     /// `None` skips the check.
     pub(crate) audiences: Option<Vec<Box<str>>>,
+    /// `None` is `aud`.
+    pub(crate) audience_claim: Option<Box<str>>,
+    pub(crate) max_token_size: usize,
+    pub(crate) required_claims: Vec<RequiredClaim>,
     pub(crate) leeway: i64,
     pub(crate) max_lifetime: i64,
     pub(crate) rfc9068: bool,
@@ -24,6 +30,11 @@ pub struct Policy {
 
 /// The longest leeway that is allowed.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
+/// The longest token that a policy may allow, in bytes: a header block holds no more for long.
+pub const MAX_TOKEN_SIZE: usize = 32 * 1024;
+/// The longest token that is looked at unless a policy says otherwise, in bytes. One of Entra with 200 groups
+/// has some 10 KiB.
+pub const DEFAULT_TOKEN_SIZE: usize = 12 * 1024;
 pub(crate) const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
 pub(crate) const DEFAULT_MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) const DEFAULT_SCOPE_CLAIM: &str = "scope";
@@ -41,6 +52,9 @@ impl Policy {
         "client_id",
         "cnf",
     ];
+
+    /// The claims that are dates, an issuer, an id or a key, and so can hold no audience.
+    pub const FIXED_CLAIMS: [&str; 6] = ["iss", "exp", "nbf", "iat", "jti", "cnf"];
 
     /// Returns the default rules for an API that is known by these audiences; one of them must be in
     /// the token. With none, no token passes.
@@ -65,6 +79,9 @@ impl Policy {
         Self {
             algorithms: Algorithm::ALL.into_iter().collect(),
             audiences: None,
+            audience_claim: None,
+            max_token_size: DEFAULT_TOKEN_SIZE,
+            required_claims: Vec::new(),
             leeway: seconds(DEFAULT_LEEWAY),
             max_lifetime: seconds(DEFAULT_MAX_LIFETIME),
             rfc9068: false,
@@ -78,6 +95,42 @@ impl Policy {
     #[must_use]
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = algorithms.into_iter().collect();
+        self
+    }
+
+    /// Sets the claim that holds the audience, such as `client_id` for the access tokens of Amazon Cognito. It
+    /// must then be a string; `aud` may be anything. [`FIXED_CLAIMS`](Self::FIXED_CLAIMS) and the claim of
+    /// scopes give no token an audience.
+    #[must_use]
+    pub fn audience_claim(mut self, name: impl Into<String>) -> Self {
+        let name: String = name.into();
+        self.audience_claim = (name != "aud").then(|| name.into_boxed_str());
+        self
+    }
+
+    /// Requires a claim with this value: `token_use` of `access`, so that an ID token is none
+    /// ([`Reason::ClaimMismatch`](crate::Reason::ClaimMismatch)). An array never has a value.
+    #[must_use]
+    pub fn require_claim(self, name: &str, value: impl Into<ClaimValue>) -> Self {
+        self.require_claim_in(name, [value])
+    }
+
+    /// Requires a claim with one of these values.
+    #[must_use]
+    pub fn require_claim_in<V: Into<ClaimValue>>(
+        mut self,
+        name: &str,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        self.required_claims.push(RequiredClaim::new(name, values));
+        self
+    }
+
+    /// Sets the longest token that is looked at, in bytes and at most [`MAX_TOKEN_SIZE`]. The server in front
+    /// must let a header block of that size, and what else it holds, through.
+    #[must_use]
+    pub fn max_token_size(mut self, bytes: usize) -> Self {
+        self.max_token_size = bytes.min(MAX_TOKEN_SIZE);
         self
     }
 

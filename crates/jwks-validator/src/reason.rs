@@ -69,8 +69,10 @@ reasons! {
     MalformedAuthorization, InvalidRequest, "malformed_authorization", "the Authorization header is not `Bearer` and one b64token";
     TokenInQuery, InvalidRequest, "token_in_query", "a token was sent in the query beside the Authorization header";
 
-    TooLarge, InvalidToken, "too_large", "the token is longer than 8 KiB";
+    TooLarge, InvalidToken, "too_large", "the token is longer than is allowed";
     Segments, InvalidToken, "segments", "the token does not have three parts";
+    Opaque, InvalidToken, "opaque", "the token is opaque: it is one part, and a JWT has three";
+    Encrypted, InvalidToken, "encrypted", "the token is encrypted: it has the five parts of a JWE, and a signed JWT has three";
     Encoding, InvalidToken, "encoding", "a part of the token is not canonical base64url";
     HeaderJson, InvalidToken, "header_json", "the header is not one strict JSON object";
     Critical, InvalidToken, "critical", "the header names critical extensions";
@@ -111,7 +113,7 @@ reasons! {
     TokenIdType, InvalidToken, "token_id_type", "the token id claim is not a string";
     ScopeType, InvalidToken, "scope_type", "the scope claim is neither a string nor an array that is allowed";
     SenderConstrained, InvalidToken, "sender_constrained", "the token is bound to a key that a plain bearer does not prove";
-    ClaimMismatch, InvalidToken, "claim_mismatch", "a claim that tokens of this issuer must carry is missing or different";
+    ClaimMismatch, InvalidToken, "claim_mismatch", "a claim that the token must carry is missing or different";
     Revoked, InvalidToken, "revoked", "the token has been revoked";
     ClaimsShape, InvalidToken, "claims_shape", "the claims do not fit the type that the handler asks for";
 

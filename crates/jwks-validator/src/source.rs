@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use idp_http::{Answer, FetchErrorKind};
 
 use crate::key_set::{KeySet, KeySetError, KeySetErrorKind, SkippedKey};
+use crate::required::{ClaimValue, RequiredClaim};
 
 /// Fetches an issuer's keys, once per call.
 ///
@@ -31,7 +32,7 @@ pub trait KeySource: fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct IssuerKeys {
     pub(crate) source: Arc<dyn KeySource>,
-    pub(crate) required_claims: Vec<(Box<str>, Box<str>)>,
+    pub(crate) required_claims: Vec<RequiredClaim>,
 }
 
 impl IssuerKeys {
@@ -44,11 +45,23 @@ impl IssuerKeys {
         }
     }
 
-    /// Refuses tokens of this issuer that lack the claim, or have another value than this string in
-    /// it: for a claim that names the tenant which the issuer's name stands for.
+    /// Refuses tokens of this issuer that lack the claim, or have another value in it: for a claim that
+    /// names the tenant which the issuer's name stands for.
+    /// [`JwtValidatorBuilder::require_claim`](crate::JwtValidatorBuilder::require_claim) says it of every
+    /// issuer's.
     #[must_use]
-    pub fn require_claim(mut self, name: &str, value: &str) -> Self {
-        self.required_claims.push((name.into(), value.into()));
+    pub fn require_claim(self, name: &str, value: impl Into<ClaimValue>) -> Self {
+        self.require_claim_in(name, [value])
+    }
+
+    /// Refuses tokens of this issuer that lack the claim, or have none of these values in it.
+    #[must_use]
+    pub fn require_claim_in<V: Into<ClaimValue>>(
+        mut self,
+        name: &str,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        self.required_claims.push(RequiredClaim::new(name, values));
         self
     }
 }

@@ -21,7 +21,7 @@ use crate::reason::Reason;
 /// The checks, in this order:
 ///
 /// 1. The clock shows 2020 or later.
-/// 2. At most 8 KiB, three parts. Each is canonical base64url; that is found out when its turn comes.
+/// 2. At most [`max_token_size`](Policy::max_token_size), 12 KiB by default; three parts. Each is canonical base64url; that is found out when its turn comes.
 /// 3. Header: one strict JSON object without `crit`, `jku`, `jwk`, `x5u`, `x5c`, `b64`, `zip` and
 ///    `enc`; `alg` allowed; `typ` that of an access token; `kid` of at most 256 printable characters.
 /// 4. Payload: one strict JSON object with a string `iss` that `keys` knows.
@@ -29,7 +29,8 @@ use crate::reason::Reason;
 ///    the only key of that issuer for that `alg`.
 /// 6. The signature.
 /// 7. The claims: `exp`, `nbf`, `iat`, the lifetime, `aud`, `sub`, `client_id`, `jti`, `scope` or
-///    what stands for it, no `cnf`, and, if the policy says so, what RFC 9068 requires and that `sub` is the client.
+///    what stands for it, no `cnf`, and, if the policy says so, what RFC 9068 requires, that `sub` is the
+///    client, and [further claims](Policy::require_claim).
 ///
 /// # Errors
 ///
@@ -93,7 +94,7 @@ pub(crate) fn decide<K: Deref<Target = KeySet>>(
     if now < EARLIEST_NOW {
         return Err(Reason::ClockUnset.into());
     }
-    let parts = Parts::split(token)?;
+    let parts = Parts::split(token, policy.max_token_size)?;
     let header = parts.header()?;
     let header = UnverifiedHeader::parse(&header, policy)?;
     let payload = parts.payload()?;

@@ -26,6 +26,10 @@ impl KeptText {
     pub(super) fn payload(&self) -> &[u8] {
         &self.text.as_bytes()[..self.payload]
     }
+
+    pub(super) fn payload_text(&self) -> &str {
+        self.text.get(..self.payload).unwrap_or_default()
+    }
 }
 
 /// Makes a [`KeptText`].

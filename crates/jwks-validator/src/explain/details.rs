@@ -7,12 +7,12 @@ use idp_http::printable;
 use super::{Check, CheckOutcome};
 use crate::algorithm::Algorithm;
 use crate::claims::is_scope_token;
-use crate::compact::MAX_TOKEN;
 use crate::history::KeyHistory;
 use crate::json::{self, Item};
 use crate::key::KeyIdentity;
 use crate::key_set::{KeySet, Selected};
 use crate::policy::Policy;
+use crate::required::ClaimValue;
 
 /// What is known about a token that was decided on.
 pub(super) struct Facts<'t> {
@@ -55,7 +55,10 @@ impl Facts<'_> {
     pub(super) fn detail(&self, check: Check, failed: bool) -> Option<String> {
         match check {
             Check::Clock => Some(format!("ours shows {} s since 1970", self.now)),
-            Check::Size => Some(format!("{} bytes of {MAX_TOKEN}", self.token.len())),
+            Check::Size => {
+                let max = self.policy.max_token_size;
+                Some(format!("{} bytes of {max}", self.token.len()))
+            }
             Check::Segments => Some(format!(
                 "{} parts",
                 self.token.bytes().filter(|byte| *byte == b'.').count() + 1
@@ -95,6 +98,7 @@ impl Facts<'_> {
             Check::Rfc9068 if !self.policy.rfc9068 => Some("not asked for".to_owned()),
             Check::Client if !self.policy.clients_only => Some("not asked for".to_owned()),
             Check::Client => Some(["sub", "client_id"].map(|name| self.claim(name)).join(", ")),
+            Check::IssuerClaims => self.required_detail(failed),
             Check::Revocation => Some("nobody is asked".to_owned()),
             Check::HeaderEncoding
             | Check::Header
@@ -104,8 +108,7 @@ impl Facts<'_> {
             | Check::Signature
             | Check::Dates
             | Check::Binding
-            | Check::Rfc9068
-            | Check::IssuerClaims => None,
+            | Check::Rfc9068 => None,
         }
     }
 
@@ -240,7 +243,8 @@ impl Facts<'_> {
     }
 
     fn audience_detail(&self, failed: bool) -> String {
-        let theirs: Vec<&str> = match find(&self.payload, "aud") {
+        let name = self.policy.audience_claim.as_deref().unwrap_or("aud");
+        let theirs: Vec<&str> = match find(&self.payload, name) {
             Some(Item::Text(audience)) => vec![audience],
             Some(Item::Texts(audiences)) => audiences.iter().map(|one| &**one).collect(),
             other => return shown(other),
@@ -261,6 +265,28 @@ impl Facts<'_> {
             listed(theirs.iter().copied()),
             listed(ours())
         )
+    }
+
+    /// Names the first claim that is not as the policy wants it.
+    fn required_detail(&self, failed: bool) -> Option<String> {
+        let mut required = self.policy.required_claims.iter();
+        let missed = required
+            .find(|claim| find(&self.payload, &claim.name).is_none_or(|item| !claim.accepts(item)));
+        let claim = missed.filter(|_| failed)?;
+        let accepted: Vec<String> = claim
+            .accepted
+            .iter()
+            .map(|value| match value {
+                ClaimValue::Text(text) => quoted(text),
+                ClaimValue::Bool(value) => value.to_string(),
+            })
+            .collect();
+        Some(format!(
+            "{} is {}, required is {}",
+            printable(&claim.name),
+            shown(find(&self.payload, &claim.name)),
+            shortened(&accepted)
+        ))
     }
 
     fn scope_detail(&self) -> String {
@@ -343,6 +369,8 @@ fn kind(item: Option<&Item<'_>>) -> &'static str {
         Some(Item::Integer(_) | Item::Huge | Item::Float(_)) => "a number",
         Some(Item::Texts(texts)) if texts.is_empty() => "an empty array",
         Some(Item::Texts(_)) => "an array of strings",
+        Some(Item::Bool(true)) => "true",
+        Some(Item::Bool(false)) => "false",
         Some(Item::Other) => "neither a string nor a number",
     }
 }

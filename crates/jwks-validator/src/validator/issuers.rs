@@ -51,9 +51,10 @@ impl JwtValidator {
 
     /// Tells whether a token would pass if its signature verified.
     pub(super) fn could_pass(&self, token: &str, now: i64) -> Result<(), Reason> {
-        let payload = compact::Parts::split(token)?.payload()?;
-        let claims = UnverifiedClaims::parse(&payload, &self.inner.policy)?;
-        claims.check(now, &self.inner.policy).map(|_| ())
+        let policy = &self.inner.policy;
+        let payload = compact::Parts::split(token, policy.max_token_size)?.payload()?;
+        let claims = UnverifiedClaims::parse(&payload, policy)?;
+        claims.check(now, policy).map(|_| ())
     }
 
     /// Returns a configured or admitted issuer.

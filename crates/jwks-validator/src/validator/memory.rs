@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::JwtValidator;
 use crate::claims::Claims;
-use crate::compact::MAX_TOKEN;
 use crate::validate::{Accepted, EARLIEST_NOW};
 use crate::verified::{MemoryHealth, Slot, Verified, VerifiedTokens};
 
@@ -19,7 +18,8 @@ impl JwtValidator {
     pub(super) fn slot(&self, token: &[u8]) -> Option<Slot> {
         // Hashing what is refused for its length anyway would be an attacker's work done for free.
         let verified = self.inner.verified.as_ref()?;
-        (token.len() <= MAX_TOKEN).then(|| verified.slot(token))
+        let is_looked_at = token.len() <= self.inner.policy.max_token_size;
+        is_looked_at.then(|| verified.slot(token))
     }
 
     /// Finds an accepted token and decides again about its dates and its key.

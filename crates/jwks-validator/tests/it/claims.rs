@@ -42,6 +42,144 @@ fn with_text(name: &str, json: &str) -> String {
     format!("{},\"{name}\":{json}}}", &claims[..claims.len() - 1])
 }
 
+/// N50
+#[test]
+fn any_one_of_several_audiences_is_enough() {
+    let policy = Policy::for_audiences(["https://a.example", "https://b.example"]);
+    let other = Some(Reason::AudienceMismatch);
+    assert_cases(
+        "aud",
+        &policy,
+        &[
+            Case("first", json!("https://a.example"), None),
+            Case("second", json!("https://b.example"), None),
+            Case("among others", json!(["x", "https://b.example"]), None),
+            Case(
+                "both in one",
+                json!("https://a.example https://b.example"),
+                other,
+            ),
+            Case("neither", json!(AUDIENCE), other),
+        ],
+    );
+}
+
+/// N51
+#[test]
+fn the_audience_is_read_from_the_claim_that_the_policy_names_and_from_no_other() {
+    let missing = Some(Reason::AudienceMissing);
+    let wrong = Some(Reason::AudienceType);
+    let other = Some(Reason::AudienceMismatch);
+    for (claim, ours) in [
+        ("client_id", "client-1"),
+        ("sub", "client-1"),
+        ("azp", "app"),
+    ] {
+        let policy = Policy::for_audiences([ours]).audience_claim(claim);
+        assert_cases(
+            claim,
+            &policy,
+            &[
+                Case("ours", json!(ours), None),
+                Case("another", json!("another"), other),
+                Case("missing", json!(null), missing),
+                Case("in an array", json!([ours]), wrong),
+                Case("number", json!(1), wrong),
+                Case("bool", json!(true), wrong),
+                Case("empty", json!(""), other),
+            ],
+        );
+        // What stands in `aud` is nothing then.
+        let signer = Signer::es256("k");
+        for aud in [json!(null), json!(7), json!(ours)] {
+            let mut claims = with("aud", &aud);
+            claims[claim] = ours.into();
+            let token = signer.token(&claims);
+            let claims = check_with(&token, &signer.keys(), &policy, NOW).unwrap();
+            assert_eq!(
+                claims.audiences().collect::<Vec<_>>(),
+                [ours],
+                "{claim} {aud}"
+            );
+            let mut claims = with("aud", &json!(ours));
+            claims[claim] = "another".into();
+            let result = check_with(&signer.token(&claims), &signer.keys(), &policy, NOW);
+            assert_eq!(result.err(), other, "{claim}");
+        }
+    }
+}
+
+/// N52
+#[test]
+fn a_required_claim_has_one_of_its_values_and_their_type() {
+    let mismatch = Some(Reason::ClaimMismatch);
+    let access = policy().require_claim("token_use", "access");
+    assert_cases(
+        "token_use",
+        &access,
+        &[
+            Case("equal", json!("access"), None),
+            Case("missing", json!(null), mismatch),
+            Case("an ID token's", json!("id"), mismatch),
+            Case("other case", json!("Access"), mismatch),
+            Case("longer", json!("access "), mismatch),
+            Case("array", json!(["access"]), mismatch),
+            Case("object", json!({"access": true}), mismatch),
+        ],
+    );
+    let limited = policy().require_claim("limited", false);
+    assert_cases(
+        "limited",
+        &limited,
+        &[
+            Case("equal", json!(false), None),
+            Case("true", json!(true), mismatch),
+            Case("string", json!("false"), mismatch),
+            Case("0", json!(0), mismatch),
+            Case("missing", json!(null), mismatch),
+        ],
+    );
+    let role = access.require_claim_in("role", ["ADMIN", "OWNER"]);
+    let signer = Signer::es256("k");
+    for (token_use, value, expected) in [
+        ("access", "ADMIN", None),
+        ("access", "OWNER", None),
+        ("access", "ADMIN|OWNER", mismatch),
+        ("access", "USER", mismatch),
+        ("id", "ADMIN", mismatch),
+    ] {
+        let mut claims = with("role", &json!(value));
+        claims["token_use"] = token_use.into();
+        let result = check_with(&signer.token(&claims), &signer.keys(), &role, NOW);
+        assert_eq!(result.err(), expected, "{token_use} {value}");
+    }
+}
+
+/// E22
+#[test]
+fn a_token_may_be_as_long_as_the_policy_says_and_no_longer() {
+    let signer = Signer::es256("k");
+    let bare = signer.good().len();
+    for (size, policy) in [
+        (12 << 10, policy()),
+        (32 << 10, policy().max_token_size(usize::MAX)),
+        (1 << 10, policy().max_token_size(1 << 10)),
+    ] {
+        // Four characters hold three bytes, so that this is the longest that fits.
+        let fits = (size - bare - 8) / 4 * 3;
+        let token = signer.token(&with("x", &json!("x".repeat(fits))));
+        assert!(token.len() <= size, "{} > {size}", token.len());
+        assert!(
+            check_with(&token, &signer.keys(), &policy, NOW).is_ok(),
+            "{size}"
+        );
+        let token = signer.token(&with("x", &json!("x".repeat(fits + 30))));
+        assert!(token.len() > size, "{} <= {size}", token.len());
+        let result = check_with(&token, &signer.keys(), &policy, NOW);
+        assert_eq!(result.err(), Some(Reason::TooLarge), "{size}");
+    }
+}
+
 /// F1, F3, F4, F5, F8
 #[test]
 fn expiry_is_a_date_and_required() {

@@ -14,7 +14,7 @@ fn every_bad_setting_is_refused_by_its_kind() {
     let source = || FakeSource::new(Script::Hang);
     let good = || builder(&source());
     let none = || JwtValidator::builder();
-    let cases: [(&str, JwtValidatorBuilder, BuildErrorKind); 14] = [
+    let cases: [(&str, JwtValidatorBuilder, BuildErrorKind); 22] = [
         (
             "no issuer",
             none().audience(AUDIENCE),
@@ -39,6 +39,46 @@ fn every_bad_setting_is_refused_by_its_kind() {
             "empty audience",
             good().audience(""),
             BuildErrorKind::Audience,
+        ),
+        (
+            "audience with a space",
+            good().audience("https://a.example https://b.example"),
+            BuildErrorKind::Audience,
+        ),
+        (
+            "audience claim without a name",
+            good().audience_claim(""),
+            BuildErrorKind::AudienceClaim,
+        ),
+        (
+            "audience claim that is the issuer",
+            good().audience_claim("iss"),
+            BuildErrorKind::AudienceClaim,
+        ),
+        (
+            "audience claim that is the scopes'",
+            good().scope_claim("scp").audience_claim("scp"),
+            BuildErrorKind::AudienceClaim,
+        ),
+        (
+            "required claim without a name",
+            good().require_claim("", true),
+            BuildErrorKind::RequiredClaim,
+        ),
+        (
+            "required claim without a value",
+            good().require_claim_in("role", Vec::<&str>::new()),
+            BuildErrorKind::RequiredClaim,
+        ),
+        (
+            "no token size",
+            good().max_token_size(0),
+            BuildErrorKind::MaxTokenSize,
+        ),
+        (
+            "token size",
+            good().max_token_size((32 << 10) + 1),
+            BuildErrorKind::MaxTokenSize,
         ),
         (
             "audience and skip",

@@ -7,7 +7,7 @@ use crate::checked::check;
 use crate::forged::assert_all_refused;
 use crate::signer::{Signer, good_claims};
 
-/// E11, E12, E20, E21, E22, E29
+/// E11, E12, E20, E21, E22, E29, N55
 #[test]
 fn whatever_is_not_three_short_parts_is_refused() {
     let signer = Signer::es256("k");
@@ -18,14 +18,24 @@ fn whatever_is_not_three_short_parts_is_refused() {
     };
     let json = json!({"payload": payload, "protected": header, "signature": signature});
     let mut large = good_claims();
-    large["x"] = "x".repeat(8_192).into();
+    large["x"] = "x".repeat(12 << 10).into();
     let cases = [
-        ("empty", String::new(), Reason::Segments),
-        ("one part", header.to_owned(), Reason::Segments),
+        ("empty", String::new(), Reason::Opaque),
+        ("one part", header.to_owned(), Reason::Opaque),
         ("two parts", format!("{header}.{payload}"), Reason::Segments),
         ("four parts", format!("{good}."), Reason::Segments),
         ("leading dot", format!(".{good}"), Reason::Segments),
-        ("five parts, a JWE", format!("{good}.a.b"), Reason::Segments),
+        (
+            "five parts, a JWE",
+            format!("{good}.a.b"),
+            Reason::Encrypted,
+        ),
+        (
+            "a JWE with the key in use directly",
+            format!("{header}..a.b.c"),
+            Reason::Encrypted,
+        ),
+        ("six parts", format!("{good}.a.b.c"), Reason::Segments),
         (
             "a..b.c",
             format!("{header}..{payload}.{signature}"),
@@ -46,15 +56,15 @@ fn whatever_is_not_three_short_parts_is_refused() {
             format!("{header}.{payload}."),
             Reason::Signature,
         ),
-        ("JSON serialization", json.to_string(), Reason::Segments),
+        ("JSON serialization", json.to_string(), Reason::Opaque),
         (
             "JSON around the compact form",
             format!("{{\"{good}\":1}}"),
             Reason::Encoding,
         ),
         ("a megabyte of dots", ".".repeat(1 << 20), Reason::TooLarge),
-        ("8 KiB of dots", ".".repeat(8_192), Reason::Segments),
-        ("a claim of 8 KiB", signer.token(&large), Reason::TooLarge),
+        ("12 KiB of dots", ".".repeat(12 << 10), Reason::Segments),
+        ("a claim of 12 KiB", signer.token(&large), Reason::TooLarge),
     ];
     assert_all_refused(
         &signer,

@@ -68,7 +68,7 @@ async fn an_optional_layer_refuses_whatever_is_no_good_token() {
     let forged = format!("Bearer {}", Signer::es256("k").good());
     for (name, values, expected) in [
         ("forged", vec![forged.as_str()], Reason::Signature),
-        ("junk", vec!["Bearer junk"], Reason::Segments),
+        ("junk", vec!["Bearer junk"], Reason::Opaque),
         ("empty", vec![""], Reason::MalformedAuthorization),
         ("other scheme", vec!["Basic YTpi"], Reason::OtherScheme),
         (

@@ -160,8 +160,8 @@ pub(crate) fn judge(
     keys: &[Key],
     rules: &Rules,
 ) -> Result<Accepted, Broken> {
-    if token.len() > 8192 {
-        return Err("longer than 8 KiB");
+    if token.len() > 12 * 1024 {
+        return Err("longer than 12 KiB");
     }
     // RFC 7515 section 7.1.
     let parts: Vec<&str> = token.split('.').collect();
