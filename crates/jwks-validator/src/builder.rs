@@ -435,6 +435,9 @@ pub enum BuildErrorKind {
     Realm,
     /// There is no scope, or one that is no scope token (RFC 6749 section 3.3).
     Scope,
+    /// A token is looked for under what is no name of a header or a cookie, or in a header that holds more
+    /// than a token.
+    TokenFrom,
     /// The resource is not an https URL (or http on loopback) without credentials, query and
     /// fragment.
     Resource,
@@ -476,6 +479,7 @@ impl fmt::Display for BuildError {
             }
             BuildErrorKind::Realm => "realm is not printable ASCII without quotes",
             BuildErrorKind::Scope => "no scope, or one that is no scope token",
+            BuildErrorKind::TokenFrom => "the token's place has no name of a header or cookie",
             BuildErrorKind::Resource => {
                 "resource is not an https URL without credentials, query and fragment"
             }

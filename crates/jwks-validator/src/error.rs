@@ -4,22 +4,23 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
-use crate::http::Challenges;
+use crate::http::{Challenges, is_grpc};
 use crate::reason::Reason;
 
 /// A request or token that was refused, or that could not be decided on.
 ///
-/// As a response it is the answer of RFC 6750 section 3, with a fixed description. It is also put
-/// into the response's extensions, so that whoever logs the response can log the [`Reason`]. It holds
-/// no byte of the token or its claims.
+/// As a response it is the answer of RFC 6750 section 3, with a fixed description, or what gRPC has for
+/// it. It is also put into the response's extensions, so that whoever logs the response can log the
+/// [`Reason`]. It holds no byte of the token or its claims.
 #[derive(Clone)]
 pub struct AuthError {
     reason: Reason,
     retry_after: Option<Duration>,
     /// Of the layer that the request came through, where somebody behind it answers.
     challenges: Option<Arc<Challenges>>,
+    for_grpc: bool,
 }
 
 impl AuthError {
@@ -28,6 +29,7 @@ impl AuthError {
             reason,
             retry_after: None,
             challenges: None,
+            for_grpc: false,
         }
     }
 
@@ -36,6 +38,7 @@ impl AuthError {
             reason,
             retry_after: Some(retry_after),
             challenges: None,
+            for_grpc: false,
         }
     }
 
@@ -44,11 +47,22 @@ impl AuthError {
             reason,
             retry_after: None,
             challenges: Some(challenges),
+            for_grpc: false,
         }
     }
 
     pub(crate) fn take_challenges(&mut self) -> Option<Arc<Challenges>> {
         self.challenges.take()
+    }
+
+    /// Makes it an answer that whoever sent a request with these headers can read.
+    pub(crate) fn in_answer_to(mut self, headers: &HeaderMap) -> Self {
+        self.for_grpc = is_grpc(headers);
+        self
+    }
+
+    pub(crate) fn is_for_grpc(&self) -> bool {
+        self.for_grpc
     }
 
     /// Returns why, for the log.
@@ -57,7 +71,8 @@ impl AuthError {
         self.reason
     }
 
-    /// Returns the status code of the answer.
+    /// Returns the status code of the answer; to a gRPC request that is 200, and the `grpc-status` stands
+    /// for this one.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.reason.status()

@@ -374,6 +374,8 @@ fn check_of(reason: Reason, parts: Option<&Parts<'_>>) -> Option<Check> {
         | Reason::OtherScheme
         | Reason::RepeatedAuthorization
         | Reason::MalformedAuthorization
+        | Reason::RepeatedToken
+        | Reason::MalformedToken
         | Reason::TokenInQuery
         | Reason::ClaimsShape
         | Reason::InsufficientScope

@@ -30,7 +30,8 @@
 //! 1. One `Authorization` header, no `access_token` in the query beside it: else 400.
 //! 2. `Bearer`, one space, one token in b64token characters: else 400; another scheme or no header
 //!    is 401 without an error code. An [optional](JwtLayer::optional) layer lets requests without
-//!    the header through, without claims.
+//!    the header through, without claims. [`TokenFrom`] names another header or a cookie, which holds the
+//!    bare token, instead.
 //! 3. The checks of [`validate`](validate()): form, header, issuer, key, signature, claims: else 401
 //!    `invalid_token`.
 //! 4. The claims that tokens of this issuer must carry besides ([`IssuerKeys::require_claim`]), and the
@@ -38,8 +39,12 @@
 //! 5. The scopes of [`RequireScopes`]: else 403 `insufficient_scope`.
 //!
 //! Where nobody can tell, because there are no keys, a new key id could not be asked about, or the
-//! hook does not answer, the answer is 503 with `Retry-After`, never 401. The log gets the
-//! [`Reason`], the caller does not.
+//! hook does not answer, the answer is 503 with `Retry-After`, never 401. gRPC requests get the same in
+//! gRPC's words ([`JwtLayer`]).
+//!
+//! The log gets the [`Reason`], the caller does not: each refusal is one line of `tracing` at DEBUG with the
+//! target `jwks_validator::refusal` and the fields `http.status` and `auth.reason`. Whoever wants it louder, or
+//! with the request's path, takes the [`AuthError`] out of the response's extensions.
 //!
 //! # Keys
 //!
@@ -131,5 +136,5 @@ pub use verified::MemoryHealth;
 
 pub use crate::http::{
     FromClaims, GuardFuture, Jwt, JwtLayer, JwtService, ProtectedResource, RequireScopes,
-    RequireScopesService,
+    RequireScopesService, TokenFrom,
 };

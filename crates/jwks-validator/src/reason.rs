@@ -67,6 +67,8 @@ reasons! {
     OtherScheme, NoCredentials, "other_scheme", "the credentials are not of the Bearer scheme";
     RepeatedAuthorization, InvalidRequest, "repeated_authorization", "more than one Authorization header was sent";
     MalformedAuthorization, InvalidRequest, "malformed_authorization", "the Authorization header is not `Bearer` and one b64token";
+    RepeatedToken, InvalidRequest, "repeated_token", "more than one token was sent in the place that is read";
+    MalformedToken, InvalidRequest, "malformed_token", "what stands in the token's place is not one b64token";
     TokenInQuery, InvalidRequest, "token_in_query", "a token was sent in the query beside the Authorization header";
 
     TooLarge, InvalidToken, "too_large", "the token is longer than is allowed";

@@ -1,4 +1,4 @@
-//! The token of a request.
+//! The `Authorization` header of a request, and the characters of a token.
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Uri};
@@ -30,7 +30,7 @@ pub(super) fn credentials(value: &HeaderValue) -> Result<&[u8], Reason> {
     {
         return Ok(credentials);
     }
-    let mut parts = bytes.split(|byte| !is_scheme_byte(*byte));
+    let mut parts = bytes.split(|byte| !is_name_byte(*byte));
     match parts.next() {
         Some(scheme) if !scheme.is_empty() && !is_bearer(scheme) => Err(Reason::OtherScheme),
         _ => Err(Reason::MalformedAuthorization),
@@ -38,19 +38,18 @@ pub(super) fn credentials(value: &HeaderValue) -> Result<&[u8], Reason> {
 }
 
 /// Returns credentials that are one b64token (RFC 6750 section 2.1).
-pub(super) fn token(credentials: &[u8]) -> Result<&str, Reason> {
+pub(super) fn token(credentials: &[u8]) -> Option<&str> {
     std::str::from_utf8(credentials)
         .ok()
         .filter(|_| is_b64token(credentials))
-        .ok_or(Reason::MalformedAuthorization)
 }
 
 fn carries_token(query: &str) -> bool {
     url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "access_token")
 }
 
-/// RFC 9110 section 5.6.2.
-fn is_scheme_byte(byte: u8) -> bool {
+/// Tells whether schemes, and cookies, have this in their names (RFC 9110 section 5.6.2).
+pub(super) fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

@@ -5,7 +5,9 @@ use axum::response::IntoResponse;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, Entry, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response};
 
+use super::grpc;
 use super::resource::ProtectedResource;
+use super::token_from::TokenFrom;
 use crate::builder::{BuildError, BuildErrorKind};
 use crate::error::AuthError;
 use crate::reason::Answer;
@@ -77,16 +79,28 @@ impl Challenges {
             .expect("the realm and the scopes are in use, and a URL is printable without quotes")
     }
 
-    /// Returns the answer to a refused request, with the error in its extensions.
+    /// Returns the answer to a refused request, with the error in its extensions. Whoever answers has to keep
+    /// it out of shared caches.
     pub(super) fn answer(&self, error: AuthError) -> Response<Body> {
         let answer = error.reason().answer();
-        let mut response = Response::new(Body::from(problem(answer)));
-        *response.status_mut() = error.status();
-        let headers = response.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
+        let (status, reason) = (error.status().as_u16(), error.reason().as_str());
+        tracing::debug!(
+            target: "jwks_validator::refusal",
+            { http.status = status, auth.reason = reason },
+            "refused a request: {error}"
         );
+        let mut response = if error.is_for_grpc() {
+            grpc::response(answer)
+        } else {
+            let mut response = Response::new(Body::from(problem(answer)));
+            *response.status_mut() = error.status();
+            response.headers_mut().insert(
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/problem+json"),
+            );
+            response
+        };
+        let headers = response.headers_mut();
         let challenge = match answer {
             Answer::NoCredentials => Some(&self.no_credentials),
             Answer::InvalidRequest => Some(&self.invalid_request),
@@ -101,22 +115,20 @@ impl Challenges {
             let seconds = error.retry_after().map_or(1, |after| after.as_secs());
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        keep_out_of_shared_caches(headers);
         response.extensions_mut().insert(error);
         response
     }
 }
 
 /// Marks an answer that depends on the token: not to be stored, unless the handler decided on that,
-/// and never to be given to the holder of another token.
-pub(super) fn keep_out_of_shared_caches(headers: &mut HeaderMap) {
+/// and never to be given to the holder of another token. `name` is that of the header which holds it, or `*`.
+pub(super) fn keep_out_of_shared_caches(headers: &mut HeaderMap, name: HeaderValue) {
     headers
         .entry(CACHE_CONTROL)
         .or_insert(const { HeaderValue::from_static("no-store") });
-    let authorization = const { HeaderValue::from_static("authorization") };
     match headers.entry(VARY) {
         Entry::Vacant(vary) => {
-            vary.insert(authorization);
+            vary.insert(name);
         }
         Entry::Occupied(mut vary) => {
             let varies = vary
@@ -124,9 +136,9 @@ pub(super) fn keep_out_of_shared_caches(headers: &mut HeaderMap) {
                 .filter_map(|value| value.to_str().ok())
                 .flat_map(|value| value.split(','))
                 .map(str::trim)
-                .any(|name| name == "*" || name.eq_ignore_ascii_case("authorization"));
+                .any(|other| other == "*" || name == *other.to_ascii_lowercase());
             if !varies {
-                vary.append(authorization);
+                vary.append(name);
             }
         }
     }
@@ -143,10 +155,11 @@ impl Default for Challenges {
 /// through, with the challenge of that layer.
 impl IntoResponse for AuthError {
     fn into_response(mut self) -> Response<Body> {
-        match self.take_challenges() {
+        let response = match self.take_challenges() {
             Some(challenges) => challenges.answer(self),
             None => Challenges::default().answer(self),
-        }
+        };
+        TokenFrom::authorization().finish()(response)
     }
 }
 

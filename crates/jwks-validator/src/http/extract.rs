@@ -64,10 +64,11 @@ impl<S: Sync, C: FromClaims> FromRequestParts<S> for Jwt<C> {
     type Rejection = AuthError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, AuthError> {
-        match parts.extensions.get::<Arc<Claims>>() {
+        let extracted = match parts.extensions.get::<Arc<Claims>>() {
             Some(claims) => C::from_claims(claims).map(Jwt).map_err(AuthError::new),
             None => Err(without_claims(&parts.extensions)),
-        }
+        };
+        extracted.map_err(|error| error.in_answer_to(&parts.headers))
     }
 }
 

@@ -12,9 +12,9 @@ use tokio_util::either::Either;
 use tower::util::MapResponse;
 use tower::{BoxError, Layer, Service};
 
-use super::authorization;
-use super::challenge::{Challenges, keep_out_of_shared_caches};
+use super::challenge::Challenges;
 use super::resource::ProtectedResource;
+use super::token_from::TokenFrom;
 use crate::builder::BuildError;
 use crate::claims::Claims;
 use crate::error::AuthError;
@@ -27,16 +27,21 @@ use crate::validator::{Decision, JwtValidator, Recall};
 /// The service behind it finds an `Arc<`[`Claims`](crate::Claims)`>` in the request's extensions. Every other
 /// request gets the answer of RFC 6750 section 3 as problem+json (RFC 9457), with the [`AuthError`]
 /// in the response's extensions. All answers get `Vary: authorization`, and
-/// `Cache-Control: no-store` unless the service set that header.
+/// `Cache-Control: no-store` unless the service set that header. Where the token stands
+/// [elsewhere](Self::token_from), `Vary` is `cookie`, or `*` for another header.
 ///
 /// Put it around the fallback too, or unknown paths answer without a token.
 ///
-/// It guards any tower service over HTTP, whatever its bodies are. Clients of a gRPC service see the
-/// 401 as `UNAUTHENTICATED`, the 403 as `PERMISSION_DENIED` and the 503 as `UNAVAILABLE`.
+/// It guards any tower service over HTTP, whatever its bodies are. A gRPC request (by its content type,
+/// gRPC-Web not included) is refused in gRPC's words, with a status of 200 and no body: `grpc-status` is 16
+/// (`UNAUTHENTICATED`) for what is 401 or 400 otherwise, 7 (`PERMISSION_DENIED`) for 403 and 14
+/// (`UNAVAILABLE`) for 503, and the challenge is there as ever. That goes for
+/// [`RequireScopes`](crate::RequireScopes) and [`Jwt`](crate::Jwt) too.
 #[derive(Clone, Debug)]
 pub struct JwtLayer {
     validator: JwtValidator,
     challenges: Arc<Challenges>,
+    from: TokenFrom,
     optional: bool,
 }
 
@@ -61,11 +66,24 @@ impl JwtLayer {
         Self {
             validator,
             challenges: Arc::default(),
+            from: TokenFrom::authorization(),
             optional: false,
         }
     }
 
-    /// Lets requests through that carry no `Authorization` header at all, without claims.
+    /// Sets where the token is looked for. Default: the `Authorization` header. [`TokenFrom`] says what a
+    /// cookie needs besides.
+    ///
+    /// Refusals name the Bearer challenge as ever: it is the only one that fits, and tells a client nothing
+    /// about the place.
+    #[must_use]
+    pub fn token_from(mut self, place: TokenFrom) -> Self {
+        self.from = place;
+        self
+    }
+
+    /// Lets requests through that carry no `Authorization` header at all (or nothing where
+    /// [`token_from`](Self::token_from) says), without claims.
     ///
     /// Whatever such a header holds is still judged as ever: a bad token is refused, and so are
     /// credentials of another scheme, which nobody here can check. Behind the layer,
@@ -106,6 +124,7 @@ impl<S> Layer<S> for JwtLayer {
             inner,
             validator: self.validator.clone(),
             challenges: Arc::clone(&self.challenges),
+            from: self.from.clone(),
             optional: self.optional,
         }
     }
@@ -117,6 +136,7 @@ pub struct JwtService<S> {
     inner: S,
     validator: JwtValidator,
     challenges: Arc<Challenges>,
+    from: TokenFrom,
     optional: bool,
 }
 
@@ -145,7 +165,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let value = authorization::header(request.headers(), request.uri());
+        let value = self.from.value(request.headers(), request.uri());
         let decision = match value.and_then(|value| self.decide(value)) {
             Ok(decision) => decision,
             Err(reason) => Decision::Now(Err(AuthError::new(reason))),
@@ -153,7 +173,7 @@ where
         match (decision, value) {
             (Decision::Now(Ok(claims)), _) => {
                 request.extensions_mut().insert(claims);
-                forward(&mut self.inner, request)
+                forward(&mut self.inner, request, &self.from)
             }
             (Decision::UnlessRevoked(claims), _) => {
                 self.later(request, Pending::Revocation(claims))
@@ -167,12 +187,16 @@ where
                 // Those of a layer further out speak for a token that was not sent here.
                 extensions.remove::<Arc<Claims>>();
                 extensions.insert(Anonymous(Arc::clone(&self.challenges)));
-                forward(&mut self.inner, request)
+                forward(&mut self.inner, request, &self.from)
             }
-            (Decision::Now(Err(error)), _) => refuse::<S, B, ResB>(self.challenges.answer(error)),
+            (Decision::Now(Err(error)), _) => {
+                let error = error.in_answer_to(request.headers());
+                refuse::<S, B, ResB>(self.challenges.answer(error), &self.from)
+            }
             // Without a header there was no token to decide on.
             (Decision::NeedsKeys { .. }, Err(reason)) => {
-                refuse::<S, B, ResB>(self.challenges.answer(AuthError::new(reason)))
+                let error = AuthError::new(reason).in_answer_to(request.headers());
+                refuse::<S, B, ResB>(self.challenges.answer(error), &self.from)
             }
         }
     }
@@ -180,13 +204,13 @@ where
 
 impl<S: Clone> JwtService<S> {
     fn decide(&self, value: &HeaderValue) -> Result<Decision, Reason> {
-        let credentials = authorization::credentials(value)?;
+        let credentials = self.from.credentials(value)?;
         // What is remembered was a token when it came first. Looking at each of its characters again
         // would cost half as much as finding it.
         match self.validator.recall(credentials) {
             Recall::Known(decision) => Ok(decision),
             Recall::Unknown(place) => {
-                let token = authorization::token(credentials)?;
+                let token = self.from.checked(credentials)?;
                 Ok(self.validator.decide_anew(token, place))
             }
         }
@@ -210,8 +234,11 @@ impl<S: Clone> JwtService<S> {
         let inner = std::mem::replace(&mut self.inner, clone);
         Either::Right(Box::pin(decide_later(
             inner,
-            self.validator.clone(),
-            Arc::clone(&self.challenges),
+            Guard {
+                validator: self.validator.clone(),
+                challenges: Arc::clone(&self.challenges),
+                from: self.from.clone(),
+            },
             request,
             pending,
         )))
@@ -236,30 +263,42 @@ pub type GuardFuture<S, Q, ResB> = Either<
 type Answered<S, Q> = Result<Response<Body>, <S as Service<Q>>::Error>;
 type Finished<S, ResB> = MapResponse<S, fn(Response<ResB>) -> Response<Body>>;
 
-pub(super) fn refuse<S, B, ResB>(response: Response<Body>) -> GuardFuture<S, Request<B>, ResB>
+pub(super) fn refuse<S, B, ResB>(
+    response: Response<Body>,
+    from: &TokenFrom,
+) -> GuardFuture<S, Request<B>, ResB>
 where
     S: Service<Request<B>, Response = Response<ResB>>,
 {
+    let response = from.finish()(response);
     Either::Left(Either::Left(ready(Ok(response))))
 }
 
 pub(super) fn forward<S, B, ResB>(
     inner: &mut S,
     request: Request<B>,
+    from: &TokenFrom,
 ) -> GuardFuture<S, Request<B>, ResB>
 where
     S: Service<Request<B>, Response = Response<ResB>>,
     ResB: HttpBody<Data = Bytes> + Send + 'static,
     ResB::Error: Into<BoxError>,
 {
-    let finish: fn(Response<ResB>) -> Response<Body> = finish;
-    Either::Left(Either::Right(MapResponse::new(inner, finish).call(request)))
+    Either::Left(Either::Right(
+        MapResponse::new(inner, from.finish()).call(request),
+    ))
+}
+
+/// What a decision that has to wait takes along.
+struct Guard {
+    validator: JwtValidator,
+    challenges: Arc<Challenges>,
+    from: TokenFrom,
 }
 
 async fn decide_later<S, B, ResB>(
     mut inner: S,
-    validator: JwtValidator,
-    challenges: Arc<Challenges>,
+    guard: Guard,
     mut request: Request<B>,
     pending: Pending,
 ) -> Result<Response<Body>, S::Error>
@@ -269,36 +308,28 @@ where
     ResB::Error: Into<BoxError>,
 {
     let result = match pending {
-        Pending::Revocation(claims) => validator.unless_revoked(claims).await,
-        Pending::Keys(value, issuer, refusal) => match token(&value) {
-            Ok(token) => {
-                validator
-                    .decide_with_other_keys(token, issuer, refusal)
-                    .await
+        Pending::Revocation(claims) => guard.validator.unless_revoked(claims).await,
+        Pending::Keys(value, issuer, refusal) => {
+            let credentials = guard.from.credentials(&value);
+            match credentials.and_then(|credentials| guard.from.checked(credentials)) {
+                Ok(token) => {
+                    let deciding = guard
+                        .validator
+                        .decide_with_other_keys(token, issuer, refusal);
+                    deciding.await
+                }
+                Err(reason) => Err(AuthError::new(reason)),
             }
-            Err(reason) => Err(AuthError::new(reason)),
-        },
+        }
     };
     match result {
         Ok(claims) => {
             request.extensions_mut().insert(claims);
-            Ok(finish(inner.call(request).await?))
+            Ok(guard.from.finish()(inner.call(request).await?))
         }
-        Err(error) => Ok(challenges.answer(error)),
+        Err(error) => {
+            let error = error.in_answer_to(request.headers());
+            Ok(guard.from.finish()(guard.challenges.answer(error)))
+        }
     }
-}
-
-fn token(value: &HeaderValue) -> Result<&str, Reason> {
-    authorization::credentials(value).and_then(authorization::token)
-}
-
-fn finish<ResB>(response: Response<ResB>) -> Response<Body>
-where
-    ResB: HttpBody<Data = Bytes> + Send + 'static,
-    ResB::Error: Into<BoxError>,
-{
-    // Takes a body that is axum's already as it is.
-    let mut response = response.map(Body::new);
-    keep_out_of_shared_caches(response.headers_mut());
-    response
 }

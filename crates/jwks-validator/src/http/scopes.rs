@@ -11,6 +11,7 @@ use tower::{BoxError, Layer, Service};
 use super::challenge::Challenges;
 use super::layer::{GuardFuture, forward, refuse, without_claims};
 use super::resource::ProtectedResource;
+use super::token_from::TokenFrom;
 use crate::builder::{BuildError, BuildErrorKind};
 use crate::claims::{Claims, is_scope_token};
 use crate::error::AuthError;
@@ -169,9 +170,11 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match self.rule.check(&request) {
-            Ok(()) => forward(&mut self.inner, request),
+            Ok(()) => forward(&mut self.inner, request, &TokenFrom::authorization()),
             Err(reason) => {
-                refuse::<S, B, ResB>(self.rule.challenges.answer(AuthError::new(reason)))
+                let error = AuthError::new(reason).in_answer_to(request.headers());
+                let answer = self.rule.challenges.answer(error);
+                refuse::<S, B, ResB>(answer, &TokenFrom::authorization())
             }
         }
     }

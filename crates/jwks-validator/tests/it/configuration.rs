@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jwks_validator::{
     Algorithm, BuildErrorKind, JwtLayer, JwtValidator, JwtValidatorBuilder, RequireScopes,
+    TokenFrom,
 };
 
 use crate::fake_source::{FakeSource, Script, builder};
@@ -147,6 +148,19 @@ fn realms_and_scopes_that_would_break_a_header_are_refused() {
         assert_eq!(error.kind(), BuildErrorKind::Scope, "{scope:?}");
     }
     assert!(RequireScopes::any(Vec::<String>::new()).is_err());
+}
+
+/// N53
+#[test]
+fn a_token_is_not_looked_for_under_what_is_no_name() {
+    for name in ["", "a b", "a:b", "é", "Authorization", "cookie"] {
+        let error = TokenFrom::header(name).unwrap_err();
+        assert_eq!(error.kind(), BuildErrorKind::TokenFrom, "{name:?}");
+    }
+    for name in ["", "a b", "a=b", "a;b", "é", "a\"b"] {
+        let error = TokenFrom::cookie(name).unwrap_err();
+        assert_eq!(error.kind(), BuildErrorKind::TokenFrom, "{name:?}");
+    }
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod forged;
 #[path = "../../fuzz/src/targets/mod.rs"]
 mod fuzz_targets;
 mod generator;
+mod grpc;
 mod key_sets;
 mod malformed;
 mod operating;
@@ -45,6 +46,8 @@ mod signatures;
 mod signer;
 mod simulation;
 mod single_keys;
+mod spoken;
 mod strangers;
 mod symmetric;
+mod token_from;
 mod unknown_keys;

@@ -15,6 +15,8 @@ use crate::signer::{Signer, jwks};
 thread_local! {
     /// Level, key id and reason of every event of this thread about a key that is not used.
     static LINES: RefCell<Option<Vec<Line>>> = const { RefCell::new(None) };
+    /// Level, fields and message of every event of this thread about a refusal.
+    pub(crate) static REFUSALS: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One for all threads: what a thread without a subscriber logs first would be switched off for all.
@@ -26,10 +28,12 @@ type Line = (Level, String, String);
 struct Fields {
     kid: String,
     reason: String,
+    all: String,
 }
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.all = format!("{} {}={value:?}", self.all, field.name());
         match field.name() {
             "jwks.kid" => self.kid = format!("{value:?}").trim_matches('"').to_owned(),
             "reason" => self.reason = format!("{value:?}"),
@@ -44,6 +48,13 @@ impl Subscriber for Log {
     }
 
     fn event(&self, event: &Event<'_>) {
+        if event.metadata().target() == "jwks_validator::refusal" {
+            let mut fields = Fields::default();
+            event.record(&mut fields);
+            let line = (*event.metadata().level(), fields.all);
+            REFUSALS.with_borrow_mut(|refusals| refusals.push(line));
+            return;
+        }
         LINES.with_borrow_mut(|lines| {
             let Some(lines) = lines else { return };
             let mut fields = Fields::default();
@@ -65,7 +76,7 @@ impl Subscriber for Log {
 }
 
 /// Keeps what this thread logs from now on.
-fn capture() {
+pub(crate) fn capture() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| tracing::subscriber::set_global_default(Log).unwrap());
     LINES.set(Some(Vec::new()));
