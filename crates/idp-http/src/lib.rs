@@ -10,6 +10,7 @@
 //! - [`Discovery`]: OpenID Connect Discovery 1.0 and RFC 8414, with the issuer compared byte for
 //!   byte.
 //! - [`Backoff`]: how long to leave a provider alone after a failed attempt.
+//! - [`may_have_moved`]: whether to read the metadata again after an exchange of no use.
 //! - [`json`]: JSON with duplicate members refused.
 //!
 //! ```no_run
@@ -31,6 +32,7 @@ mod client;
 mod discovery;
 mod error;
 pub mod json;
+mod moved;
 mod public_dns;
 mod reply;
 mod text;
@@ -40,6 +42,7 @@ pub use backoff::{Answer, Backoff};
 pub use client::{IdpClient, IdpClientBuilder};
 pub use discovery::{Discovery, DiscoveryError, Metadata, Reader};
 pub use error::{BuildError, FetchError, FetchErrorKind};
+pub use moved::may_have_moved;
 pub use reply::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Reply, retry_after};
 pub use text::printable;
 pub use url_rules::{UrlProblem, is_loopback};

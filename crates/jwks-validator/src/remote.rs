@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use clock::{Clock as _, SystemClock};
 use http::header::{ACCEPT, CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use idp_http::{Answer, Discovery, DiscoveryError, FetchError, IdpClient, Reader, Reply};
+use idp_http::{
+    Answer, Discovery, DiscoveryError, FetchError, IdpClient, Reader, Reply, may_have_moved,
+};
 use url::Url;
 
 use crate::key_set::KeySet;
@@ -48,8 +50,8 @@ impl RemoteJwks {
 
     /// Returns a source that asks the `jwks_uri` of the issuer's metadata.
     ///
-    /// The metadata is fetched with the first keys, kept, and fetched again after the address that
-    /// it names has failed; what was found before stays in use until there is a newer document. Its
+    /// The metadata is fetched with the first keys, kept, and fetched again when the keys seem to have moved:
+    /// nobody is at the address that it names, or something else is. What was found before stays in use until there is a newer document. Its
     /// `jwks_uri` may lie on another host than the issuer.
     #[must_use]
     pub fn discover(client: IdpClient, discovery: Discovery) -> Self {
@@ -93,10 +95,6 @@ impl KeySource for RemoteJwks {
         if let Ok(Fetched::Modified { .. }) = &fetched {
             *self.tagged_at() = Some(url);
         }
-        if let (Err(_), Location::Discovered(discovery)) = (&fetched, &self.location) {
-            // The keys may have moved.
-            discovery.forget();
-        }
         fetched
     }
 }
@@ -130,10 +128,18 @@ impl RemoteJwks {
         if let Some(validators) = validators {
             headers.insert(IF_NONE_MATCH, validators.if_none_match().clone());
         }
-        match self.client.get(url, headers, MAX_BODY).await {
-            Ok(reply) => read(&reply, validators),
-            Err(error) => Err(unanswered(&error)),
+        let exchange = self.client.get(url, headers, MAX_BODY).await;
+        let asked = match &exchange {
+            Ok(reply) => read(reply, validators),
+            Err(error) => Err(unanswered(error)),
+        };
+        if asked.is_err()
+            && let Location::Discovered(discovery) = &self.location
+            && may_have_moved(exchange.as_ref(), &["keys"])
+        {
+            discovery.forget();
         }
+        asked
     }
 
     fn may_be_tagged_at(&self, url: &Url) -> bool {

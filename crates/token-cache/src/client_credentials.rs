@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::{Url, form_urlencoded};
 
 use crate::client_auth::ClientAuth;
-use crate::error::{ConfigError, Invalid, Permanent, TokenError, TokenErrorKind, Transient};
+use crate::error::{ConfigError, Permanent, TokenError, TokenErrorKind, Transient};
 use crate::request::TokenRequest;
 use crate::secret::SecretSource;
 use crate::source::TokenSource;
@@ -186,6 +186,7 @@ impl ClientCredentials {
                 .with_retry_after(error.retry_after())
         })?;
         metadata.token_endpoint.clone().ok_or_else(|| {
+            discovery.forget();
             TokenError::new(TokenErrorKind::Permanent(Permanent::Discovery))
                 .with_detail("the metadata names no token_endpoint")
         })
@@ -195,31 +196,12 @@ impl ClientCredentials {
 #[async_trait]
 impl TokenSource for ClientCredentials {
     async fn fetch(&self, request: &TokenRequest) -> Result<IssuedToken, TokenError> {
-        let result = self.exchange(request).await.result;
-        if let (Err(error), Endpoint::Discovered(discovery)) = (&result, &self.endpoint)
-            && may_have_moved(error)
-        {
-            discovery.forget();
-        }
-        result
+        self.exchange(request).await.result
     }
 
     async fn credentials_version(&self) -> u64 {
         self.secret.version().await
     }
-}
-
-/// Whether the endpoint may be elsewhere by now: nobody is where it was, or something else is. One that
-/// answered, or was too slow to, is asked again where it is: its metadata may be the next thing to fail.
-fn may_have_moved(error: &TokenError) -> bool {
-    matches!(
-        error.kind(),
-        TokenErrorKind::Transient(Transient::Connect | Transient::Dns)
-            | TokenErrorKind::Invalid(Invalid::ContentType | Invalid::TooLarge | Invalid::Status)
-            | TokenErrorKind::Permanent(
-                Permanent::Tls | Permanent::Redirect | Permanent::Status | Permanent::Discovery,
-            )
-    )
 }
 
 impl fmt::Debug for ClientCredentials {

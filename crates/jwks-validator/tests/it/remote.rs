@@ -353,7 +353,7 @@ async fn addresses_that_are_not_https_are_not_asked() {
     }
 }
 
-/// D26
+/// D26, N33
 #[tokio::test]
 async fn discovered_keys_come_from_the_metadata_of_the_same_issuer_only() {
     let server = Server::start().await;
@@ -393,6 +393,14 @@ async fn discovered_keys_come_from_the_metadata_of_the_same_issuer_only() {
     };
     assert_eq!(asked("/jwks"), 2);
     let discovered = asked(well_known);
+
+    // Who answers as such has not moved.
+    for status in [429, 503, 403] {
+        server.answer_at("/jwks", status, &[], "");
+        assert!(source.fetch(None).await.is_err());
+        assert!(source.fetch(None).await.is_err());
+        assert_eq!(asked(well_known), discovered, "{status}");
+    }
 
     // The keys move: their old address fails, and the metadata is read again.
     server.answer_at("/jwks", 404, &[], "");

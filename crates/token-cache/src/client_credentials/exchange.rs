@@ -1,10 +1,10 @@
 //! One request and its answer.
 
-use http::header;
-use idp_http::Reply;
+use http::{HeaderValue, header};
+use idp_http::{Reply, may_have_moved};
 use secrecy::ExposeSecret as _;
 
-use super::ClientCredentials;
+use super::{ClientCredentials, Endpoint};
 use crate::error::TokenError;
 use crate::reply::{Reading, asked_wait};
 use crate::request::TokenRequest;
@@ -12,6 +12,9 @@ use crate::token::IssuedToken;
 
 /// Token replies are under 20 KiB even with the largest token that is taken.
 const MAX_BODY: usize = 64 * 1024;
+
+/// An answer of a token endpoint has one of them.
+const OWN_MEMBERS: [&str; 3] = ["access_token", "error", "errorCode"];
 
 /// One token request and what came of it.
 ///
@@ -32,47 +35,60 @@ impl ClientCredentials {
     /// It is the request that [`TokenSource::fetch`](crate::TokenSource::fetch) makes, without the
     /// retries of a cache. Cancelling it abandons the request.
     pub async fn exchange(&self, request: &TokenRequest) -> Exchange {
-        match self.ask(request).await {
-            Ok((reply, result)) => Exchange {
-                result,
-                reply: Some(reply),
-            },
-            Err(error) => Exchange {
-                result: Err(error),
-                reply: None,
-            },
-        }
+        self.ask(request).await.unwrap_or_else(|error| Exchange {
+            result: Err(error),
+            reply: None,
+        })
     }
 
-    async fn ask(
-        &self,
-        request: &TokenRequest,
-    ) -> Result<(Reply, Result<IssuedToken, TokenError>), TokenError> {
+    /// Fails where nothing could be sent.
+    async fn ask(&self, request: &TokenRequest) -> Result<Exchange, TokenError> {
         let url = self.endpoint().await?;
         let secret = self.secret.read().await?;
         let credential = self.credential(&secret)?;
         let (headers, form) = self.request(request, credential.expose_secret());
         let authorization = headers.get(header::AUTHORIZATION).cloned();
-        let reply = self
+        let exchange = self
             .http(&secret)?
             .post_form(&url, headers, form, MAX_BODY)
-            .await
-            .map_err(|error| TokenError::from_fetch(&error))?;
+            .await;
+        let result = match &exchange {
+            Ok(reply) => self.read(request, reply, credential.expose_secret(), authorization),
+            Err(error) => Err(TokenError::from_fetch(error)),
+        };
+        if result.is_err()
+            && let Endpoint::Discovered(discovery) = &self.endpoint
+            && may_have_moved(exchange.as_ref(), &OWN_MEMBERS)
+        {
+            discovery.forget();
+        }
+        Ok(Exchange {
+            result,
+            reply: exchange.ok(),
+        })
+    }
+
+    fn read(
+        &self,
+        request: &TokenRequest,
+        reply: &Reply,
+        credential: &str,
+        authorization: Option<HeaderValue>,
+    ) -> Result<IssuedToken, TokenError> {
         let reading = Reading {
             request,
             all_scopes: self.all_scopes,
-            secret: credential.expose_secret(),
+            secret: credential,
             basic: authorization
                 .as_ref()
                 .and_then(|value| value.to_str().ok()?.strip_prefix("Basic ")),
         };
-        let result = match reading.token(&reply) {
+        match reading.token(reply) {
             Ok(issued) => Ok(match reply.date() {
                 Some(date) => issued.dated(date),
                 None => issued,
             }),
-            Err(error) => Err(error.with_retry_after(asked_wait(&reply, self.clock.now()))),
-        };
-        Ok((reply, result))
+            Err(error) => Err(error.with_retry_after(asked_wait(reply, self.clock.now()))),
+        }
     }
 }

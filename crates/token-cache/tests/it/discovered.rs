@@ -41,6 +41,7 @@ async fn provider_without_metadata(
     (issuer, counts)
 }
 
+/// N33
 #[tokio::test]
 async fn metadata_that_cannot_be_had_again_leave_the_endpoint_in_use() {
     let answers = &[200, 503, 429, 408, 401, 200, 404, 200, 200];
