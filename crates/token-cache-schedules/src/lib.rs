@@ -28,7 +28,6 @@ pub mod health;
 #[path = "../../token-cache/src/policy.rs"]
 pub mod policy;
 #[cfg(test)]
-#[expect(dead_code, reason = "the cache needs the rest")]
 #[path = "../../token-cache/src/request.rs"]
 pub mod request;
 #[cfg(test)]
