@@ -36,6 +36,14 @@ pub enum ClientAuth {
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 impl ClientAuth {
+    /// Whether the secret's source holds a text that is sent as it is.
+    pub(crate) fn shows_secret(self) -> bool {
+        matches!(
+            self,
+            Self::SecretBasic | Self::SecretBasicRaw | Self::SecretPost
+        )
+    }
+
     /// Adds the credentials to a request. `credential` is the secret, or the assertion; a certificate
     /// travels in the TLS handshake and not here.
     pub(crate) fn apply(

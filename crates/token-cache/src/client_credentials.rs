@@ -1,8 +1,11 @@
 //! The token source that speaks to a token endpoint (RFC 6749 section 4.4).
 
 mod exchange;
+mod headers;
+mod shown;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -17,7 +20,8 @@ use crate::error::{ConfigError, Permanent, TokenError, TokenErrorKind, Transient
 use crate::request::TokenRequest;
 use crate::secret::SecretSource;
 use crate::source::TokenSource;
-use crate::token::IssuedToken;
+use crate::token::{DEFAULT_MAX_TOKEN_SIZE, IssuedToken, MAX_TOKEN_SIZE};
+use shown::Shown;
 
 pub use exchange::Exchange;
 
@@ -26,12 +30,17 @@ pub struct ClientCredentials {
     http: IdpClient,
     endpoint: Endpoint,
     client_id: String,
+    client_id_file: Option<SecretSource>,
     secret: SecretSource,
+    headers: HeaderMap,
+    headers_file: Option<SecretSource>,
     auth: ClientAuth,
     #[cfg(feature = "private-key-jwt")]
     assertion: Assertion,
     certificate: Option<Certificate>,
     all_scopes: bool,
+    token_types: Vec<String>,
+    max_token_size: usize,
     clock: Arc<dyn Clock>,
 }
 
@@ -71,13 +80,18 @@ struct Certificate {
 #[derive(Clone, Debug)]
 pub struct ClientCredentialsBuilder {
     client_id: String,
+    client_id_file: Option<SecretSource>,
     secret: SecretSource,
+    headers: Result<HeaderMap, ConfigError>,
+    headers_file: Option<SecretSource>,
     endpoint: Option<Place>,
     http: IdpClientBuilder,
     auth: ClientAuth,
     #[cfg(feature = "private-key-jwt")]
     assertion: Assertion,
     all_scopes: bool,
+    token_types: Vec<String>,
+    max_token_size: usize,
     clock: Arc<dyn Clock>,
 }
 
@@ -100,31 +114,47 @@ impl ClientCredentials {
     pub fn builder(client_id: &str, secret: impl Into<SecretSource>) -> ClientCredentialsBuilder {
         ClientCredentialsBuilder {
             client_id: client_id.to_owned(),
+            client_id_file: None,
             secret: secret.into(),
+            headers: Ok(HeaderMap::new()),
+            headers_file: None,
             endpoint: None,
             http: IdpClient::builder(),
             auth: ClientAuth::default(),
             #[cfg(feature = "private-key-jwt")]
             assertion: Assertion::default(),
             all_scopes: true,
+            token_types: Vec::new(),
+            max_token_size: DEFAULT_MAX_TOKEN_SIZE,
             clock: Arc::new(SystemClock),
         }
     }
 
+    /// Checks the text of a file for [`headers_file`](ClientCredentialsBuilder::headers_file), for a program
+    /// that does so when it starts.
+    ///
+    /// # Errors
+    ///
+    /// Fails at the first line that is not `Name: value`, or with a name that the request owns. The error has
+    /// the number of the line and nothing of its text.
+    pub fn check_headers(lines: &str) -> Result<(), ConfigError> {
+        headers::parse(lines).map(drop)
+    }
+
     /// Returns what proves who the client is: the secret, or an assertion.
-    fn credential(&self, secret: &SecretString) -> Result<SecretString, TokenError> {
+    fn credential(&self, shown: &Shown) -> Result<SecretString, TokenError> {
         match self.auth {
             #[cfg(feature = "private-key-jwt")]
             ClientAuth::PrivateKeyJwt(algorithm) => crate::assertion::sign(
                 algorithm,
                 self.assertion.key_id.as_deref(),
-                secret.expose_secret(),
-                &self.client_id,
+                shown.secret.expose_secret(),
+                &shown.id,
                 self.assertion.audience.as_deref().unwrap_or_default(),
                 self.clock.now(),
             )
             .map(SecretString::from),
-            _ => Ok(secret.clone()),
+            _ => Ok(shown.secret.clone()),
         }
     }
 
@@ -157,14 +187,19 @@ impl ClientCredentials {
     }
 
     /// Returns the headers and the form of one token request.
-    fn request(&self, request: &TokenRequest, secret: &str) -> (HeaderMap, Vec<u8>) {
-        let mut headers = HeaderMap::new();
+    fn request(
+        &self,
+        request: &TokenRequest,
+        shown: &Shown,
+        credential: &str,
+    ) -> (HeaderMap, Vec<u8>) {
+        let mut headers = shown.headers.clone();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
         request.append_to(&mut form);
         self.auth
-            .apply(&self.client_id, secret, &mut headers, &mut form);
+            .apply(&shown.id, credential, &mut headers, &mut form);
         (headers, form.finish().into_bytes())
     }
 
@@ -200,9 +235,12 @@ impl TokenSource for ClientCredentials {
     }
 
     async fn credentials_version(&self) -> u64 {
-        self.secret.version().await
+        self.version().await
     }
 }
+
+/// For an id or a secret that no provider can have issued (RFC 6749 appendix A.1 and A.2).
+const HAS_CONTROL: &str = "has a control character";
 
 impl fmt::Debug for ClientCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -247,6 +285,54 @@ impl ClientCredentialsBuilder {
         self
     }
 
+    /// Reads the client's id from a file, together with the secret for every exchange, instead of what
+    /// [`ClientCredentials::builder`] was given, which may be empty then: for a client whose id is rotated with
+    /// its secret. The rules for [`SecretSource::File`] hold.
+    #[must_use]
+    pub fn client_id_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.client_id_file = Some(SecretSource::File(path.into()));
+        self
+    }
+
+    /// Adds a header to every token request, such as a gateway's key. It is marked sensitive, and stays out of
+    /// errors. [`build`](Self::build) refuses names that the request or its connection owns (`Authorization`,
+    /// `Host`, `Accept`, `DPoP`, `Content-*` and so on), one name twice and more than 32.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &SecretString) -> Self {
+        self.headers = self.headers.and_then(|mut all| {
+            match headers::add(&mut all, name, value.expose_secret()) {
+                Ok(()) => Ok(all),
+                Err(problem) => Err(ConfigError::new("header", problem)),
+            }
+        });
+        self
+    }
+
+    /// Reads further headers from a file, for every exchange anew as the secret: lines `Name: value`, by the
+    /// rules of [`header`](Self::header) and of [`SecretSource::File`].
+    #[must_use]
+    pub fn headers_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.headers_file = Some(SecretSource::File(path.into()));
+        self
+    }
+
+    /// Takes tokens whose `token_type` has this name, in any letter case, as bearer tokens: some providers have
+    /// a word of their own. Default: `Bearer`, and where there is no `token_type`. Never `DPoP` and `MAC`, which
+    /// are more than a name.
+    #[must_use]
+    pub fn token_type_name(mut self, name: &str) -> Self {
+        self.token_types.push(name.to_owned());
+        self
+    }
+
+    /// Sets the longest token that is taken, in bytes: 1 to 32 KiB. Default: 12 KiB, which is what
+    /// `jwks-validator` takes.
+    #[must_use]
+    pub fn max_token_size(mut self, bytes: usize) -> Self {
+        self.max_token_size = bytes;
+        self
+    }
+
     /// Sets whom an assertion of [`ClientAuth::PrivateKeyJwt`] is for. Default: the issuer, if it is
     /// set.
     #[cfg(feature = "private-key-jwt")]
@@ -264,8 +350,8 @@ impl ClientCredentialsBuilder {
         self
     }
 
-    /// Takes a token whose granted scope lacks some of what was asked for (RFC 6749 section 3.3).
-    /// Default: that is an error, because the calls would fail one by one later.
+    /// Takes a token whose granted scope lacks some of what was asked for (RFC 6749 section 3.3), with a
+    /// warning in the log. Default: that is an error, because the calls would fail one by one later.
     #[must_use]
     pub fn accept_narrower_scope(mut self) -> Self {
         self.all_scopes = false;
@@ -284,10 +370,31 @@ impl ClientCredentialsBuilder {
     /// # Errors
     ///
     /// Fails when neither endpoint nor issuer is set, when the URL is not https (or http on
-    /// loopback), when the client id is empty, and when an assertion has nobody to be for.
+    /// loopback), when the client id is empty or has a control character, when a header, a name of a token
+    /// type or the limit on tokens is none, and when an assertion has nobody to be for.
     pub fn build(self) -> Result<ClientCredentials, ConfigError> {
-        if self.client_id.is_empty() {
+        if self.client_id.is_empty() && self.client_id_file.is_none() {
             return Err(ConfigError::new("client_id", "must not be empty"));
+        }
+        if self.client_id.contains(char::is_control) {
+            return Err(ConfigError::new("client_id", HAS_CONTROL));
+        }
+        let is_none = |name: &str| {
+            ["", "dpop", "mac"]
+                .iter()
+                .any(|it| name.eq_ignore_ascii_case(it))
+        };
+        if self.token_types.iter().any(|name| is_none(name)) {
+            return Err(ConfigError::new(
+                "token_type_name",
+                "must not be empty, DPoP or MAC",
+            ));
+        }
+        if !(1..=MAX_TOKEN_SIZE).contains(&self.max_token_size) {
+            return Err(ConfigError::new(
+                "max_token_size",
+                "must be 1 to 32768 bytes",
+            ));
         }
         let http = self
             .http
@@ -326,9 +433,14 @@ impl ClientCredentialsBuilder {
             assertion,
             endpoint,
             client_id: self.client_id,
+            client_id_file: self.client_id_file,
             secret: self.secret,
+            headers: self.headers?,
+            headers_file: self.headers_file,
             auth: self.auth,
             all_scopes: self.all_scopes,
+            token_types: self.token_types,
+            max_token_size: self.max_token_size,
             clock: self.clock,
         })
     }

@@ -98,7 +98,8 @@ pub enum Transient {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Invalid {
-    /// The body is larger than 64 KiB, or the token larger than 16 KiB.
+    /// The body is larger than 64 KiB, or the token than
+    /// [`max_token_size`](crate::ClientCredentialsBuilder::max_token_size).
     TooLarge,
     /// HTML, as a captive portal sends it.
     ContentType,
@@ -108,7 +109,8 @@ pub enum Invalid {
     MissingToken,
     /// `access_token` has characters that are not visible ASCII (RFC 6749 appendix A.12, less the space).
     TokenSyntax,
-    /// `token_type` is another one than `Bearer`.
+    /// `token_type` is neither `Bearer` nor another
+    /// [name of it](crate::ClientCredentialsBuilder::token_type_name).
     TokenType,
     /// `expires_in` is not a number.
     ExpiresIn,
@@ -241,6 +243,14 @@ impl TokenError {
             _ => TokenErrorKind::Transient(Transient::Truncated),
         };
         Self::new(kind).with_detail(&error.to_string())
+    }
+
+    /// Puts something before the detail that there is.
+    pub(crate) fn with_more_detail(self, first: &str) -> Self {
+        match self.shared.detail.clone() {
+            Some(detail) => self.with_detail(&format!("{first}; {detail}")),
+            None => self.with_detail(first),
+        }
     }
 
     pub(crate) fn with_kind(self, kind: TokenErrorKind) -> Self {

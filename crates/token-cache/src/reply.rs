@@ -4,7 +4,7 @@ mod wait;
 
 use std::time::Duration;
 
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use idp_http::{Answer, Reply, json, printable};
 use serde_json::{Map, Value};
 use tracing::warn;
@@ -21,11 +21,19 @@ pub(crate) struct Reading<'a> {
     pub(crate) request: &'a TokenRequest,
     /// Whether a granted scope narrower than the requested one is an error.
     pub(crate) all_scopes: bool,
+    /// Names of `Bearer` that this provider has.
+    pub(crate) token_types: &'a [String],
+    pub(crate) max_token_size: usize,
     /// Never to appear in an error, whatever the provider echoes.
     pub(crate) secret: &'a str,
     /// Nor the secret as HTTP's Basic scheme spelled it, if it did.
     pub(crate) basic: Option<&'a str>,
+    /// Nor the values of further headers, as far as they are long enough for a secret.
+    pub(crate) headers: &'a HeaderMap,
 }
+
+/// What is shorter is no secret, and would take many texts with it.
+const SHORTEST_SECRET: usize = 4;
 
 type Members = Map<String, Value>;
 
@@ -54,6 +62,11 @@ impl Reading<'_> {
                 return Err(invalid(Invalid::MissingToken, "access_token", what));
             }
         };
+        if token.len() > self.max_token_size {
+            let (len, most) = (token.len(), self.max_token_size);
+            return Err(TokenError::new(TokenErrorKind::Invalid(Invalid::TooLarge))
+                .with_detail(&format!("`access_token` has {len} bytes, more than {most}")));
+        }
         self.check_type(members.get("token_type"))?;
         let lifetime = match members.get("expires_in") {
             None | Some(Value::Null) => None,
@@ -68,13 +81,18 @@ impl Reading<'_> {
     fn check_type(&self, token_type: Option<&Value>) -> Result<(), TokenError> {
         match token_type {
             None | Some(Value::Null) => Ok(()),
-            Some(Value::String(name)) if name.eq_ignore_ascii_case("bearer") => Ok(()),
+            Some(Value::String(name)) if self.is_bearer(name) => Ok(()),
             Some(Value::String(name)) => {
                 let what = format!("\"{}\", not Bearer", self.shown(name));
                 Err(invalid(Invalid::TokenType, "token_type", &what))
             }
             Some(other) => Err(invalid(Invalid::TokenType, "token_type", json_type(other))),
         }
+    }
+
+    fn is_bearer(&self, name: &str) -> bool {
+        let mut others = self.token_types.iter();
+        name.eq_ignore_ascii_case("bearer") || others.any(|other| name.eq_ignore_ascii_case(other))
     }
 
     fn check_scope(&self, granted: Option<&Value>) -> Result<(), TokenError> {
@@ -191,6 +209,11 @@ impl Reading<'_> {
             || self
                 .basic
                 .is_some_and(|basic| text.contains(basic.trim_end_matches('=')))
+            || self
+                .headers
+                .values()
+                .filter_map(|value| value.to_str().ok())
+                .any(|value| value.len() >= SHORTEST_SECRET && text.contains(value))
     }
 }
 

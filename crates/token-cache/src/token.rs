@@ -10,8 +10,10 @@ use zeroize::Zeroizing;
 
 use crate::error::{Invalid, TokenError, TokenErrorKind};
 
-/// Bearer tokens are sent in a header, and servers cap header blocks; 16 KiB is above all of them.
-const MAX_TOKEN_LEN: usize = 16 * 1024;
+/// Bearer tokens are sent in a header, and servers cap header blocks.
+pub(crate) const MAX_TOKEN_SIZE: usize = 32 * 1024;
+/// Room for the two hundred groups of some tokens.
+pub(crate) const DEFAULT_MAX_TOKEN_SIZE: usize = 12 * 1024;
 const SCHEME: &str = "Bearer ";
 
 /// An access token, ready to be sent. Clones share one buffer.
@@ -58,7 +60,7 @@ impl AccessToken {
         if token.is_empty() {
             return Err(Invalid::MissingToken);
         }
-        if token.len() > MAX_TOKEN_LEN {
+        if token.len() > MAX_TOKEN_SIZE {
             return Err(Invalid::TooLarge);
         }
         // RFC 6749 appendix A.12 less the space, which would end the token in the header. Large providers
@@ -153,7 +155,7 @@ impl IssuedToken {
     ///
     /// # Errors
     ///
-    /// Fails when the token is empty, longer than 16 KiB, or has characters that are not visible ASCII
+    /// Fails when the token is empty, longer than 32 KiB, or has characters that are not visible ASCII
     /// (RFC 6749 appendix A.12, less the space, which no header could carry).
     pub fn new(access_token: String, lifetime: Option<Duration>) -> Result<Self, TokenError> {
         let token = Zeroizing::new(access_token);
@@ -207,7 +209,7 @@ impl fmt::Debug for IssuedToken {
 fn unusable(reason: Invalid) -> TokenError {
     let error = TokenError::new(TokenErrorKind::Invalid(reason));
     error.with_detail(match reason {
-        Invalid::TooLarge => "`access_token` has more than 16 KiB",
+        Invalid::TooLarge => "`access_token` has more than 32 KiB",
         Invalid::TokenSyntax => "`access_token` has a character that is not visible ASCII",
         _ => "`access_token` is empty",
     })
@@ -235,7 +237,7 @@ mod tests {
                 .map(|e| e.kind());
             assert_eq!(got, expected.map(TokenErrorKind::Invalid), "{token:?}");
         }
-        let longest = "x".repeat(MAX_TOKEN_LEN);
+        let longest = "x".repeat(MAX_TOKEN_SIZE);
         assert!(IssuedToken::new(longest.clone(), None).is_ok());
         let error = IssuedToken::new(longest + "x", None).unwrap_err();
         assert_eq!(error.kind(), TokenErrorKind::Invalid(Invalid::TooLarge));

@@ -1,9 +1,10 @@
 //! One request and its answer.
 
-use http::{HeaderValue, header};
+use http::header;
 use idp_http::{Reply, may_have_moved};
 use secrecy::ExposeSecret as _;
 
+use super::shown::Shown;
 use super::{ClientCredentials, Endpoint};
 use crate::error::TokenError;
 use crate::reply::{Reading, asked_wait};
@@ -44,16 +45,29 @@ impl ClientCredentials {
     /// Fails where nothing could be sent.
     async fn ask(&self, request: &TokenRequest) -> Result<Exchange, TokenError> {
         let url = self.endpoint().await?;
-        let secret = self.secret.read().await?;
-        let credential = self.credential(&secret)?;
-        let (headers, form) = self.request(request, credential.expose_secret());
+        let shown = self.shown().await?;
+        let credential = self.credential(&shown)?;
+        let (headers, form) = self.request(request, &shown, credential.expose_secret());
         let authorization = headers.get(header::AUTHORIZATION).cloned();
         let exchange = self
-            .http(&secret)?
+            .http(&shown.secret)?
             .post_form(&url, headers, form, MAX_BODY)
             .await;
+        let reading = Reading {
+            request,
+            all_scopes: self.all_scopes,
+            token_types: &self.token_types,
+            max_token_size: self.max_token_size,
+            secret: credential.expose_secret(),
+            basic: authorization
+                .as_ref()
+                .and_then(|value| value.to_str().ok()?.strip_prefix("Basic ")),
+            headers: &shown.headers,
+        };
         let result = match &exchange {
-            Ok(reply) => self.read(request, reply, credential.expose_secret(), authorization),
+            Ok(reply) => self
+                .read(reply, &reading)
+                .map_err(|error| self.with_oddity(error, &shown)),
             Err(error) => Err(TokenError::from_fetch(error)),
         };
         if result.is_err()
@@ -68,27 +82,20 @@ impl ClientCredentials {
         })
     }
 
-    fn read(
-        &self,
-        request: &TokenRequest,
-        reply: &Reply,
-        credential: &str,
-        authorization: Option<HeaderValue>,
-    ) -> Result<IssuedToken, TokenError> {
-        let reading = Reading {
-            request,
-            all_scopes: self.all_scopes,
-            secret: credential,
-            basic: authorization
-                .as_ref()
-                .and_then(|value| value.to_str().ok()?.strip_prefix("Basic ")),
-        };
+    fn read(&self, reply: &Reply, reading: &Reading<'_>) -> Result<IssuedToken, TokenError> {
         match reading.token(reply) {
             Ok(issued) => Ok(match reply.date() {
                 Some(date) => issued.dated(date),
                 None => issued,
             }),
             Err(error) => Err(error.with_retry_after(asked_wait(reply, self.clock.now()))),
+        }
+    }
+    /// Credentials that were rejected may have been copied carelessly.
+    fn with_oddity(&self, error: TokenError, shown: &Shown) -> TokenError {
+        match shown.oddity(self.auth) {
+            Some(odd) if error.is_about_credentials() => error.with_more_detail(&odd),
+            _ => error,
         }
     }
 }

@@ -20,11 +20,23 @@ fn answer(status: u16, content_type: &str, body: impl Into<Bytes>) -> Reply {
 }
 
 fn read_for(request: &TokenRequest, reply: &Reply) -> Result<IssuedToken, TokenError> {
+    read_with(request, true, reply)
+}
+
+fn read_with(
+    request: &TokenRequest,
+    all_scopes: bool,
+    reply: &Reply,
+) -> Result<IssuedToken, TokenError> {
+    let key = HeaderValue::from_static("k3y-canary");
     Reading {
         request,
-        all_scopes: true,
+        all_scopes,
+        token_types: &["N_A".to_owned()],
+        max_token_size: 12_288,
         secret: "s3cret",
         basic: None,
+        headers: &HeaderMap::from_iter([(header::HeaderName::from_static("x-api-key"), key)]),
     }
     .token(reply)
 }
@@ -84,7 +96,8 @@ fn bearer_tokens_are_taken_in_any_letter_case_and_where_nothing_says_so() {
         (json!("bearer"), true),
         (json!("DPoP"), false),
         (json!("mac"), false),
-        (json!("N_A"), false),
+        (json!("n_a"), true),
+        (json!("N"), false),
         (json!(null), true),
         (json!(1), false),
         (json!(""), false),
@@ -329,13 +342,7 @@ fn a_granted_scope_must_hold_every_requested_one() {
                 TokenErrorKind::Permanent(Permanent::ScopeNotGranted)
             );
         }
-        let lenient = Reading {
-            request: &request,
-            all_scopes: false,
-            secret: "s3cret",
-            basic: None,
-        };
-        assert!(lenient.token(&reply).is_ok(), "{granted}");
+        assert!(read_with(&request, false, &reply).is_ok(), "{granted}");
     }
 }
 
@@ -350,6 +357,8 @@ fn errors_name_the_code_and_never_the_secret_or_the_body() {
     );
     let echo = r#"{"error":"invalid_client","error_description":"secret s3cret is wrong"}"#;
     assert!(!format!("{0} {0:?}", read(401, echo).unwrap_err()).contains("s3cret"));
+    let echo = r#"{"error":"invalid_client","error_description":"no key k3y-canary"}"#;
+    assert!(!format!("{0} {0:?}", read(401, echo).unwrap_err()).contains("canary"));
     let html = read(403, "<html>body-canary</html>").unwrap_err();
     assert!(!format!("{html} {html:?}").contains("canary"));
 }

@@ -1,6 +1,6 @@
 //! The token endpoint client over real sockets.
 
-mod server;
+pub(crate) mod server;
 
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;

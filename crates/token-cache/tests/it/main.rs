@@ -21,6 +21,7 @@ mod middleware;
 mod outage;
 mod rejected;
 mod script;
+mod settings;
 mod simulation;
 mod stack;
 mod telemetry;

@@ -155,7 +155,7 @@ fn an_error_names_the_member_and_what_is_wrong_with_it() {
         ),
         (
             read(200, large).unwrap_err(),
-            "`access_token` has more than 16 KiB",
+            "`access_token` has 40000 bytes, more than 12288",
         ),
         (read(200, "[]").unwrap_err(), "the body is an array"),
         (read(200, "{}").unwrap_err(), "`access_token` is missing"),

@@ -1,0 +1,96 @@
+//! What one exchange shows of the client.
+
+use http::HeaderMap;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{ClientCredentials, HAS_CONTROL, headers};
+use crate::client_auth::ClientAuth;
+use crate::error::{TokenError, TokenErrorKind};
+use crate::secret::SecretSource;
+
+/// Read anew for every exchange, as far as it comes from files.
+pub(super) struct Shown {
+    pub(super) id: String,
+    pub(super) secret: SecretString,
+    pub(super) headers: HeaderMap,
+}
+
+impl ClientCredentials {
+    pub(super) async fn shown(&self) -> Result<Shown, TokenError> {
+        let id = match &self.client_id_file {
+            Some(file) => read(file, "client id").await?.expose_secret().to_owned(),
+            None => self.client_id.clone(),
+        };
+        let secret = self.secret.read().await?;
+        if id.contains(char::is_control) {
+            return Err(unusable(&format!("the client id {HAS_CONTROL}")));
+        }
+        if self.auth.shows_secret() && secret.expose_secret().contains(char::is_control) {
+            return Err(unusable(&format!("the client secret {HAS_CONTROL}")));
+        }
+        let mut headers = self.headers.clone();
+        if let Some(file) = &self.headers_file {
+            let lines = read(file, "headers").await?;
+            let more = headers::parse(lines.expose_secret())
+                .map_err(|problem| unusable(&format!("the file with the {problem}")))?;
+            headers.extend(more);
+        }
+        Ok(Shown {
+            id,
+            secret,
+            headers,
+        })
+    }
+
+    /// A number that changes when a file does that [`shown`](Self::shown) reads.
+    pub(super) async fn version(&self) -> u64 {
+        let mut version = self.secret.version().await;
+        for file in [&self.client_id_file, &self.headers_file]
+            .into_iter()
+            .flatten()
+        {
+            version = version.rotate_left(1) ^ file.version().await;
+        }
+        version
+    }
+}
+
+impl Shown {
+    /// Says what is odd about credentials that were rejected.
+    pub(super) fn oddity(&self, auth: ClientAuth) -> Option<String> {
+        let secret = auth.shows_secret().then(|| self.secret.expose_secret());
+        let parts = [
+            ("client id", Some(self.id.as_str())),
+            ("client secret", secret),
+        ];
+        parts.into_iter().find_map(|(name, text)| {
+            let odd = oddity(text?)?;
+            Some(format!("the {name} {odd}"))
+        })
+    }
+}
+
+async fn read(file: &SecretSource, what: &str) -> Result<SecretString, TokenError> {
+    file.read().await.map_err(|error| match error.kind() {
+        TokenErrorKind::Config => unusable(&format!(
+            "the file with the {what} is missing, empty, larger than 64 KiB or not UTF-8 text"
+        )),
+        _ => error,
+    })
+}
+
+fn unusable(what: &str) -> TokenError {
+    TokenError::new(TokenErrorKind::Config).with_detail(what)
+}
+
+/// What hardly belongs to an id or a secret, and is there when one was copied carelessly.
+pub(crate) fn oddity(text: &str) -> Option<&'static str> {
+    let is_quoted = |quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+    if text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace) {
+        Some("has a space at an end")
+    } else if is_quoted('"') || is_quoted('\'') {
+        Some("has quotes around it")
+    } else {
+        None
+    }
+}
