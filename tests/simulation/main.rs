@@ -1,5 +1,5 @@
-//! A world in memory: two issuers, two public-data, two protected-data, and callers of all kinds, under
-//! seeded scripts of faults on paused time.
+//! A world in memory: two issuers, two public-data, two protected-data behind one address, and callers of all
+//! kinds, under seeded scripts of faults on paused time.
 //!
 //! The services' routers, the caches and the middleware are the real ones. The network, the issuers
 //! and the clocks are not. What a run must keep is in `judge`; what can happen to it in `plan`.
@@ -47,7 +47,7 @@ const SEEDS: u64 = 200;
 const PROGRESS: u64 = 500;
 
 /// A10, A11, B9, C1, C2, C10, C13, C14, C18, D2, D4, D5, D6, D7, D19, D20, D21, D22, D27, E30
-/// H14, H15, H18
+/// H14, H15, H18, N10
 #[test]
 fn seeded_scripts_of_faults_break_no_promise() {
     if let Some(seed) = variable("M2M_SEED") {

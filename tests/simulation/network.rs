@@ -18,6 +18,7 @@ pub(crate) use self::exchange::{
 use self::exchange::{Exchange, State, Step};
 use crate::faults::{Faults, Host, Weather};
 use crate::nonsense;
+use crate::plan::PAIRS;
 use crate::trace::Trace;
 
 #[derive(Clone, Debug)]
@@ -41,6 +42,13 @@ impl Network {
             state: Mutex::default(),
             changed: Notify::new(),
         }))
+    }
+
+    /// The protected-data that a balancer takes for a call.
+    pub(crate) fn behind_the_address(&self, from: Host, number: u64) -> Host {
+        let mut hasher = DefaultHasher::new();
+        (self.0.seed, from, number).hash(&mut hasher);
+        Host::Protected(Rng::with_seed(hasher.finish()).usize(0..PAIRS))
     }
 
     /// Sends a request and waits for its answer. Dropping the future hangs up.

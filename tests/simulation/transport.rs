@@ -1,4 +1,5 @@
-//! The way from public-data to protected-data, below the middleware that attaches the token.
+//! The way from public-data to protected-data, below the middleware that attaches the token: one address, with
+//! every protected-data behind it.
 
 use async_trait::async_trait;
 use axum::body::Bytes;
@@ -39,10 +40,11 @@ impl Middleware for Transport {
         let token = plain.headers()[header::AUTHORIZATION].to_str().unwrap();
         let token = token.trim_start_matches("Bearer ").to_owned();
         let attempt = self.judge.call_began(self.host, number, &plain, token);
+        let (from, sending) = (Host::Public(self.host), number * ATTEMPTS + attempt);
         let id = Id {
-            from: Host::Public(self.host),
-            to: Host::Protected(self.host),
-            number: number * ATTEMPTS + attempt,
+            from,
+            to: self.network.behind_the_address(from, sending),
+            number: sending,
         };
         let outcome = self.network.exchange(id, plain).await;
         self.judge.call_ended(self.host, number, &outcome);

@@ -14,7 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::error::{TokenError, TokenErrorKind, Transient};
-use crate::freshness::{Freshness, Moment};
+use crate::freshness::Freshness;
 use crate::health::Health;
 use crate::metrics::{CacheMetrics, Read};
 use crate::policy::StartupPolicy;
@@ -182,13 +182,22 @@ impl TokenCache {
         inner.ready(&kept.slot)
     }
 
-    /// Returns how long ago the cache's own token was asked for, if it is this one.
-    pub(crate) fn age_of(&self, token: &AccessToken, now: Moment) -> Option<Duration> {
-        self.inner.own.age_of(token, now)
-    }
-
-    pub(crate) fn now(&self) -> Moment {
-        self.inner.shared.now()
+    /// Returns the token before `token` for a request, or for the cache's own, where that may be accepted although
+    /// `token`, which is new, is not yet.
+    pub(crate) fn token_before(
+        &self,
+        request: Option<&TokenRequest>,
+        token: &AccessToken,
+    ) -> Option<AccessToken> {
+        let inner = &self.inner;
+        let now = inner.shared.now();
+        match request.filter(|request| *request != inner.own.request()) {
+            None => inner.own.token_before(token, now),
+            Some(request) => {
+                let others = inner.others.load();
+                others.get(request)?.slot.token_before(token, now)
+            }
+        }
     }
 
     pub(crate) fn metrics(&self) -> &CacheMetrics {

@@ -63,11 +63,9 @@
 //! | `private-key-jwt` | `ClientAuth::PrivateKeyJwt` |
 //! | `tower` | `BearerTokenLayer` for hyper, hyper-util and tonic clients |
 
-mod accepted;
 #[cfg(feature = "private-key-jwt")]
 mod assertion;
 mod bearer;
-mod bridge;
 mod cache;
 mod challenge;
 mod client_auth;

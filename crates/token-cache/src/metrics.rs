@@ -24,7 +24,7 @@ pub(crate) enum Replay {
     Ok,
     /// Sent once more, and rejected again.
     Rejected,
-    /// Sent once more, and not answered; or after a 503 with the token before, and not successful.
+    /// Sent once more, and not answered.
     Failed,
     /// Not sent once more: no other token was to be had.
     NoToken,

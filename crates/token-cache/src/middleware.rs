@@ -6,10 +6,10 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{Error, Middleware, Next};
 use tracing::debug;
 
-use crate::bearer::{Bearer, BearerBuilder, Sent, authorize};
+use crate::bearer::{Bearer, BearerBuilder, authorize};
 use crate::cache::TokenCache;
 use crate::error::ConfigError;
-use crate::metrics::Replay;
+#[cfg(doc)]
 use crate::request::TokenRequest;
 
 /// Attaches the cache's token to requests for the allowed origins.
@@ -20,14 +20,9 @@ use crate::request::TokenRequest;
 /// - After a 401 that speaks of the token (a Bearer challenge with `invalid_token`, or no challenge),
 ///   the token is invalidated by compare-and-swap and the request is sent once more with a new one,
 ///   if its body can be cloned and the new token differs. 403 is never repeated.
-/// - If the rejected token is the cache's own, and the one before it was accepted less than 5 s ago and has not
-///   expired, the request is sent once more with that one instead, and the new token kept for its first 35 s:
-///   after a rotation without overlap a resource server that fetches keys on a budget learns of the new key
-///   late. The same where a new token gets 503 and the method is idempotent (RFC 9110 section 9.2.2), once for
-///   each new token: a resource server that cannot fetch keys cannot tell. If that does not succeed, the 503 is
-///   the answer.
-/// - Where the token before was accepted so, it goes out first, as long as it is accepted and has not expired;
-///   one request in 5 s carries the new one.
+/// - Where the rejected token is less than 35 s old and the one before it has not expired, the request is sent once
+///   more with that one instead, and nothing is invalidated, whatever comes of it: after a rotation a resource
+///   server, or one of several behind an address, may learn of the new key late.
 ///
 /// Without a token the request fails with a [`TokenError`](crate::TokenError), which
 /// [`reqwest_middleware::Error::Middleware`] carries. Cancelling a request cancels no fetch.
@@ -132,7 +127,6 @@ impl Middleware for BearerTokenMiddleware {
         if !attaches.map_err(Error::middleware)? {
             return next.run(request, extensions).await;
         }
-        let own = extensions.get::<TokenRequest>().is_none();
         let token = bearer
             .token(extensions.get())
             .await
@@ -140,28 +134,23 @@ impl Middleware for BearerTokenMiddleware {
         // Cloned before the token is on it. A streamed body cannot be, and is sent once.
         let again = request.try_clone();
         authorize(request.headers_mut(), &token);
-        let sent = Sent::new(token, own, again.is_some(), request.method());
         let response = next.clone().run(request, extensions).await?;
-        let Some(rejection) = bearer.rejected(response.status(), response.headers(), &sent) else {
+        if !bearer.is_rejection(response.status(), response.headers()) {
             return Ok(response);
-        };
+        }
         let Some(mut again) = again else {
-            bearer.count(Replay::Body);
+            bearer.drop_token(&token);
             return Ok(response);
         };
-        let other = bearer.another_token(&rejection, extensions.get(), &sent.token);
-        let Some(other) = other.await else {
+        let Some(other) = bearer.another_token(extensions.get(), &token).await else {
             return Ok(response);
         };
         debug!("the token was not accepted, sending the request once more with another one");
         authorize(again.headers_mut(), &other);
-        let first = rejection.keep(response);
+        // Unread, it would hold its connection for as long as the replay takes.
+        drop(response);
         let replayed = next.run(again, extensions).await;
-        let status = replayed.as_ref().ok().map(Response::status);
-        bearer.replayed(&rejection, status, &sent, &other);
-        match first {
-            Some(first) if !status.is_some_and(|status| status.is_success()) => Ok(first),
-            _ => replayed,
-        }
+        bearer.replayed(replayed.as_ref().ok().map(Response::status));
+        replayed
     }
 }

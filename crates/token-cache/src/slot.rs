@@ -27,6 +27,9 @@ pub(crate) const FETCH_FLOOR: Duration = Duration::from_secs(1);
 /// this fresh will likely reject the next one too.
 const YOUNG: Duration = Duration::from_secs(60);
 const MAX_COOL_DOWN: Duration = Duration::from_secs(30);
+/// A resource server, and each of several behind one address, learns of a new key within half a minute, or is
+/// not going to. Until a token is this old, its rejection may mean that.
+const NEW: Duration = Duration::from_secs(35);
 
 /// A token and its times.
 #[derive(Debug)]
@@ -77,6 +80,8 @@ struct State {
     rejected: Vec<AccessToken>,
     cool_down: Duration,
     cool_until: Option<Instant>,
+    /// The token before the current one, dropped or replaced ahead of its end.
+    former: Option<Arc<Entry>>,
 }
 
 /// What a caller has to do next.
@@ -149,14 +154,15 @@ impl Slot {
         (freshness < Freshness::Expired).then(|| (entry.token().clone(), freshness))
     }
 
-    /// Returns how long ago the current token was asked for, if it is this one.
-    pub(crate) fn age_of(&self, token: &AccessToken, now: Moment) -> Option<Duration> {
+    /// Returns the token before this one, if this is the current one and new, and the other has not expired.
+    pub(crate) fn token_before(&self, token: &AccessToken, now: Moment) -> Option<AccessToken> {
+        let state = self.lock();
         let guard = self.current.load();
-        let entry = guard.as_deref()?;
-        entry
-            .token()
-            .is_same(token)
-            .then(|| entry.lifetime.age(now))
+        let current = guard.as_deref()?;
+        let is_new = current.token().is_same(token) && current.lifetime.age(now) < NEW;
+        let former = state.former.as_deref().filter(|_| is_new)?;
+        let lives = former.lifetime.freshness(now) < Freshness::Expired;
+        (lives && !former.token().is_same(token)).then(|| former.token().clone())
     }
 
     /// Tells the refresher to look at the clocks again, unless it was told and has yet to. Its own
@@ -276,6 +282,7 @@ impl Slot {
         };
         state.cool_until = Some(now.monotonic + state.cool_down);
         state.reject(rejected);
+        state.former = Some(entry);
         state.asked = Some(Trigger::Invalidated);
         state.asked_in = Some(Span::current());
         // Publishing happens under the same lock, so nothing newer can be lost here.

@@ -28,14 +28,9 @@ pub use service::{BearerTokenError, BearerTokenFuture, BearerTokenService};
 /// - After a 401 that speaks of the token (a Bearer challenge with `invalid_token`, or no challenge),
 ///   the token is invalidated by compare-and-swap and the request is sent once more with a new one,
 ///   if its body can be sent twice and the new token differs. 403 is never repeated.
-/// - If the rejected token is the cache's own, and the one before it was accepted less than 5 s ago and has not
-///   expired, the request is sent once more with that one instead, and the new token kept for its first 35 s:
-///   after a rotation without overlap a resource server that fetches keys on a budget learns of the new key
-///   late. The same where a new token gets 503 and the method is idempotent (RFC 9110 section 9.2.2), once for
-///   each new token: a resource server that cannot fetch keys cannot tell. If that does not succeed, the 503 is
-///   the answer.
-/// - Where the token before was accepted so, it goes out first, as long as it is accepted and has not expired;
-///   one request in 5 s carries the new one.
+/// - Where the rejected token is less than 35 s old and the one before it has not expired, the request is sent once
+///   more with that one instead, and nothing is invalidated, whatever comes of it: after a rotation a resource
+///   server, or one of several behind an address, may learn of the new key late.
 ///
 /// While the token is fresh nothing is boxed and nobody waits. Cancelling a request cancels no fetch.
 /// A request that waits for a token holds its place in the inner service.

@@ -9,6 +9,7 @@ use crate::capture::secret_in;
 use crate::faults::{Host, Issuer, JWKS_PATH, PROTECTED_PATH, PUBLIC_PATH, TOKEN_PATH};
 use crate::hosts::issuers;
 use crate::network::{Id, Request, Response};
+use crate::plan::PAIRS;
 use crate::reference::{Broken, Key};
 
 /// A request that a service works on.
@@ -227,10 +228,10 @@ impl Judge {
             let from = seen.arrived.saturating_sub(Duration::from_secs(before));
             self.0.faults.calm((id.to, to), path, (from, now))
         };
-        let protected = Host::Protected(host);
         let has_no_failure = state.tokens[host].failures == 0;
         let gets_tokens = has_no_failure && calm(Host::Idp(Issuer::A), TOKEN_PATH, 4);
-        let reaches = calm(protected, PROTECTED_PATH, 0);
+        let reaches =
+            (0..PAIRS).all(|protected| calm(Host::Protected(protected), PROTECTED_PATH, 0));
         let status = response.status();
         match attempts.ended.last() {
             Some(Some(StatusCode::OK)) if reaches => Err(format!(

@@ -1,6 +1,5 @@
 //! How often one public-data may ask for a token.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use jwks_validator::Answer;
@@ -19,6 +18,8 @@ pub(super) struct Moment {
 #[derive(Debug, Default)]
 pub(crate) struct TokenWatch {
     current: Option<Token>,
+    /// The one before it.
+    former: Option<Token>,
     sent: Option<Moment>,
     attempt_began: Duration,
     retries: u32,
@@ -29,18 +30,6 @@ pub(crate) struct TokenWatch {
     forced: Option<Duration>,
     cool_down: Duration,
     cool_until: Duration,
-    /// The last tokens that came, and when they expire by the wall clock.
-    lives: VecDeque<(String, Duration)>,
-    accepted: Option<Accepted>,
-}
-
-/// The token that was accepted last.
-#[derive(Debug)]
-struct Accepted {
-    text: String,
-    noted: Moment,
-    /// When it expires by the clock that nobody steps.
-    until: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +46,7 @@ pub(super) struct Failed {
 struct Token {
     text: String,
     sent: Moment,
+    lifetime: Duration,
     stale_from: Duration,
 }
 
@@ -67,12 +57,8 @@ const RETRY_WINDOW: Duration = Duration::from_secs(3);
 /// A token that is rejected younger than this doubles the cool-down.
 const YOUNG: Duration = Duration::from_secs(60);
 const MAX_COOL_DOWN: Duration = Duration::from_secs(30);
-/// For so long an accepted token can stand in for the one after it.
-const RECENT: Duration = Duration::from_secs(5);
-/// A token that is rejected at this age is replaced in any case.
-const BRIDGED: Duration = Duration::from_secs(35);
-/// So far apart acceptances are noted.
-const NOTED: Duration = Duration::from_secs(1);
+/// A token that is rejected before it is this old stays, while the one before it lives.
+const NEW: Duration = Duration::from_secs(35);
 
 impl TokenWatch {
     /// When a rejected token was dropped that has not been replaced.
@@ -124,12 +110,10 @@ impl TokenWatch {
         self.failed = None;
         self.failures = 0;
         self.forced = None;
-        self.lives
-            .push_front((text.to_owned(), sent.wall + lifetime));
-        self.lives.truncate(64);
-        self.current = Some(Token {
+        self.former = self.current.replace(Token {
             text: text.to_owned(),
             sent,
+            lifetime,
             stale_from: stale_from(lifetime),
         });
     }
@@ -149,45 +133,14 @@ impl TokenWatch {
         }
     }
 
-    pub(super) fn accepted(&mut self, text: &str, now: Moment) {
-        let same = self.accepted.as_ref().filter(|last| last.text == text);
-        if same.is_some_and(|last| now.monotonic - last.noted.monotonic < NOTED) {
-            return;
-        }
-        let until = same.map_or_else(
-            || now.monotonic + self.expiry(text).saturating_sub(now.wall),
-            |last| last.until,
-        );
-        self.accepted = Some(Accepted {
-            text: text.to_owned(),
-            noted: now,
-            until,
-        });
-    }
-
-    pub(super) fn forget(&mut self, text: &str) {
-        self.accepted = self.accepted.take().filter(|last| last.text != text);
-    }
-
-    /// By the wall clock.
-    fn expiry(&self, text: &str) -> Duration {
-        let known = self.lives.iter().find(|(known, _)| known == text);
-        known.map(|(_, expiry)| *expiry).unwrap_or_default()
-    }
-
-    /// Tells whether the newest token, once rejected, is replaced although the one before it is accepted.
-    pub(super) fn is_no_longer_new(&self, newest: &str, now: Moment) -> bool {
-        let current = self.current.as_ref().filter(|it| it.text == newest);
-        current.is_some_and(|it| it.sent.age(now) >= BRIDGED)
-    }
-
-    /// The token before the newest one, if that is `newest` and the other was accepted just now.
-    pub(super) fn before(&self, newest: &str, now: Moment) -> Option<String> {
-        let last = self.accepted.as_ref()?;
-        let lives = now.wall < self.expiry(&last.text) && now.monotonic < last.until;
-        let is_recent = now.monotonic - last.noted.monotonic < RECENT;
-        let is_newest = self.current.as_ref()?.text == newest;
-        (is_newest && last.text != newest && lives && is_recent).then(|| last.text.clone())
+    /// The token before this one, which a rejection of it makes the next to send: if this is new, and the other
+    /// has not expired.
+    pub(super) fn before(&self, text: &str, now: Moment) -> Option<String> {
+        let current = self.current.as_ref().filter(|_| self.forced.is_none())?;
+        let is_new = current.text == text && current.sent.age(now) < NEW;
+        let former = self.former.as_ref()?;
+        let lives = former.sent.age(now) < former.lifetime;
+        (is_new && lives).then(|| former.text.clone())
     }
 
     /// A resource server rejected a token. Returns whether the cache has to get another one.

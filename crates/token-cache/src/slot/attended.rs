@@ -126,6 +126,11 @@ impl Slot {
         state.outcome = Some(Ok(Arc::clone(&entry)));
         // A token for the waiting callers only is not kept.
         if !entry.lifetime.total().is_zero() {
+            let replaced = self.current.load_full();
+            // The provider may give out the same token for as long as it lives.
+            if let Some(replaced) = replaced.filter(|it| !it.token().is_same(entry.token())) {
+                state.former = Some(replaced);
+            }
             self.current.store(Some(entry));
         }
         drop(state);

@@ -11,10 +11,9 @@ use pin_project_lite::pin_project;
 use tracing::debug;
 
 use super::{BearerTokenLayer, ReplayBody, ReplayEmpty};
-use crate::bearer::{Bearer, Rejection, Sent, authorize};
+use crate::bearer::{Bearer, authorize};
 use crate::error::TokenError;
-use crate::metrics::Replay;
-use crate::request::TokenRequest;
+use crate::token::AccessToken;
 
 /// The service that a [`BearerTokenLayer`] makes.
 #[derive(Clone)]
@@ -82,15 +81,13 @@ where
                     request: copy(&request, body),
                 });
                 let bearer = bearer.clone();
-                let own = request.extensions().get::<TokenRequest>().is_none();
                 match bearer.ready_token(request.extensions().get()) {
                     Some(token) => {
                         authorize(request.headers_mut(), &token);
-                        let sent = Sent::new(token, own, again.is_some(), request.method());
                         let response = self.inner.call(request);
                         let rejectable = Rejectable {
                             bearer,
-                            sent,
+                            token,
                             again,
                         };
                         (State::Sending { response }, Some(rejectable))
@@ -138,7 +135,7 @@ type Answer<ResB> = Result<Response<ResB>, BearerTokenError>;
 /// What is needed if the answer to a request rejects its token.
 struct Rejectable<S, B> {
     bearer: Bearer,
-    sent: Sent,
+    token: AccessToken,
     again: Option<Again<S, B>>,
 }
 
@@ -175,13 +172,11 @@ where
                     let Some(rejectable) = this.rejectable.take() else {
                         return Poll::Ready(Ok(response));
                     };
-                    match rejectable.rejected_by(&response) {
-                        Some(rejection) => {
-                            let future = Box::pin(rejectable.send_again(rejection, response));
-                            this.state.set(State::Waiting { future });
-                        }
-                        None => return Poll::Ready(Ok(response)),
+                    if !rejectable.is_rejected_by(&response) {
+                        return Poll::Ready(Ok(response));
                     }
+                    let future = Box::pin(rejectable.send_again(response));
+                    this.state.set(State::Waiting { future });
                 }
             }
         }
@@ -199,61 +194,56 @@ where
     S: Service<Request<B>, Response = Response<ResB>>,
     S::Error: Into<BoxError>,
 {
-    let own = request.extensions().get::<TokenRequest>().is_none();
     let token = bearer
         .token(request.extensions().get())
         .await
         .map_err(BearerTokenError::Token)?;
     authorize(request.headers_mut(), &token);
-    let sent = Sent::new(token, own, again.is_some(), request.method());
     let response = service.call(request).await.map_err(inner_error)?;
     let rejectable = Rejectable {
         bearer,
-        sent,
+        token,
         again,
     };
-    match rejectable.rejected_by(&response) {
-        Some(rejection) => rejectable.send_again(rejection, response).await,
-        None => Ok(response),
+    match rejectable.is_rejected_by(&response) {
+        true => rejectable.send_again(response).await,
+        false => Ok(response),
     }
 }
 
 impl<S, B> Rejectable<S, B> {
-    fn rejected_by<ResB>(&self, response: &Response<ResB>) -> Option<Rejection> {
+    fn is_rejected_by<ResB>(&self, response: &Response<ResB>) -> bool {
         self.bearer
-            .rejected(response.status(), response.headers(), &self.sent)
+            .is_rejection(response.status(), response.headers())
     }
 
     /// Sends the request once more with another token, or returns the answer to the first sending.
-    async fn send_again<ResB>(self, rejection: Rejection, response: Response<ResB>) -> Answer<ResB>
+    async fn send_again<ResB>(self, response: Response<ResB>) -> Answer<ResB>
     where
         S: Service<Request<B>, Response = Response<ResB>>,
         S::Error: Into<BoxError>,
     {
         let bearer = self.bearer;
         let Some(mut again) = self.again else {
-            bearer.count(Replay::Body);
+            bearer.drop_token(&self.token);
             return Ok(response);
         };
         let extensions = again.request.extensions();
-        let other = bearer.another_token(&rejection, extensions.get(), &self.sent.token);
-        let Some(other) = other.await else {
+        let other = bearer.another_token(extensions.get(), &self.token).await;
+        let Some(other) = other else {
             return Ok(response);
         };
         debug!("the token was not accepted, sending the request once more with another one");
         authorize(again.request.headers_mut(), &other);
-        let first = rejection.keep(response);
+        // Unread, it would hold its connection for as long as the replay takes.
+        drop(response);
         let service = &mut again.service;
         let result = match poll_fn(|cx| service.poll_ready(cx).map_err(inner_error)).await {
             Ok(()) => service.call(again.request).await.map_err(inner_error),
             Err(error) => Err(error),
         };
-        let status = result.as_ref().ok().map(Response::status);
-        bearer.replayed(&rejection, status, &self.sent, &other);
-        match first {
-            Some(first) if !status.is_some_and(|status| status.is_success()) => Ok(first),
-            _ => result,
-        }
+        bearer.replayed(result.as_ref().ok().map(Response::status));
+        result
     }
 }
 

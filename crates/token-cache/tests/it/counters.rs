@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -287,33 +286,5 @@ async fn replays_are_counted_by_what_became_of_them() {
         }
         let name = format!("replays_total outcome={outcome}");
         assert_eq!(recorded.read().get(&name), Some(&vec![1.0]), "{outcome}");
-    }
-}
-
-#[tokio::test]
-async fn replays_after_503_are_counted_by_whether_they_succeeded() {
-    let recorder = DebuggingRecorder::new();
-    let mut recorded = Recorded::start(&recorder);
-    for (outcome, status) in [
-        ("ok", StatusCode::OK),
-        ("failed", StatusCode::SERVICE_UNAVAILABLE),
-        ("failed", StatusCode::UNAUTHORIZED),
-    ] {
-        let begun = Arc::new(AtomicBool::new(false));
-        let api = Api::start(move |authorization| match authorization {
-            "Bearer token-1" if !begun.swap(true, Ordering::SeqCst) => "fine".into_response(),
-            "Bearer token-1" => (status, "").into_response(),
-            _ => (StatusCode::SERVICE_UNAVAILABLE, "").into_response(),
-        })
-        .await;
-        let cache = named_cache(&Script::new([]));
-        let client = plain_client().with(api.bearer(&cache)).build();
-        client.get(&api.origin).send().await.unwrap();
-        assert!(cache.invalidate(&cache.token().await.unwrap()));
-        cache.token().await.unwrap();
-        client.get(&api.origin).send().await.unwrap();
-        let name = format!("replays_total outcome={outcome}");
-        assert_eq!(recorded.read().get(&name), Some(&vec![1.0]), "{status}");
-        recorded.numbers.clear();
     }
 }

@@ -1,7 +1,7 @@
 //! The tower layer, over a scripted service and over a real client.
 
 mod api;
-mod bridging;
+mod former;
 
 use std::future::ready;
 use std::io;
