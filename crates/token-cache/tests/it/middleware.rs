@@ -159,12 +159,44 @@ async fn a_new_token_that_is_rejected_is_kept_and_the_one_before_it_sent_instead
     assert_eq!(cache.token().await.unwrap().secret(), "token-2");
 }
 
+/// C1, C3
+#[tokio::test]
+async fn a_dead_token_is_replaced_however_it_is_refused() {
+    for challenge in [
+        "Bearer",
+        r#"Bearer realm="api""#,
+        r#"Bearer realm="api" error="invalid_token""#,
+        r#"Basic realm="x""#,
+        "Negotiate",
+        r#"Token error="expired""#,
+    ] {
+        let api = Api::start(move |authorization| match authorization {
+            "Bearer token-1" => unauthorized(challenge),
+            _ => "fine".into_response(),
+        })
+        .await;
+        let script = Script::new([]);
+        let client = api.client(&cache(&script));
+        for requests in [2, 3] {
+            let response = client.get(&api.origin).send().await.unwrap();
+            assert_eq!(response.status(), StatusCode::OK, "{challenge}");
+            assert_eq!((api.requests(), script.calls()), (requests, 2));
+        }
+    }
+}
+
 /// C3, C4
 #[tokio::test]
 async fn other_refusals_cost_neither_a_token_nor_a_replay() {
     for (status, challenge) in [
-        (StatusCode::UNAUTHORIZED, r#"Basic realm="x""#),
-        (StatusCode::UNAUTHORIZED, "Negotiate"),
+        (
+            StatusCode::UNAUTHORIZED,
+            r#"Bearer realm="api" error="insufficient_scope""#,
+        ),
+        (
+            StatusCode::UNAUTHORIZED,
+            r#"Bearer error="invalid_request""#,
+        ),
         (
             StatusCode::FORBIDDEN,
             r#"Bearer error="insufficient_scope", scope="x""#,

@@ -86,16 +86,32 @@ async fn a_second_rejection_is_the_answer() {
     assert_eq!((api.requests(), script.calls()), (2, 2));
 }
 
+/// C1, C3
+#[tokio::test(start_paused = true)]
+async fn a_dead_token_is_replaced_however_it_is_refused() {
+    for challenge in [
+        "Bearer",
+        r#"Basic realm="x""#,
+        r#"Bearer a="b" error=invalid_token"#,
+    ] {
+        let script = Script::new([]);
+        let api = Api::<Empty<Bytes>>::new(move |authorization| match authorization {
+            "Bearer token-1" => answer(StatusCode::UNAUTHORIZED, challenge),
+            _ => fine(),
+        });
+        let got = send(layer(&cache(&script)), &api, get(ORIGIN)).await;
+        assert_eq!(got.unwrap(), StatusCode::OK, "{challenge}");
+        assert_eq!((api.requests(), script.calls()), (2, 2));
+    }
+}
+
 /// C3, C4
 #[tokio::test(start_paused = true)]
 async fn other_refusals_cost_neither_a_token_nor_a_replay() {
+    let scope = r#"Bearer error="insufficient_scope""#;
     for (status, challenge) in [
-        (StatusCode::UNAUTHORIZED, r#"Basic realm="x""#),
-        (StatusCode::UNAUTHORIZED, "Negotiate"),
-        (
-            StatusCode::FORBIDDEN,
-            r#"Bearer error="insufficient_scope""#,
-        ),
+        (StatusCode::UNAUTHORIZED, scope),
+        (StatusCode::FORBIDDEN, scope),
         (StatusCode::FORBIDDEN, INVALID),
     ] {
         let script = Script::new([]);
