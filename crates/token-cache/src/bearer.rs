@@ -2,56 +2,82 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 
 use crate::cache::TokenCache;
 use crate::challenge::rejects_token;
 use crate::error::{ConfigError, TokenError, TokenErrorKind};
 use crate::metrics::Replay;
 use crate::origin::Origin;
+use crate::placement::{Place, TokenPlacement};
 use crate::request::TokenRequest;
 use crate::token::AccessToken;
 
-/// A cache, and the origins that may receive its tokens.
+/// A cache, and who may receive its tokens in which way.
 #[derive(Clone, Debug)]
 pub(crate) struct Bearer {
     cache: TokenCache,
-    origins: Arc<[Origin]>,
+    rules: Arc<Rules>,
+}
+
+#[derive(Debug)]
+struct Rules {
+    allowed: Box<[Origin]>,
+    passed: Box<[Origin]>,
+    passes_others: bool,
+    place: Place,
+    rejected_statuses: Box<[StatusCode]>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct BearerBuilder {
     cache: TokenCache,
-    origins: Vec<(String, bool)>,
+    /// With whether each may be http on any host.
+    allowed: Vec<(String, bool)>,
+    passed: Vec<String>,
+    passes_others: bool,
+    placement: TokenPlacement,
+    rejected_statuses: Vec<StatusCode>,
 }
 
 impl Bearer {
     pub(crate) fn builder(cache: TokenCache) -> BearerBuilder {
         BearerBuilder {
             cache,
-            origins: Vec::new(),
+            allowed: Vec::new(),
+            passed: Vec::new(),
+            passes_others: false,
+            placement: TokenPlacement::default(),
+            rejected_statuses: vec![StatusCode::UNAUTHORIZED],
         }
     }
 
-    /// Tells whether a request is to carry the token: not when it has an `Authorization` of its own.
-    /// Decided before a token is asked for.
+    /// Tells whether a request is to carry the token: not when it has something in the token's place, and not to
+    /// an origin that is passed through. Decided before a token is asked for.
     ///
     /// # Errors
     ///
-    /// Fails when no allowed origin covers the request.
+    /// Fails when the origin is neither allowed nor passed through.
     pub(crate) fn attaches(
         &self,
         headers: &HeaderMap,
         covers: impl Fn(&Origin) -> bool,
     ) -> Result<bool, TokenError> {
-        if headers.contains_key(header::AUTHORIZATION) {
+        let rules = &*self.rules;
+        if headers.contains_key(rules.place.name()) {
             return Ok(false);
         }
-        if self.origins.iter().any(covers) {
+        if rules.allowed.iter().any(&covers) {
             Ok(true)
+        } else if rules.passes_others || rules.passed.iter().any(&covers) {
+            Ok(false)
         } else {
             Err(TokenError::new(TokenErrorKind::OriginNotAllowed))
         }
+    }
+
+    pub(crate) fn authorize(&self, headers: &mut HeaderMap, token: &AccessToken) {
+        self.rules.place.put(token, headers);
     }
 
     /// The token, if nobody has to wait for it.
@@ -72,7 +98,16 @@ impl Bearer {
 
     /// Tells whether an answer rejects the token of its request.
     pub(crate) fn is_rejection(&self, status: StatusCode, headers: &HeaderMap) -> bool {
-        status == StatusCode::UNAUTHORIZED && rejects_token(headers)
+        self.rules.rejected_statuses.contains(&status) && rejects_token(headers)
+    }
+
+    /// Drops the token of a gRPC request whose answer is nothing but a refusal of it: the status UNAUTHENTICATED
+    /// in the headers. Where it comes in trailers, the answer was given out before.
+    #[cfg(feature = "tower")]
+    pub(crate) fn read_grpc_status(&self, headers: &HeaderMap, token: &AccessToken) {
+        if headers.get("grpc-status").is_some_and(|it| it == "16") && rejects_token(headers) {
+            self.cache.invalidate(token);
+        }
     }
 
     /// Drops the rejected token of a request that cannot be sent once more.
@@ -104,7 +139,7 @@ impl Bearer {
     /// Counts a replay by the answer to it; `None` when none came.
     pub(crate) fn replayed(&self, status: Option<StatusCode>) {
         self.count(match status {
-            Some(StatusCode::UNAUTHORIZED) => Replay::Rejected,
+            Some(status) if self.rules.rejected_statuses.contains(&status) => Replay::Rejected,
             Some(_) => Replay::Ok,
             None => Replay::Failed,
         });
@@ -117,28 +152,54 @@ impl Bearer {
 
 impl BearerBuilder {
     pub(crate) fn allow(&mut self, origin: &str, allow_http: bool) {
-        self.origins.push((origin.to_owned(), allow_http));
+        self.allowed.push((origin.to_owned(), allow_http));
+    }
+
+    pub(crate) fn pass_through(&mut self, origin: &str) {
+        self.passed.push(origin.to_owned());
+    }
+
+    pub(crate) fn pass_through_others(&mut self) {
+        self.passes_others = true;
+    }
+
+    pub(crate) fn placement(&mut self, placement: TokenPlacement) {
+        self.placement = placement;
+    }
+
+    pub(crate) fn rejected_statuses(&mut self, statuses: impl IntoIterator<Item = StatusCode>) {
+        self.rejected_statuses = statuses.into_iter().collect();
     }
 
     pub(crate) fn build(self) -> Result<Bearer, ConfigError> {
-        if self.origins.is_empty() {
+        if self.allowed.is_empty() {
             return Err(ConfigError::new(
                 "allow_origin",
                 "at least one origin must be allowed",
             ));
         }
-        let origins = self
-            .origins
-            .iter()
-            .map(|(text, allow_http)| Origin::parse(text, *allow_http))
-            .collect::<Result<_, _>>()?;
+        let statuses = &self.rejected_statuses;
+        if statuses.is_empty() || !statuses.iter().all(StatusCode::is_client_error) {
+            return Err(ConfigError::new(
+                "rejected_statuses",
+                "must be one or more statuses from 400 to 499",
+            ));
+        }
+        let allowed = self.allowed.iter();
+        let allowed =
+            allowed.map(|(text, allow_http)| Origin::parse("allow_origin", text, *allow_http));
+        let passed = self.passed.iter();
+        // No token goes there, so http is as good as https.
+        let passed = passed.map(|text| Origin::parse("pass_through", text, true));
         Ok(Bearer {
             cache: self.cache,
-            origins,
+            rules: Arc::new(Rules {
+                allowed: allowed.collect::<Result<_, _>>()?,
+                passed: passed.collect::<Result<_, _>>()?,
+                passes_others: self.passes_others,
+                place: Place::of(&self.placement)?,
+                rejected_statuses: self.rejected_statuses.into(),
+            }),
         })
     }
-}
-
-pub(crate) fn authorize(headers: &mut HeaderMap<HeaderValue>, token: &AccessToken) {
-    headers.insert(header::AUTHORIZATION, token.authorization().clone());
 }

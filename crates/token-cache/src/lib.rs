@@ -77,6 +77,7 @@ mod health;
 mod metrics;
 mod middleware;
 mod origin;
+mod placement;
 mod policy;
 mod refresher;
 mod reply;
@@ -98,6 +99,7 @@ pub use error::{ConfigError, Invalid, Permanent, TokenError, TokenErrorKind, Tra
 pub use freshness::Freshness;
 pub use health::Health;
 pub use middleware::{BearerTokenMiddleware, BearerTokenMiddlewareBuilder};
+pub use placement::TokenPlacement;
 pub use policy::{RefreshPolicy, StartupPolicy};
 pub use request::TokenRequest;
 pub use secrecy::SecretString;

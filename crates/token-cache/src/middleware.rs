@@ -1,25 +1,29 @@
 //! Puts the token on outgoing calls.
 
 use async_trait::async_trait;
-use http::Extensions;
+use http::{Extensions, StatusCode};
 use reqwest::{Request, Response};
 use reqwest_middleware::{Error, Middleware, Next};
 use tracing::debug;
 
-use crate::bearer::{Bearer, BearerBuilder, authorize};
+use crate::bearer::{Bearer, BearerBuilder};
 use crate::cache::TokenCache;
 use crate::error::ConfigError;
+use crate::placement::TokenPlacement;
 #[cfg(doc)]
 use crate::request::TokenRequest;
 
 /// Attaches the cache's token to requests for the allowed origins.
 ///
-/// - A request to any other origin fails before a token is asked for, and is not sent.
-/// - A request that has an `Authorization` header already is passed on untouched.
+/// - A request to any other origin fails before a token is asked for, and is not sent, unless
+///   [`pass_through`](BearerTokenMiddlewareBuilder::pass_through) says that it needs no token.
+/// - A request that has an `Authorization` header already, or what else
+///   [`placement`](BearerTokenMiddlewareBuilder::placement) names, is passed on untouched.
 /// - A [`TokenRequest`] in the request's extensions is used instead of the cache's own.
-/// - After a 401 that speaks of the token (a Bearer challenge with `invalid_token`, or no challenge),
-///   the token is invalidated by compare-and-swap and the request is sent once more with a new one,
-///   if its body can be cloned and the new token differs. 403 is never repeated.
+/// - After a 401 the token is invalidated by compare-and-swap and the request is sent once more with a new one,
+///   if its body can be cloned and the new token differs. Not if a Bearer challenge names another error
+///   (`insufficient_scope`, `invalid_request`, `insufficient_user_authentication`). 403 is never repeated, unless
+///   [`rejected_statuses`](BearerTokenMiddlewareBuilder::rejected_statuses) has it.
 /// - Where the rejected token is less than 35 s old and the one before it has not expired, the request is sent once
 ///   more with that one instead, and nothing is invalidated, whatever comes of it: after a rotation a resource
 ///   server, or one of several behind an address, may learn of the new key late.
@@ -28,7 +32,10 @@ use crate::request::TokenRequest;
 /// [`reqwest_middleware::Error::Middleware`] carries. Cancelling a request cancels no fetch.
 ///
 /// Redirects are followed underneath it, so turn them off ([`reqwest::redirect::Policy::none`]) or
-/// keep in mind that reqwest drops the header when the host changes.
+/// keep in mind that reqwest drops `Authorization`, and no header of your own, when the host changes.
+///
+/// A client that calls several hosts has one of these for each, and each of them lets the requests of the others
+/// [pass](BearerTokenMiddlewareBuilder::pass_through).
 ///
 /// # Its place in a stack
 ///
@@ -101,12 +108,43 @@ impl BearerTokenMiddlewareBuilder {
         self
     }
 
+    /// Lets requests to an origin pass without a token, instead of refusing them: for hosts that need none, or
+    /// whose tokens another middleware or layer attaches. http or https.
+    #[must_use]
+    pub fn pass_through(mut self, origin: &str) -> Self {
+        self.bearer.pass_through(origin);
+        self
+    }
+
+    /// Lets every request that is not for an allowed origin pass without a token.
+    #[must_use]
+    pub fn pass_through_others(mut self) -> Self {
+        self.bearer.pass_through_others();
+        self
+    }
+
+    /// Sets where the token goes in a request. Default: `Authorization: Bearer <token>`.
+    #[must_use]
+    pub fn placement(mut self, placement: TokenPlacement) -> Self {
+        self.bearer.placement(placement);
+        self
+    }
+
+    /// Sets which statuses reject the token of a request, unless a Bearer challenge says otherwise. Default: 401.
+    /// Some resource servers answer 403 to a token that is dead.
+    #[must_use]
+    pub fn rejected_statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        self.bearer.rejected_statuses(statuses);
+        self
+    }
+
     /// Builds the middleware.
     ///
     /// # Errors
     ///
-    /// Fails when no origin is allowed, or when one is not scheme, host and port of an https URL (or
-    /// http on loopback).
+    /// Fails when no origin is allowed, when one is not scheme, host and port of an https URL (or http on
+    /// loopback, or to be passed through), when a token cannot go where it is to be placed, and when a status that
+    /// rejects it is not from 400 to 499.
     pub fn build(self) -> Result<BearerTokenMiddleware, ConfigError> {
         Ok(BearerTokenMiddleware {
             bearer: self.bearer.build()?,
@@ -133,7 +171,7 @@ impl Middleware for BearerTokenMiddleware {
             .map_err(Error::middleware)?;
         // Cloned before the token is on it. A streamed body cannot be, and is sent once.
         let again = request.try_clone();
-        authorize(request.headers_mut(), &token);
+        bearer.authorize(request.headers_mut(), &token);
         let response = next.clone().run(request, extensions).await?;
         if !bearer.is_rejection(response.status(), response.headers()) {
             return Ok(response);
@@ -146,7 +184,7 @@ impl Middleware for BearerTokenMiddleware {
             return Ok(response);
         };
         debug!("the token was not accepted, sending the request once more with another one");
-        authorize(again.headers_mut(), &other);
+        bearer.authorize(again.headers_mut(), &other);
         // Unread, it would hold its connection for as long as the replay takes.
         drop(response);
         let replayed = next.run(again, extensions).await;

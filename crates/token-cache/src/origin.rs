@@ -14,9 +14,13 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// `allow_http` admits http to hosts that are not loopback.
-    pub(crate) fn parse(text: &str, allow_http: bool) -> Result<Self, ConfigError> {
-        let problem = |text| ConfigError::new("allow_origin", text);
+    /// `allow_http` admits http to hosts that are not loopback. A problem is one of `setting`.
+    pub(crate) fn parse(
+        setting: &'static str,
+        text: &str,
+        allow_http: bool,
+    ) -> Result<Self, ConfigError> {
+        let problem = |text| ConfigError::new(setting, text);
         let url = Url::parse(text).map_err(|_| problem("must be an absolute URL"))?;
         match url.scheme() {
             "https" => {}
@@ -32,7 +36,7 @@ impl Origin {
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
             return Err(problem(
-                "must be scheme, host and port only: the whole origin is allowed",
+                "must be scheme, host and port only: an origin is meant as a whole",
             ));
         }
         Self::of(&url).ok_or_else(|| problem("must have a host"))
@@ -124,7 +128,7 @@ mod tests {
             ),
             ("http://127.0.0.1:6002", "http://localhost:6002/", false),
         ] {
-            let origin_parsed = Origin::parse(origin, false).unwrap();
+            let origin_parsed = Origin::parse("allow_origin", origin, false).unwrap();
             assert_eq!(
                 origin_parsed.covers(&url.parse().unwrap()),
                 expected,
@@ -144,9 +148,12 @@ mod tests {
             "https://api.example?x",
             "https://user@api.example",
         ] {
-            assert!(Origin::parse(text, false).is_err(), "{text}");
+            assert!(
+                Origin::parse("allow_origin", text, false).is_err(),
+                "{text}"
+            );
         }
-        assert!(Origin::parse("http://api.example", true).is_ok());
-        assert!(Origin::parse("http://127.0.0.1:6002/", false).is_ok());
+        assert!(Origin::parse("allow_origin", "http://api.example", true).is_ok());
+        assert!(Origin::parse("allow_origin", "http://127.0.0.1:6002/", false).is_ok());
     }
 }

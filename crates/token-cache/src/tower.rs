@@ -5,11 +5,13 @@ mod service;
 use std::fmt;
 
 use ::tower::Layer;
+use http::StatusCode;
 use http_body::Body;
 
 use crate::bearer::{Bearer, BearerBuilder};
 use crate::cache::TokenCache;
 use crate::error::ConfigError;
+use crate::placement::TokenPlacement;
 #[cfg(doc)]
 use crate::request::TokenRequest;
 
@@ -21,13 +23,16 @@ pub use service::{BearerTokenError, BearerTokenFuture, BearerTokenService};
 ///
 /// The rules are those of [`BearerTokenMiddleware`](crate::BearerTokenMiddleware):
 ///
-/// - A request to any other origin fails before a token is asked for, and is not sent.
-/// - A request that has an `Authorization` header already is passed on untouched.
+/// - A request to any other origin fails before a token is asked for, and is not sent, unless
+///   [`pass_through`](BearerTokenLayerBuilder::pass_through) says that it needs no token.
+/// - A request that has an `Authorization` header already, or what else
+///   [`placement`](BearerTokenLayerBuilder::placement) names, is passed on untouched.
 /// - A [`TokenRequest`] in the request's extensions is used instead of the cache's own.
 /// - Without a token the request fails with [`BearerTokenError::Token`].
-/// - After a 401 that speaks of the token (a Bearer challenge with `invalid_token`, or no challenge),
-///   the token is invalidated by compare-and-swap and the request is sent once more with a new one,
-///   if its body can be sent twice and the new token differs. 403 is never repeated.
+/// - After a 401 the token is invalidated by compare-and-swap and the request is sent once more with a new one,
+///   if its body can be sent twice and the new token differs. Not if a Bearer challenge names another error
+///   (`insufficient_scope`, `invalid_request`, `insufficient_user_authentication`). 403 is never repeated, unless
+///   [`rejected_statuses`](BearerTokenLayerBuilder::rejected_statuses) has it.
 /// - Where the rejected token is less than 35 s old and the one before it has not expired, the request is sent once
 ///   more with that one instead, and nothing is invalidated, whatever comes of it: after a rotation a resource
 ///   server, or one of several behind an address, may learn of the new key late.
@@ -46,9 +51,10 @@ pub use service::{BearerTokenError, BearerTokenFuture, BearerTokenService};
 ///
 /// A generated client leaves scheme and host out of its requests' URIs, and the channel goes to its
 /// endpoint whatever they say. State the endpoint's origin with
-/// [`connected_to`](BearerTokenLayerBuilder::connected_to). A gRPC status `UNAUTHENTICATED` arrives in
-/// the trailers of a 200 and is no 401 to this layer: it invalidates nothing. Who gets one may call
-/// [`TokenCache::invalidate`].
+/// [`connected_to`](BearerTokenLayerBuilder::connected_to). A refusal of gRPC is no 401: where it is the whole
+/// answer, the status UNAUTHENTICATED (`grpc-status: 16`) stands in its headers, and the token is invalidated
+/// there as after a 401; the call is not repeated. Where it comes in the trailers of an answer that had begun, it
+/// is not looked at. Who gets one may call [`TokenCache::invalidate`].
 ///
 /// ```
 /// use http_body_util::Full;
@@ -151,12 +157,43 @@ impl<R> BearerTokenLayerBuilder<R> {
         }
     }
 
+    /// Lets requests to an origin pass without a token, instead of refusing them: for hosts that need none, or
+    /// whose tokens another middleware or layer attaches. http or https.
+    #[must_use]
+    pub fn pass_through(mut self, origin: &str) -> Self {
+        self.bearer.pass_through(origin);
+        self
+    }
+
+    /// Lets every request that is not for an allowed origin pass without a token.
+    #[must_use]
+    pub fn pass_through_others(mut self) -> Self {
+        self.bearer.pass_through_others();
+        self
+    }
+
+    /// Sets where the token goes in a request. Default: `Authorization: Bearer <token>`.
+    #[must_use]
+    pub fn placement(mut self, placement: TokenPlacement) -> Self {
+        self.bearer.placement(placement);
+        self
+    }
+
+    /// Sets which statuses reject the token of a request, unless a Bearer challenge says otherwise. Default: 401.
+    /// Some resource servers answer 403 to a token that is dead.
+    #[must_use]
+    pub fn rejected_statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        self.bearer.rejected_statuses(statuses);
+        self
+    }
+
     /// Builds the layer.
     ///
     /// # Errors
     ///
-    /// Fails when no origin is allowed, or when one is not scheme, host and port of an https URL (or
-    /// http on loopback).
+    /// Fails when no origin is allowed, when one is not scheme, host and port of an https URL (or http on
+    /// loopback, or to be passed through), when a token cannot go where it is to be placed, and when a status that
+    /// rejects it is not from 400 to 499.
     pub fn build(self) -> Result<BearerTokenLayer<R>, ConfigError> {
         Ok(BearerTokenLayer {
             bearer: self.bearer.build()?,

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tracing::debug;
 
 use super::{BearerTokenLayer, ReplayBody, ReplayEmpty};
-use crate::bearer::{Bearer, authorize};
+use crate::bearer::Bearer;
 use crate::error::TokenError;
 use crate::token::AccessToken;
 
@@ -83,7 +83,7 @@ where
                 let bearer = bearer.clone();
                 match bearer.ready_token(request.extensions().get()) {
                     Some(token) => {
-                        authorize(request.headers_mut(), &token);
+                        bearer.authorize(request.headers_mut(), &token);
                         let response = self.inner.call(request);
                         let rejectable = Rejectable {
                             bearer,
@@ -172,7 +172,7 @@ where
                     let Some(rejectable) = this.rejectable.take() else {
                         return Poll::Ready(Ok(response));
                     };
-                    if !rejectable.is_rejected_by(&response) {
+                    if !rejectable.note(&response) {
                         return Poll::Ready(Ok(response));
                     }
                     let future = Box::pin(rejectable.send_again(response));
@@ -198,23 +198,25 @@ where
         .token(request.extensions().get())
         .await
         .map_err(BearerTokenError::Token)?;
-    authorize(request.headers_mut(), &token);
+    bearer.authorize(request.headers_mut(), &token);
     let response = service.call(request).await.map_err(inner_error)?;
     let rejectable = Rejectable {
         bearer,
         token,
         again,
     };
-    match rejectable.is_rejected_by(&response) {
+    match rejectable.note(&response) {
         true => rejectable.send_again(response).await,
         false => Ok(response),
     }
 }
 
 impl<S, B> Rejectable<S, B> {
-    fn is_rejected_by<ResB>(&self, response: &Response<ResB>) -> bool {
-        self.bearer
-            .is_rejection(response.status(), response.headers())
+    /// Takes note of an answer. Returns whether it rejects the token, so that another one is due.
+    fn note<ResB>(&self, response: &Response<ResB>) -> bool {
+        let headers = response.headers();
+        self.bearer.read_grpc_status(headers, &self.token);
+        self.bearer.is_rejection(response.status(), headers)
     }
 
     /// Sends the request once more with another token, or returns the answer to the first sending.
@@ -234,7 +236,7 @@ impl<S, B> Rejectable<S, B> {
             return Ok(response);
         };
         debug!("the token was not accepted, sending the request once more with another one");
-        authorize(again.request.headers_mut(), &other);
+        bearer.authorize(again.request.headers_mut(), &other);
         // Unread, it would hold its connection for as long as the replay takes.
         drop(response);
         let service = &mut again.service;

@@ -20,6 +20,7 @@ mod logs;
 mod middleware;
 mod outage;
 mod rejected;
+mod rules;
 mod script;
 mod settings;
 mod simulation;

@@ -2,6 +2,8 @@
 
 mod api;
 mod former;
+mod grpc;
+mod rules;
 
 use std::future::ready;
 use std::io;
