@@ -317,6 +317,8 @@ impl Discovery {
 }
 
 fn members(body: &[u8]) -> Result<Map<String, Value>, DiscoveryError> {
+    // Some editors put a byte order mark before what they save.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     match json::from_slice(body) {
         Ok(Value::Object(members)) => Ok(members),
         _ => Err(DiscoveryError::new(Problem::Document(

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::{AbsentNames, Bucket};
-use crate::issuer::Issuer;
+use crate::issuer::{Issuer, IssuerSettings};
 use crate::reason::Reason;
 use crate::source::IssuerKeys;
 
@@ -26,7 +26,7 @@ type Admit = dyn Fn(&str) -> Option<IssuerKeys> + Send + Sync;
 /// those keep their places.
 pub(crate) struct AdmittedIssuers {
     policy: AdmissionPolicy,
-    max_stale: Duration,
+    settings: IssuerSettings,
     table: ArcSwap<Table>,
     gate: Mutex<Gate>,
 }
@@ -64,10 +64,10 @@ const METRICS_LABEL: &str = "admitted";
 
 impl AdmittedIssuers {
     /// Ids begin at `first_id`.
-    pub(crate) fn new(policy: AdmissionPolicy, first_id: usize, max_stale: Duration) -> Self {
+    pub(crate) fn new(policy: AdmissionPolicy, first_id: usize, settings: IssuerSettings) -> Self {
         Self {
             policy,
-            max_stale,
+            settings,
             table: ArcSwap::default(),
             gate: Mutex::new(Gate {
                 next_id: first_id,
@@ -137,7 +137,12 @@ impl AdmittedIssuers {
         gate.bucket.take(now);
         let id = gate.next_id;
         gate.next_id += 1;
-        let issuer = Arc::new(Issuer::new(name, METRICS_LABEL, keys, self.max_stale));
+        let issuer = Arc::new(Issuer::new(
+            name,
+            METRICS_LABEL,
+            keys,
+            self.settings.clone(),
+        ));
         issuer.expect_first_fetch();
         let stop = parent.child_token();
         table.ids.insert(name.into(), id);

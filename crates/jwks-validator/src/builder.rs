@@ -8,7 +8,7 @@ use clock::{Clock, SystemClock};
 
 use crate::admitted::{AdmissionPolicy, AdmittedIssuers};
 use crate::algorithm::Algorithm;
-use crate::issuer::Issuer;
+use crate::issuer::{Issuer, IssuerSettings};
 use crate::policy::{
     DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, DEFAULT_SCOPE_CLAIM, DEFAULT_TOKEN_SIZE, MAX_LEEWAY,
     MAX_TOKEN_SIZE, Policy,
@@ -186,6 +186,9 @@ impl JwtValidatorBuilder {
     }
 
     /// Sets the algorithms that are accepted. Default: all of [`Algorithm::ALL`].
+    ///
+    /// RSA keys that are published without `alg` are good for the first RSA algorithm among these, and for
+    /// that one only: by default RS256.
     #[must_use]
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = algorithms.into_iter().collect();
@@ -290,6 +293,13 @@ impl JwtValidatorBuilder {
     /// Fails on the first setting that is missing or makes no sense.
     pub fn build(self) -> Result<JwtValidator, BuildError> {
         self.check().map_err(BuildError)?;
+        let mut algorithms = self.algorithms.iter().copied();
+        let settings = IssuerSettings {
+            max_stale: self.max_stale,
+            rsa_default: algorithms
+                .find(|algorithm| algorithm.rsa().is_some())
+                .unwrap_or(Algorithm::Rs256),
+        };
         let policy = if self.skip_audience {
             Policy::dangerous_for_any_audience()
         } else {
@@ -309,11 +319,11 @@ impl JwtValidatorBuilder {
         let issuers: Vec<Arc<Issuer>> = self
             .issuers
             .into_iter()
-            .map(|(name, keys)| Arc::new(Issuer::new(&name, &name, keys, self.max_stale)))
+            .map(|(name, keys)| Arc::new(Issuer::new(&name, &name, keys, settings.clone())))
             .collect();
         let admitted = self
             .admission
-            .map(|policy| AdmittedIssuers::new(policy, issuers.len(), self.max_stale));
+            .map(|policy| AdmittedIssuers::new(policy, issuers.len(), settings));
         let verified = match self.remembered_tokens {
             0 => None,
             entries => {

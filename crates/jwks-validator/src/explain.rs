@@ -130,7 +130,7 @@ checks! {
     Segments, "segments", "The token has three parts";
     HeaderEncoding, "header encoding", "The header is canonical base64url";
     Header, "header", "The header is one strict JSON object";
-    Extensions, "extensions", "The header has no critical extensions, keys, key addresses or parameters of other formats";
+    Extensions, "extensions", "The header has no critical extensions, no key and no parameters of other formats";
     Algorithm, "algorithm", "The algorithm is allowed";
     Type, "type", "The type is that of an access token";
     KeyId, "key id", "The key id is absent, or short and printable";
@@ -292,7 +292,7 @@ fn examine<K: Deref<Target = KeySet>>(
         selected: UnverifiedHeader::parse(&header, policy)
             .ok()
             .zip(keys)
-            .map(|(header, keys)| keys.select(header.kid.as_deref(), header.algorithm)),
+            .map(|(header, keys)| keys.select(&header)),
         keys: keys.map(|keys| &**keys),
         issuers,
         history: history(),

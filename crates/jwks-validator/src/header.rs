@@ -12,25 +12,34 @@ use crate::reason::Reason;
 pub(crate) struct UnverifiedHeader<'a> {
     pub(crate) algorithm: Algorithm,
     pub(crate) kid: Option<Cow<'a, str>>,
+    /// Thumbprints of the key's certificate. They choose among keys that are there, so whatever is no text is
+    /// not there.
+    pub(crate) x5t: Option<Cow<'a, str>>,
+    pub(crate) x5t_s256: Option<Cow<'a, str>>,
 }
 
 /// Longest key id, in bytes.
 const MAX_KID: usize = 256;
+const PREFIX: &str = "application/";
 
 impl<'a> UnverifiedHeader<'a> {
     pub(crate) fn parse(bytes: &'a [u8], policy: &Policy) -> Result<Self, Reason> {
         let (mut alg, mut typ, mut kid) = (None, None, None);
+        let (mut x5t, mut x5t_s256) = (None, None);
         let (mut critical, mut foreign) = (false, false);
         json::members(bytes, |name, item| match name {
             "alg" => alg = Some(item),
             "typ" => typ = Some(item),
             "kid" => kid = Some(item),
+            "x5t" => x5t = item.into_text(),
+            "x5t#S256" => x5t_s256 = item.into_text(),
             // No extension is implemented, so whatever it lists is one that must be understood and
             // is not (RFC 7515 section 4.1.11).
             "crit" => critical = true,
-            // A key or a key's address must come from configuration, never from the token; the rest
-            // belongs to unencoded payloads and to JWE.
-            "jku" | "jwk" | "x5u" | "x5c" | "b64" | "zip" | "enc" => foreign = true,
+            // A key must come from configuration, never from the token; the rest belongs to unencoded
+            // payloads and to JWE.
+            "jwk" | "b64" | "zip" | "enc" => foreign = true,
+            // Providers send `jku`, `x5u` and `x5c` with honest tokens. Nobody looks at them.
             _ => {}
         })
         .map_err(|_| Reason::HeaderJson)?;
@@ -43,7 +52,12 @@ impl<'a> UnverifiedHeader<'a> {
         let algorithm = algorithm(alg, policy)?;
         check_type(typ.as_ref(), policy)?;
         let kid = kid.map(key_id).transpose()?;
-        Ok(Self { algorithm, kid })
+        Ok(Self {
+            algorithm,
+            kid,
+            x5t,
+            x5t_s256,
+        })
     }
 }
 
@@ -56,15 +70,20 @@ fn algorithm(alg: Option<Item<'_>>, policy: &Policy) -> Result<Algorithm, Reason
 }
 
 fn check_type(typ: Option<&Item<'_>>, policy: &Policy) -> Result<(), Reason> {
-    // Media types compare without letter case (RFC 7515 section 4.1.9).
-    let is_access_token = |typ: &str| {
-        typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
+    let allows = |typ: &str| {
+        // Media types compare without letter case, and `application/` may be left out (RFC 7515
+        // section 4.1.9).
+        let subtype = match typ.split_at_checked(PREFIX.len()) {
+            Some((prefix, subtype)) if prefix.eq_ignore_ascii_case(PREFIX) => subtype,
+            _ => typ,
+        };
+        subtype.eq_ignore_ascii_case("at+jwt")
+            || (!policy.rfc9068
+                && (subtype.eq_ignore_ascii_case("JWT") || subtype.eq_ignore_ascii_case("JOSE")))
     };
     let allowed = match typ {
         None => !policy.rfc9068,
-        Some(Item::Text(typ)) => {
-            is_access_token(typ) || (!policy.rfc9068 && typ.eq_ignore_ascii_case("JWT"))
-        }
+        Some(Item::Text(typ)) => allows(typ),
         Some(_) => false,
     };
     if allowed {

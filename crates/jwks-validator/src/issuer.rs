@@ -13,6 +13,7 @@ use idp_http::Backoff;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::algorithm::Algorithm;
 use crate::budget::{AbsentNames, Bucket, FRESH};
 use crate::claims::Claims;
 use crate::history::Sightings;
@@ -31,7 +32,7 @@ pub(crate) struct Issuer {
     pub(crate) name: Box<str>,
     pub(crate) source: Arc<dyn KeySource>,
     required_claims: Box<[RequiredClaim]>,
-    max_stale: Duration,
+    settings: IssuerSettings,
     pub(crate) metrics: IssuerMetrics,
     snapshot: ArcSwap<Snapshot>,
     state: Mutex<State>,
@@ -39,6 +40,15 @@ pub(crate) struct Issuer {
     ended: watch::Sender<u64>,
     /// Rings when somebody asked for a fetch.
     pub(crate) asked: Notify,
+}
+
+/// What holds for every issuer of a validator.
+#[derive(Clone, Debug)]
+pub(crate) struct IssuerSettings {
+    /// For so long keys serve after they were confirmed.
+    pub(crate) max_stale: Duration,
+    /// What RSA keys are for that do not say so.
+    pub(crate) rsa_default: Algorithm,
 }
 
 struct Snapshot {
@@ -85,13 +95,13 @@ impl Deref for CurrentKeys {
 
 impl Issuer {
     /// `label` stands for the issuer in metrics.
-    pub(crate) fn new(name: &str, label: &str, keys: IssuerKeys, max_stale: Duration) -> Self {
+    pub(crate) fn new(name: &str, label: &str, keys: IssuerKeys, settings: IssuerSettings) -> Self {
         let now = Instant::now();
         Self {
             name: name.into(),
             source: keys.source,
             required_claims: keys.required_claims.into(),
-            max_stale,
+            settings,
             metrics: IssuerMetrics::new(label),
             snapshot: ArcSwap::from_pointee(Snapshot {
                 keys: Arc::new(KeySet::empty()),
@@ -125,7 +135,7 @@ impl Issuer {
         let snapshot = self.snapshot.load();
         match snapshot.confirmed {
             None => Err(Reason::KeysUnavailable),
-            Some(at) if at.elapsed() > self.max_stale => Err(Reason::KeysStale),
+            Some(at) if at.elapsed() > self.settings.max_stale => Err(Reason::KeysStale),
             Some(_) => Ok(CurrentKeys(snapshot)),
         }
     }

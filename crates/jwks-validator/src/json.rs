@@ -17,7 +17,8 @@ pub(crate) enum Item<'a> {
     Bool(bool),
     /// An array of strings only, the empty one included.
     Texts(Vec<Cow<'a, str>>),
-    /// Null, an object, or an array that holds something else than strings.
+    Null,
+    /// An object, or an array that holds something else than strings.
     Other,
 }
 
@@ -129,7 +130,7 @@ impl<'de> Visitor<'de> for AnyItem {
     }
 
     fn visit_unit<E>(self) -> Result<Item<'de>, E> {
-        Ok(Item::Other)
+        Ok(Item::Null)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Item<'de>, A::Error> {
@@ -232,7 +233,7 @@ mod tests {
     #[test]
     fn members_arrive_in_order_with_their_kinds() {
         let text =
-            br#" {"a":"x","\u0062":"\u0041","c":-1,"d":18446744073709551615,"e":1.5,"f":["g","h"],"i":[],"j":[1],"k":{"l":null},"n":true} "#;
+            br#" {"a":"x","\u0062":"\u0041","c":-1,"d":18446744073709551615,"e":1.5,"f":["g","h"],"i":[],"j":[1],"k":{"l":null},"m":null,"n":true} "#;
         let read = read(text).unwrap();
         let kinds: Vec<_> = read.iter().map(|(name, item)| (&**name, item)).collect();
         assert_eq!(
@@ -247,6 +248,7 @@ mod tests {
                 ("i", &Item::Texts(vec![])),
                 ("j", &Item::Other),
                 ("k", &Item::Other),
+                ("m", &Item::Null),
                 ("n", &Item::Bool(true)),
             ]
         );

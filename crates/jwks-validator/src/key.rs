@@ -6,9 +6,13 @@ use aws_lc_rs::digest::{self, SHA256};
 use aws_lc_rs::signature::{
     ED25519, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents, VerificationAlgorithm,
 };
+use base64::Engine as _;
+use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use crate::algorithm::Algorithm;
-use crate::compact::{self, encode};
+use crate::compact::encode;
 use crate::header::is_key_id;
 use crate::json::{self, Item};
 use crate::weak_keys;
@@ -26,7 +30,7 @@ pub enum SkipReason {
     /// The entry holds private members. Whoever reads the key set can sign with it.
     #[error("private key material is published")]
     Private,
-    /// `use` is not `sig`, or `key_ops` lacks `verify`.
+    /// `use` is not `sig`, or `key_ops` lists operations without `verify`.
     #[error("not meant for verifying signatures")]
     Use,
     /// `kty`, `crv` or `alg` names nothing that is supported.
@@ -38,8 +42,8 @@ pub enum SkipReason {
     /// `kid` is not 1 to 256 printable ASCII characters.
     #[error("key id is not 1 to 256 printable characters")]
     KeyId,
-    /// A member that makes up the key is missing or not canonical base64url.
-    #[error("key material is missing or not canonical base64url")]
+    /// A member that makes up the key is missing or not canonical base64 or base64url.
+    #[error("key material is missing or not canonical base64")]
     Material,
     /// The RSA modulus is even or outside 2048 to 8192 bits.
     #[error("RSA modulus is even or outside 2048 to 8192 bits")]
@@ -54,8 +58,9 @@ pub enum SkipReason {
     /// The coordinates have the wrong length, or the point is not on the curve or of small order.
     #[error("not a usable point of the curve")]
     Point,
-    /// Another entry has the same key id and other material, so that neither can be told apart.
-    #[error("another key has the same id")]
+    /// Another entry has the same key id and algorithm and other material, so that they cannot be told
+    /// apart.
+    #[error("another key has the same id and algorithm")]
     DuplicateKeyId,
 }
 
@@ -88,14 +93,24 @@ impl SkipReason {
             Self::Symmetric | Self::Private | Self::RsaGenerator | Self::DuplicateKeyId
         )
     }
+
+    /// Tells whether the key is published for another use, or of a kind that is for somebody else.
+    pub(crate) fn is_for_others(self) -> bool {
+        matches!(self, Self::Use | Self::Unsupported)
+    }
 }
 
 /// A key that verifies signatures of exactly one algorithm.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct VerificationKey {
     pub(crate) identity: Arc<KeyIdentity>,
     parsed: ParsedPublicKey,
     signature_len: usize,
+    /// Whether the algorithm is a guess: an RSA key that is published without one.
+    pub(crate) is_guessed: bool,
+    /// Thumbprints of its certificate, for tokens that name no key id.
+    pub(crate) x5t: Option<Box<str>>,
+    pub(crate) x5t_s256: Option<Box<str>>,
 }
 
 /// What makes a key this key. Two publications of one key have equal identities.
@@ -115,6 +130,24 @@ impl KeyIdentity {
 }
 
 impl VerificationKey {
+    /// The same key, for another algorithm of RSA if its own is a guess.
+    pub(crate) fn guessed_as(&self, algorithm: Algorithm) -> Result<Self, SkipReason> {
+        let mut key = self.clone();
+        if let Some(parameters) = algorithm.rsa()
+            && self.is_guessed
+            && self.identity.algorithm != algorithm
+        {
+            key.parsed = ParsedPublicKey::new(parameters, self.parsed.as_ref())
+                .map_err(|_| SkipReason::RsaModulus)?;
+            key.identity = Arc::new(KeyIdentity {
+                kid: self.identity.kid.clone(),
+                algorithm,
+                thumbprint: self.identity.thumbprint,
+            });
+        }
+        Ok(key)
+    }
+
     /// Tells whether `signature` was made over `message` with the private half of this key.
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         signature.len() == self.signature_len && self.parsed.verify_sig(message, signature).is_ok()
@@ -130,6 +163,8 @@ pub(crate) struct UnverifiedJwk<'a> {
     pub(crate) usage: Option<Item<'a>>,
     pub(crate) key_ops: Option<Item<'a>>,
     pub(crate) kid: Option<Item<'a>>,
+    pub(crate) x5t: Option<Item<'a>>,
+    pub(crate) x5t_s256: Option<Item<'a>>,
     pub(crate) n: Option<Item<'a>>,
     pub(crate) e: Option<Item<'a>>,
     pub(crate) x: Option<Item<'a>>,
@@ -141,12 +176,16 @@ impl<'a> UnverifiedJwk<'a> {
     pub(crate) fn parse(json: &'a [u8]) -> Result<Self, SkipReason> {
         let mut jwk = Self::default();
         json::members(json, |name, item| match name {
+            // Some serializers write out what is not there.
+            _ if item == Item::Null => {}
             "kty" => jwk.kty = Some(item),
             "crv" => jwk.crv = Some(item),
             "alg" => jwk.alg = Some(item),
             "use" => jwk.usage = Some(item),
             "key_ops" => jwk.key_ops = Some(item),
             "kid" => jwk.kid = Some(item),
+            "x5t" => jwk.x5t = Some(item),
+            "x5t#S256" => jwk.x5t_s256 = Some(item),
             "n" => jwk.n = Some(item),
             "e" => jwk.e = Some(item),
             "x" => jwk.x = Some(item),
@@ -181,7 +220,7 @@ impl<'a> UnverifiedJwk<'a> {
         };
         let crv = text(self.crv.as_ref())?;
         let implied = match (kty, crv) {
-            // RS256 is what every issuer that leaves `alg` out signs with, Entra among them.
+            // RS256 is what issuers that leave `alg` out sign with, Entra among them.
             ("RSA", _) => Algorithm::Rs256,
             ("EC", Some("P-256")) => Algorithm::Es256,
             ("EC", Some("P-384")) => Algorithm::Es384,
@@ -189,7 +228,8 @@ impl<'a> UnverifiedJwk<'a> {
             ("OKP", Some("Ed25519")) => Algorithm::EdDsa,
             _ => return Err(SkipReason::Unsupported),
         };
-        let algorithm = match text(self.alg.as_ref())? {
+        let alg = text(self.alg.as_ref())?;
+        let algorithm = match alg {
             None => implied,
             Some(name) => Algorithm::from_name(name).ok_or(SkipReason::Unsupported)?,
         };
@@ -212,6 +252,9 @@ impl<'a> UnverifiedJwk<'a> {
             }),
             parsed: material.parsed,
             signature_len: material.signature_len,
+            is_guessed: alg.is_none() && kty == "RSA",
+            x5t: thumbprint_text(self.x5t.as_ref()),
+            x5t_s256: thumbprint_text(self.x5t_s256.as_ref()),
         })
     }
 
@@ -222,7 +265,10 @@ impl<'a> UnverifiedJwk<'a> {
         };
         let may_verify = match &self.key_ops {
             None => true,
-            Some(Item::Texts(operations)) => operations.iter().any(|name| name == "verify"),
+            // An empty list is what serializers make of nothing.
+            Some(Item::Texts(operations)) => {
+                operations.is_empty() || operations.iter().any(|name| name == "verify")
+            }
             Some(_) => false,
         };
         if meant_for_signatures && may_verify {
@@ -327,9 +373,29 @@ fn text<'k>(item: Option<&'k Item<'_>>) -> Result<Option<&'k str>, SkipReason> {
     }
 }
 
+/// RFC 7518 section 6 wants base64url without padding, and some issuers write the other alphabet or pad.
+/// Unlike in a token that is harmless: the number is the same.
 fn bytes(item: Option<&Item<'_>>) -> Result<Vec<u8>, SkipReason> {
+    const fn engine(alphabet: &Alphabet) -> GeneralPurpose {
+        let config = GeneralPurposeConfig::new();
+        GeneralPurpose::new(
+            alphabet,
+            config.with_decode_padding_mode(DecodePaddingMode::Indifferent),
+        )
+    }
     let text = text(item)?.ok_or(SkipReason::Material)?;
-    compact::decode(text).map_err(|_| SkipReason::Material)
+    let alphabet = if text.contains(['+', '/']) {
+        &STANDARD
+    } else {
+        &URL_SAFE
+    };
+    engine(alphabet)
+        .decode(text)
+        .map_err(|_| SkipReason::Material)
+}
+
+fn thumbprint_text(item: Option<&Item<'_>>) -> Option<Box<str>> {
+    item.and_then(Item::as_text).map(Into::into)
 }
 
 /// RFC 7518 section 6.3.1.1 forbids the extra zero byte, and implementations send it all the same;

@@ -8,12 +8,13 @@ use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::algorithm::Algorithm;
+use crate::header::UnverifiedHeader;
 use crate::key::{KeyIdentity, SkipReason, UnverifiedJwk, VerificationKey};
 
 /// The usable keys of one issuer; there is at least one.
 ///
-/// Each key verifies one algorithm: the JWK's `alg`, or the one that its type and curve imply
-/// (RS256 for RSA). Immutable.
+/// Each key verifies one algorithm: the JWK's `alg`, or the one that its type and curve imply. For RSA
+/// without `alg` that is RS256, or what [`with_rsa_default`](Self::with_rsa_default) says. Immutable.
 #[derive(Debug)]
 pub struct KeySet {
     // Shared, so that the same keys cost nothing in a set with other revocations.
@@ -21,6 +22,16 @@ pub struct KeySet {
     skipped: Arc<[SkippedKey]>,
     /// Key ids that the operator has revoked, published or not.
     revoked: Box<[Box<str>]>,
+    /// What to make the set of anew; only where an algorithm is a guess.
+    published: Option<Arc<Published>>,
+}
+
+/// The fit keys of a document, before it is known which ones cannot be told apart.
+#[derive(Clone, Debug, Default)]
+struct Published {
+    /// With all places where the very same key stands.
+    keys: Vec<(Vec<usize>, VerificationKey)>,
+    skipped: Vec<SkippedKey>,
 }
 
 /// A published key that is not used.
@@ -34,20 +45,30 @@ pub struct SkippedKey {
     pub reason: SkipReason,
 }
 
-/// A set with more keys is refused whole: the search by key id is linear.
+/// A set with more signature keys is refused whole: the search by key id is linear. Of the keys that
+/// are there for others, so many are listed.
 const MAX_KEYS: usize = 64;
+/// So many signatures are checked at most for a token that names no key: it is anybody's.
+const MAX_TRIED: usize = 4;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl KeySet {
     /// Reads a JWK Set (RFC 7517 section 5) key by key.
     ///
     /// A key that is unknown, broken or unfit is left out and listed in [`skipped`](Self::skipped).
-    /// Keys of one id and different material are both left out. One RSA key that is listed under one
-    /// id for several algorithms is good for each of them.
+    /// Keys of one id and one algorithm with different material are left out. One RSA key that is listed
+    /// under one id for several algorithms is good for each of them.
+    ///
+    /// Read as vendors write it: one leading byte order mark is skipped; members of a key that are null
+    /// and an empty `key_ops` count as absent; the numbers of a key may be base64 or base64url, padded or
+    /// not.
     ///
     /// # Errors
     ///
-    /// Fails when the document is not a JWK Set, has more than 64 keys, or has no usable one.
+    /// Fails when the document is not a JWK Set, has more than 64 signature keys (those for another use
+    /// or of an unsupported kind do not count), or has no usable one.
     pub fn from_jwks_json(json: &[u8]) -> Result<Self, KeySetError> {
+        let json = json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json);
         let document = document(json).map_err(|_| KeySetError::new(KeySetErrorKind::NotJwks))?;
         Self::from_entries(
             document
@@ -57,62 +78,60 @@ impl KeySet {
     }
 
     pub(crate) fn from_entries<'a>(
-        entries: impl ExactSizeIterator<Item = Result<UnverifiedJwk<'a>, SkipReason>>,
+        entries: impl Iterator<Item = Result<UnverifiedJwk<'a>, SkipReason>>,
     ) -> Result<Self, KeySetError> {
-        if entries.len() > MAX_KEYS {
-            return Err(KeySetError::new(KeySetErrorKind::TooManyKeys));
-        }
-        // With all places where the very same key stands.
-        let mut usable: Vec<(Vec<usize>, VerificationKey)> = Vec::new();
-        let mut skipped = Vec::new();
+        let mut published = Published::default();
+        let (mut signature_keys, mut others) = (0, 0);
         for (index, entry) in entries.enumerate() {
             let kid = entry
                 .as_ref()
                 .ok()
                 .and_then(|jwk| jwk.printable_kid().map(str::to_owned));
-            match entry.and_then(UnverifiedJwk::into_key) {
-                Ok(key) => {
-                    let mut known = usable.iter_mut();
-                    match known.find(|(_, known)| known.identity == key.identity) {
-                        Some((indices, _)) => indices.push(index),
-                        None => usable.push((vec![index], key)),
-                    }
-                }
-                Err(reason) => skipped.push(SkippedKey { index, kid, reason }),
+            let key = entry.and_then(UnverifiedJwk::into_key);
+            let count = match &key {
+                Err(reason) if reason.is_for_others() => &mut others,
+                _ => &mut signature_keys,
+            };
+            *count += 1;
+            if signature_keys > MAX_KEYS {
+                return Err(KeySetError::new(KeySetErrorKind::TooManyKeys));
+            }
+            match key {
+                Ok(key) => published.add(vec![index], key),
+                Err(_) if others > MAX_KEYS => {}
+                Err(reason) => published.skipped.push(SkippedKey { index, kid, reason }),
             }
         }
-        let is_ambiguous = |key: &VerificationKey| {
-            key.identity.kid.is_some()
-                && usable.iter().any(|(_, other)| {
-                    other.identity.kid == key.identity.kid
-                        && !other.identity.has_material_of(&key.identity)
-                })
+        published.into_set()
+    }
+
+    /// Returns the set in which RSA keys that are published without `alg` verify this algorithm and no
+    /// other. The same set for an algorithm that is not one of RSA.
+    ///
+    /// A validator does so with the first RSA algorithm of those that it
+    /// [accepts](crate::JwtValidatorBuilder::algorithms).
+    #[must_use]
+    pub fn with_rsa_default(self, algorithm: Algorithm) -> Self {
+        let Some(published) = &self.published else {
+            return self;
         };
-        let ambiguous: Vec<bool> = usable.iter().map(|(_, key)| is_ambiguous(key)).collect();
-        let mut keys = Vec::new();
-        for ((indices, key), is_ambiguous) in usable.into_iter().zip(ambiguous) {
-            if is_ambiguous {
-                let kid = key.identity.kid.as_deref();
-                skipped.extend(indices.into_iter().map(|index| SkippedKey {
-                    index,
-                    kid: kid.map(str::to_owned),
-                    reason: SkipReason::DuplicateKeyId,
-                }));
-            } else {
-                keys.push(key);
+        let mut anew = Published {
+            keys: Vec::new(),
+            skipped: published.skipped.clone(),
+        };
+        for (indices, key) in &published.keys {
+            match key.guessed_as(algorithm) {
+                Ok(key) => anew.add(indices.clone(), key),
+                Err(reason) => anew.skip(indices, key, reason),
             }
         }
-        if keys.is_empty() {
-            return Err(KeySetError {
-                kind: KeySetErrorKind::NoUsableKey,
-                skipped,
-            });
-        }
-        Ok(Self {
+        let (keys, skipped) = anew.told_apart();
+        Self {
             keys: keys.into(),
             skipped: skipped.into(),
-            revoked: Box::default(),
-        })
+            revoked: self.revoked,
+            published: self.published,
+        }
     }
 
     /// Returns how many keys are usable.
@@ -134,7 +153,8 @@ impl KeySet {
         usable.map(|key| (key.identity.kid.as_deref(), key.identity.algorithm))
     }
 
-    /// Returns the published keys that are not used, with the reason for each.
+    /// Returns the published keys that are not used, with the reason for each; of those that are there
+    /// for others (another use, an unsupported kind), the first 64.
     #[must_use]
     pub fn skipped(&self) -> &[SkippedKey] {
         &self.skipped
@@ -146,6 +166,7 @@ impl KeySet {
             keys: Arc::default(),
             skipped: Arc::default(),
             revoked: Box::default(),
+            published: None,
         }
     }
 
@@ -155,6 +176,7 @@ impl KeySet {
             keys: Arc::clone(&self.keys),
             skipped: Arc::clone(&self.skipped),
             revoked: revoked.into(),
+            published: self.published.clone(),
         }
     }
 
@@ -167,37 +189,80 @@ impl KeySet {
         kid.is_some_and(|kid| self.is_revoked(kid))
     }
 
-    /// Finds the one key that a token with this key id and algorithm can mean.
-    pub(crate) fn select(&self, kid: Option<&str>, algorithm: Algorithm) -> Selected<'_> {
-        if let Some(kid) = kid {
-            if self.is_revoked(kid) {
-                return Selected::Revoked;
-            }
-            let is_named = |key: &&VerificationKey| key.identity.kid.as_deref() == Some(kid);
-            let mut fitting = self.keys.iter();
-            return match fitting.find(|key| key.identity.algorithm == algorithm && is_named(key)) {
-                Some(key) => Selected::Key(key),
-                None if self.keys.iter().any(|key| is_named(&key)) => Selected::OtherAlgorithm,
-                None => Selected::Absent,
-            };
-        }
-        let mut eligible = self
-            .keys
-            .iter()
-            .filter(|key| key.identity.algorithm == algorithm && !self.has_revoked(key));
-        match (eligible.next(), eligible.next()) {
-            (None, _) => Selected::Absent,
-            (Some(key), None) => Selected::Key(key),
-            (Some(_), Some(_)) => Selected::Ambiguous,
+    /// Finds the key, or the keys, that a token with this header can mean.
+    pub(crate) fn select(&self, header: &UnverifiedHeader<'_>) -> Selected<'_> {
+        match header.kid.as_deref() {
+            Some(kid) => self.select_named(kid, header.algorithm),
+            None => self.select_nameless(header),
         }
     }
 
-    /// Tells whether a token that names this key, or none, would still be checked with `key`.
-    pub(crate) fn would_use(&self, kid: Option<&str>, key: &Arc<KeyIdentity>) -> bool {
-        match self.select(kid, key.algorithm) {
-            // The pointers differ once the keys have been fetched again, even if nothing has changed.
-            Selected::Key(found) => Arc::ptr_eq(&found.identity, key) || *found.identity == **key,
-            _ => false,
+    fn select_named(&self, kid: &str, algorithm: Algorithm) -> Selected<'_> {
+        if self.is_revoked(kid) {
+            return Selected::Revoked;
+        }
+        let is_named = |key: &&VerificationKey| key.identity.kid.as_deref() == Some(kid);
+        let mut fitting = self.keys.iter();
+        if let Some(key) = fitting.find(|key| key.identity.algorithm == algorithm && is_named(key))
+        {
+            return Selected::Key(key);
+        }
+        if self.keys.iter().any(|key| is_named(&key)) {
+            return Selected::OtherAlgorithm;
+        }
+        match &self.keys[..] {
+            // The issuer has given it a name all the same, and left it out here.
+            [only] if only.identity.kid.is_none() => {
+                if only.identity.algorithm == algorithm {
+                    Selected::Key(only)
+                } else {
+                    Selected::OtherAlgorithm
+                }
+            }
+            _ => Selected::Absent,
+        }
+    }
+
+    fn select_nameless(&self, header: &UnverifiedHeader<'_>) -> Selected<'_> {
+        let is_eligible = |key: &&VerificationKey| {
+            key.identity.algorithm == header.algorithm && !self.has_revoked(key)
+        };
+        let mut eligible: Vec<_> = self.keys.iter().filter(is_eligible).collect();
+        let names = |named: &Option<Cow<'_, str>>, of_key: &Option<Box<str>>| {
+            named.is_some() && named.as_deref() == of_key.as_deref()
+        };
+        let is_named = |key: &VerificationKey| {
+            names(&header.x5t, &key.x5t) || names(&header.x5t_s256, &key.x5t_s256)
+        };
+        if eligible.iter().any(|key| is_named(key)) {
+            eligible.retain(|key| is_named(key));
+        }
+        match eligible[..] {
+            [] => Selected::Absent,
+            [key] => Selected::Key(key),
+            [..] if eligible.len() <= MAX_TRIED => Selected::AnyOf(eligible),
+            [..] => Selected::Ambiguous,
+        }
+    }
+
+    /// Tells whether a token that was checked with `key` would still be.
+    pub(crate) fn would_use(&self, named: Named, key: &Arc<KeyIdentity>) -> bool {
+        // The pointers differ once the keys have been fetched again, even if nothing has changed.
+        let is_same =
+            |found: &VerificationKey| Arc::ptr_eq(&found.identity, key) || *found.identity == **key;
+        match (named, key.kid.as_deref()) {
+            (Named::Key, Some(kid)) => match self.select_named(kid, key.algorithm) {
+                Selected::Key(found) => is_same(found),
+                _ => false,
+            },
+            // Which name it was is not remembered, and it may be a revoked one.
+            (Named::Key, None) => {
+                self.revoked.is_empty() && matches!(&self.keys[..], [only] if is_same(only))
+            }
+            (Named::Nothing, _) => {
+                let mut usable = self.keys.iter().filter(|key| !self.has_revoked(key));
+                usable.any(is_same)
+            }
         }
     }
 
@@ -217,13 +282,94 @@ impl KeySet {
 #[derive(Debug)]
 pub(crate) enum Selected<'k> {
     Key(&'k VerificationKey),
+    /// The token names no key, and each of these fits its algorithm. There are at most four.
+    AnyOf(Vec<&'k VerificationKey>),
     Absent,
-    /// The token names no key, and several fit its algorithm.
+    /// The token names no key, and more than four fit its algorithm.
     Ambiguous,
     /// The key is published for another algorithm than the token's.
     OtherAlgorithm,
     /// The operator has revoked the key.
     Revoked,
+}
+
+/// What a token's header says about its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// It has a key id.
+    Key,
+    Nothing,
+}
+
+impl Published {
+    fn add(&mut self, indices: Vec<usize>, key: VerificationKey) {
+        let is_same = |known: &VerificationKey| {
+            known.identity == key.identity && known.is_guessed == key.is_guessed
+        };
+        let mut known = self.keys.iter_mut();
+        match known.find(|(_, known)| is_same(known)) {
+            Some((places, _)) => places.extend(indices),
+            None => self.keys.push((indices, key)),
+        }
+    }
+
+    fn skip(&mut self, indices: &[usize], key: &VerificationKey, reason: SkipReason) {
+        let kid = key.identity.kid.as_deref();
+        self.skipped.extend(indices.iter().map(|index| SkippedKey {
+            index: *index,
+            kid: kid.map(str::to_owned),
+            reason,
+        }));
+    }
+
+    fn into_set(self) -> Result<KeySet, KeySetError> {
+        let is_guessed = self.keys.iter().any(|(_, key)| key.is_guessed);
+        let published = is_guessed.then(|| Arc::new(self.clone()));
+        let (keys, skipped) = self.told_apart();
+        if keys.is_empty() {
+            return Err(KeySetError {
+                kind: KeySetErrorKind::NoUsableKey,
+                skipped,
+            });
+        }
+        Ok(KeySet {
+            keys: keys.into(),
+            skipped: skipped.into(),
+            revoked: Box::default(),
+            published,
+        })
+    }
+
+    /// Returns the keys that a token can name, without those that another one cannot be told from. An id is
+    /// enough for keys of different algorithms (RFC 7517 section 4.5).
+    fn told_apart(self) -> (Vec<VerificationKey>, Vec<SkippedKey>) {
+        let Self { keys: all, skipped } = self;
+        let clashes = |key: &VerificationKey| {
+            key.identity.kid.is_some()
+                && all.iter().any(|(_, other)| {
+                    other.identity.kid == key.identity.kid
+                        && other.identity.algorithm == key.identity.algorithm
+                        && !other.identity.has_material_of(&key.identity)
+                })
+        };
+        let mut told_apart = Self {
+            keys: Vec::new(),
+            skipped,
+        };
+        for (indices, key) in &all {
+            if clashes(key) {
+                told_apart.skip(indices, key, SkipReason::DuplicateKeyId);
+            } else if !told_apart
+                .keys
+                .iter()
+                .any(|(_, known)| known.identity == key.identity)
+            {
+                told_apart.keys.push((indices.clone(), key.clone()));
+            }
+        }
+        let keys = told_apart.keys.into_iter().map(|(_, key)| key);
+        (keys.collect(), told_apart.skipped)
+    }
 }
 
 /// A document that gives no key set.
@@ -239,7 +385,7 @@ pub struct KeySetError {
 pub enum KeySetErrorKind {
     /// Not a JSON object with an array `keys`.
     NotJwks,
-    /// More than 64 keys.
+    /// More than 64 signature keys.
     TooManyKeys,
     /// No key, or none that is usable.
     NoUsableKey,
@@ -266,13 +412,19 @@ impl KeySetError {
     }
 }
 
+impl fmt::Display for KeySetErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotJwks => "not a JWK Set",
+            Self::TooManyKeys => "more than 64 signature keys",
+            Self::NoUsableKey => "no usable key",
+        })
+    }
+}
+
 impl fmt::Display for KeySetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            KeySetErrorKind::NotJwks => "not a JWK Set",
-            KeySetErrorKind::TooManyKeys => "more than 64 keys",
-            KeySetErrorKind::NoUsableKey => "no usable key",
-        })
+        self.kind.fmt(f)
     }
 }
 

@@ -78,7 +78,7 @@ reasons! {
     Encoding, InvalidToken, "encoding", "a part of the token is not canonical base64url";
     HeaderJson, InvalidToken, "header_json", "the header is not one strict JSON object";
     Critical, InvalidToken, "critical", "the header names critical extensions";
-    HeaderParameter, InvalidToken, "header_parameter", "the header carries keys, key addresses, or another format's parameters";
+    HeaderParameter, InvalidToken, "header_parameter", "the header carries a key or another format's parameters";
     AlgorithmMissing, InvalidToken, "algorithm_missing", "the header names no algorithm";
     AlgorithmNotAllowed, InvalidToken, "algorithm_not_allowed", "the header's algorithm is not on the allow-list";
     TokenType, InvalidToken, "token_type", "the header's type is not that of an access token";
@@ -89,7 +89,7 @@ reasons! {
     IssuerType, InvalidToken, "issuer_type", "the issuer claim is not a string";
     UnknownIssuer, InvalidToken, "unknown_issuer", "the issuer is not a configured one";
     UnknownKey, InvalidToken, "unknown_key", "the issuer publishes no usable key of this id";
-    AmbiguousKey, InvalidToken, "ambiguous_key", "the token names no key and more than one could have signed it";
+    AmbiguousKey, InvalidToken, "ambiguous_key", "the token names no key and more than four could have signed it";
     KeyAlgorithm, InvalidToken, "key_algorithm", "the key is published for another algorithm";
     KeyRevoked, InvalidToken, "key_revoked", "the operator has revoked the key";
     Signature, InvalidToken, "signature", "the signature does not verify";

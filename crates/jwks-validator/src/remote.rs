@@ -12,12 +12,13 @@ use idp_http::{
 };
 use url::Url;
 
-use crate::key_set::KeySet;
+use crate::key_set::{KeySet, KeySetErrorKind};
 use crate::source::{Fetched, KeySource, SourceError, SourceErrorKind, Validators};
 
 /// Fetches a JWK Set over HTTP, with `If-None-Match` and `Cache-Control: max-age`.
 ///
-/// Reads at most 512 KiB and takes at most 64 keys; redirects are not followed.
+/// Reads at most 512 KiB and takes at most 64 signature keys; redirects are not followed. What the body is
+/// decides, whatever its content type says.
 #[derive(Debug)]
 pub struct RemoteJwks {
     client: IdpClient,
@@ -174,10 +175,13 @@ fn read(reply: &Reply, validators: Option<&Validators>) -> Result<Asked, SourceE
         return Err(SourceError::new(kind, reply.answer())
             .with_retry_after(reply.retry_after(SystemClock.now())));
     }
-    if reply.is_html() {
-        return Err(SourceError::new(SourceErrorKind::Html, Answer::None));
-    }
-    let keys = KeySet::from_jwks_json(&reply.body)?;
+    let keys = KeySet::from_jwks_json(&reply.body).map_err(|error| {
+        if error.kind() == KeySetErrorKind::NotJwks && reply.is_html() {
+            SourceError::new(SourceErrorKind::Html, Answer::None)
+        } else {
+            error.into()
+        }
+    })?;
     Ok(Asked::Fetched(Fetched::Modified {
         keys,
         max_age,

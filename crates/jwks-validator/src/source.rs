@@ -148,7 +148,7 @@ pub enum SourceErrorKind {
     #[error("the answer is an HTML page")]
     Html,
     /// The answer is not a key set with a usable key.
-    #[error("unusable key set")]
+    #[error("unusable key set: {0}")]
     Keys(KeySetErrorKind),
     /// The issuer's metadata could not be had.
     #[error("no issuer metadata")]

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use crate::claims::{Claims, UnverifiedClaims};
 use crate::compact::Parts;
 use crate::header::UnverifiedHeader;
-use crate::key::KeyIdentity;
-use crate::key_set::{KeySet, Selected};
+use crate::key::{KeyIdentity, VerificationKey};
+use crate::key_set::{KeySet, Named, Selected};
 use crate::policy::Policy;
 use crate::reason::Reason;
 
@@ -22,11 +22,13 @@ use crate::reason::Reason;
 ///
 /// 1. The clock shows 2020 or later.
 /// 2. At most [`max_token_size`](Policy::max_token_size), 12 KiB by default; three parts. Each is canonical base64url; that is found out when its turn comes.
-/// 3. Header: one strict JSON object without `crit`, `jku`, `jwk`, `x5u`, `x5c`, `b64`, `zip` and
-///    `enc`; `alg` allowed; `typ` that of an access token; `kid` of at most 256 printable characters.
+/// 3. Header: one strict JSON object without `crit`, `jwk`, `b64`, `zip` and `enc`; `alg` allowed; `typ`
+///    that of an access token; `kid` of at most 256 printable characters. Where `jku`, `x5u` and `x5c`
+///    point, or what they hold, is not looked at.
 /// 4. Payload: one strict JSON object with a string `iss` that `keys` knows.
-/// 5. A key of that issuer with that `kid`, not revoked and published for that `alg`. Without `kid`,
-///    the only key of that issuer for that `alg`.
+/// 5. A key of that issuer with that `kid`, not revoked and published for that `alg`; or the only key,
+///    if it has no id. Without `kid`, the keys of that issuer for that `alg`, at most four; where there
+///    are some whose `x5t` or `x5t#S256` the header names, those alone.
 /// 6. The signature.
 /// 7. The claims: `exp`, `nbf`, `iat`, the lifetime, `aud`, `sub`, `client_id`, `jti`, `scope` or
 ///    what stands for it, no `cnf`, and, if the policy says so, what RFC 9068 requires, that `sub` is the
@@ -51,8 +53,7 @@ pub fn validate<K: Deref<Target = KeySet>>(
 pub(crate) struct Accepted {
     pub(crate) claims: Claims,
     pub(crate) key: Arc<KeyIdentity>,
-    /// Whether the token named the key.
-    pub(crate) names_key: bool,
+    pub(crate) named: Named,
 }
 
 /// A token that did not pass.
@@ -102,8 +103,10 @@ pub(crate) fn decide<K: Deref<Target = KeySet>>(
     // Before anybody is asked for a key: one that is malformed fits none.
     let signature = parts.signature()?;
     let keys = keys(claims.issuer()?)?;
-    let key = match keys.select(header.kid.as_deref(), header.algorithm) {
-        Selected::Key(key) => key,
+    let verifies = |key: &&VerificationKey| key.verifies(parts.signed, signature.as_bytes());
+    let key = match keys.select(&header) {
+        Selected::Key(key) => Some(key).filter(verifies),
+        Selected::AnyOf(keys) => keys.into_iter().find(verifies),
         Selected::OtherAlgorithm => return Err(Reason::KeyAlgorithm.into()),
         Selected::Ambiguous => return Err(Reason::AmbiguousKey.into()),
         Selected::Revoked => return Err(Reason::KeyRevoked.into()),
@@ -115,15 +118,18 @@ pub(crate) fn decide<K: Deref<Target = KeySet>>(
             ));
         }
     };
-    if !key.verifies(parts.signed, signature.as_bytes()) {
+    let Some(key) = key else {
         return Err(match claims.check(now, policy) {
             Ok(_) => Refusal::Signature,
             Err(_) => Refusal::Final(Reason::Signature),
         });
-    }
+    };
     Ok(Accepted {
         key: Arc::clone(&key.identity),
-        names_key: header.kid.is_some(),
+        named: match header.kid {
+            Some(_) => Named::Key,
+            None => Named::Nothing,
+        },
         claims: claims.check(now, policy)?.detach(),
     })
 }

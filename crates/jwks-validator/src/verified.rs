@@ -9,6 +9,7 @@ use aws_lc_rs::rand;
 
 use crate::claims::Claims;
 use crate::key::KeyIdentity;
+use crate::key_set::Named;
 
 /// A bounded, set-associative memory of accepted tokens.
 ///
@@ -41,7 +42,7 @@ pub(crate) struct Verified {
     /// Index of the issuer in its validator.
     pub(crate) issuer: usize,
     pub(crate) key: Arc<KeyIdentity>,
-    pub(crate) names_key: bool,
+    pub(crate) named: Named,
 }
 
 /// What a validator remembers of accepted tokens; see

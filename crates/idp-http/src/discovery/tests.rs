@@ -60,6 +60,14 @@ fn the_published_issuer_must_be_the_configured_one_byte_for_byte() {
     assert!(read("https://idp.example", r#"{"issuer":"https://idp.example"}"#).is_ok());
 }
 
+#[test]
+fn one_byte_order_mark_before_metadata_is_skipped() {
+    let document = r#"{"issuer":"https://idp.example"}"#;
+    let marked = |marks: usize| format!("{}{document}", "\u{feff}".repeat(marks));
+    assert!(read("https://idp.example", &marked(1)).is_ok());
+    assert!(read("https://idp.example", &marked(2)).is_err());
+}
+
 /// D25
 #[test]
 fn endpoints_of_a_public_issuer_are_public_https_addresses() {

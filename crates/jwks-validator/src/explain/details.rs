@@ -32,7 +32,7 @@ pub(super) struct Facts<'t> {
 pub(super) type Members<'t> = Vec<(String, Item<'t>)>;
 
 /// Parameters that make a header unacceptable by being there.
-const REFUSED_PARAMETERS: [&str; 8] = ["crit", "jku", "jwk", "x5u", "x5c", "b64", "zip", "enc"];
+const REFUSED_PARAMETERS: [&str; 5] = ["crit", "jwk", "b64", "zip", "enc"];
 
 impl Facts<'_> {
     /// Tells what became of a check when `failed` is the one that gave the reason.
@@ -125,7 +125,7 @@ impl Facts<'_> {
         match (failed, self.policy.rfc9068) {
             (false, _) => typ,
             (true, true) => format!("{typ}, allowed is at+jwt"),
-            (true, false) => format!("{typ}, allowed are at+jwt, JWT and none"),
+            (true, false) => format!("{typ}, allowed are at+jwt, JWT, JOSE and none"),
         }
     }
 
@@ -164,8 +164,16 @@ impl Facts<'_> {
     fn key_detail(&self, failed: bool) -> Option<String> {
         let history = self.history.as_ref();
         if !failed {
-            let Some(Selected::Key(key)) = &self.selected else {
-                return None;
+            let key = match &self.selected {
+                Some(Selected::Key(key)) => key,
+                Some(Selected::AnyOf(keys)) => {
+                    let tried: Vec<String> = keys.iter().map(|key| named(&key.identity)).collect();
+                    return Some(format!(
+                        "the token names none, tried are {}",
+                        shortened(&tried)
+                    ));
+                }
+                _ => return None,
             };
             let since = history.and_then(|history| {
                 let mut known = history.current.iter();
@@ -371,6 +379,7 @@ fn kind(item: Option<&Item<'_>>) -> &'static str {
         Some(Item::Texts(_)) => "an array of strings",
         Some(Item::Bool(true)) => "true",
         Some(Item::Bool(false)) => "false",
+        Some(Item::Null) => "null",
         Some(Item::Other) => "neither a string nor a number",
     }
 }

@@ -50,7 +50,10 @@ impl Issuer {
                 keys,
                 max_age,
                 validators,
-            }) => Ok((Some((Arc::new(keys), validators)), max_age)),
+            }) => {
+                let keys = keys.with_rsa_default(self.settings.rsa_default);
+                Ok((Some((Arc::new(keys), validators)), max_age))
+            }
             Ok(Fetched::NotModified { max_age }) if conditional && current.confirmed.is_some() => {
                 Ok((None, max_age))
             }
@@ -80,7 +83,8 @@ impl Issuer {
                 state.failures = 0;
                 state.last_error = None;
                 state.backoff.reset();
-                state.next = now + refresh_interval(max_age, self.max_stale, fastrand::f64());
+                state.next =
+                    now + refresh_interval(max_age, self.settings.max_stale, fastrand::f64());
                 let skipped = state.unreported(keys.skipped());
                 Outcome::Refreshed {
                     keys,

@@ -84,7 +84,7 @@ impl Issuer {
             age: snapshot.confirmed.map(|at| at.elapsed()),
             usable: snapshot
                 .confirmed
-                .is_some_and(|at| at.elapsed() <= self.max_stale),
+                .is_some_and(|at| at.elapsed() <= self.settings.max_stale),
             last_error: state.last_error,
             consecutive_failures: state.failures,
             next_fetch_in: state.next.saturating_duration_since(now),

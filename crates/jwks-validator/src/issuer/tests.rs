@@ -29,8 +29,11 @@ impl KeySource for Nobody {
 }
 
 fn issuer() -> Issuer {
-    let day = Duration::from_secs(86_400);
-    Issuer::new(ISSUER, ISSUER, IssuerKeys::new(Nobody), day)
+    let settings = IssuerSettings {
+        max_stale: Duration::from_secs(86_400),
+        rsa_default: Algorithm::Rs256,
+    };
+    Issuer::new(ISSUER, ISSUER, IssuerKeys::new(Nobody), settings)
 }
 
 fn publish(issuer: &Issuer, keys: &KeySet) {

@@ -11,9 +11,11 @@ fn verify_jws(token: &str, keys: &KeySet) -> Result<(), Reason> {
     let header = parts.header()?;
     let header = UnverifiedHeader::parse(&header, &policy)?;
     let signature = parts.signature()?;
-    match keys.select(header.kid.as_deref(), header.algorithm) {
-        Selected::Key(key) if key.verifies(parts.signed, signature.as_bytes()) => Ok(()),
-        Selected::Key(_) => Err(Reason::Signature),
+    let verifies = |key: &VerificationKey| key.verifies(parts.signed, signature.as_bytes());
+    match keys.select(&header) {
+        Selected::Key(key) if verifies(key) => Ok(()),
+        Selected::AnyOf(keys) if keys.iter().any(|key| verifies(key)) => Ok(()),
+        Selected::Key(_) | Selected::AnyOf(_) => Err(Reason::Signature),
         Selected::Absent => Err(Reason::UnknownKey),
         Selected::Ambiguous => Err(Reason::AmbiguousKey),
         Selected::OtherAlgorithm => Err(Reason::KeyAlgorithm),

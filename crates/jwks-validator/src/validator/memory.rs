@@ -34,8 +34,7 @@ impl JwtValidator {
             Some(issuer) => issuer.keys().ok()?,
             None => self.issuer(token.issuer)?.keys().ok()?,
         };
-        let named = token.key.kid.as_deref().filter(|_| token.names_key);
-        if !keys.would_use(named, &token.key)
+        if !keys.would_use(token.named, &token.key)
             || token.claims.check_times(now, &self.inner.policy).is_err()
         {
             verified.remove(slot);
@@ -59,7 +58,7 @@ impl JwtValidator {
                     claims: Arc::clone(&claims),
                     issuer,
                     key: accepted.key,
-                    names_key: accepted.names_key,
+                    named: accepted.named,
                 },
             );
         }

@@ -63,7 +63,7 @@ const STRICTER: &[(Library, Broken)] = &[
     (Jsonwebtoken, "what RFC 9068 requires"),
     (JwtCompact, "what RFC 9068 requires"),
 ];
-const FOREIGN: Broken = "no keys, addresses or foreign parameters in the header";
+const FOREIGN: Broken = "no key and no foreign parameters in the header";
 
 /// A library, the rule that it has and we have not, and whether a token is one that it concerns.
 type Rule = (Library, &'static str, fn(&Json) -> bool);
@@ -90,16 +90,33 @@ const MORE_OPEN: &[Rule] = &[
         "types of header members that we ignore",
         has_ignored_member,
     ),
+    (
+        Jsonwebtoken,
+        "several keys for a token that names none",
+        names_no_key,
+    ),
+    (
+        JwtCompact,
+        "several keys for a token that names none",
+        names_no_key,
+    ),
 ];
+
+/// It is their caller who chooses a key, and ours here takes the only one that fits.
+fn names_no_key(header: &Json) -> bool {
+    header.member("kid").is_none()
+}
 
 fn spells_ed25519(header: &Json) -> bool {
     header.member("alg").and_then(Json::text) == Some("Ed25519")
 }
 
 fn has_ignored_member(header: &Json) -> bool {
-    ["cty", "x5t", "x5t#S256", "nonce", "url"]
-        .iter()
-        .any(|name| header.member(name).is_some())
+    [
+        "cty", "x5t", "x5t#S256", "jku", "x5u", "x5c", "nonce", "url",
+    ]
+    .iter()
+    .any(|name| header.member(name).is_some())
 }
 
 /// Everything but the token.

@@ -57,6 +57,8 @@ impl Rules {
 pub(crate) struct Key {
     pub(crate) kid: Option<String>,
     pub(crate) alg: String,
+    /// `x5t` and `x5t#S256`.
+    thumbprints: [Option<String>; 2],
     numbers: [Vec<u8>; 2],
 }
 
@@ -72,21 +74,26 @@ impl Key {
 
     /// Reads a JWK (RFC 7517 section 4); nothing if it may not verify signatures here.
     pub(crate) fn read(jwk: &Json) -> Option<Self> {
+        // Vendors write null for what is not there.
+        let member = |name| {
+            jwk.member(name)
+                .filter(|value| !matches!(value, Json::Null))
+        };
         let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
-        if private.iter().any(|name| jwk.member(name).is_some()) {
+        if private.iter().any(|name| member(name).is_some()) {
             return None;
         }
-        let text = |name| match jwk.member(name) {
+        let text = |name| match member(name) {
             None => Some(None),
             Some(value) => value.text().map(Some),
         };
         if text("use")?.is_some_and(|usage| usage != "sig") {
             return None;
         }
-        let may_verify = match jwk.member("key_ops") {
+        let may_verify = match member("key_ops") {
             None => true,
             Some(Json::Array(operations)) => {
-                operations.iter().any(|one| one.text() == Some("verify"))
+                operations.is_empty() || operations.iter().any(|one| one.text() == Some("verify"))
             }
             Some(_) => false,
         };
@@ -101,11 +108,13 @@ impl Key {
             None | Some("Ed25519") => implied,
             Some(alg) => alg,
         };
-        let number = |name| text(name)?.map_or(Some(vec![]), |text| base64url(text).ok());
+        let number = |name| text(name)?.map_or(Some(vec![]), number);
+        let thumbprint = |name| member(name).and_then(Json::text).map(str::to_owned);
         (may_verify && (alg == implied || others.contains(&alg))).then_some(())?;
         Some(Self {
             kid: text("kid")?.map(str::to_owned),
             alg: alg.to_owned(),
+            thumbprints: [thumbprint("x5t"), thumbprint("x5t#S256")],
             numbers: [number(first)?, number(second)?],
         })
     }
@@ -143,6 +152,19 @@ impl Key {
     }
 }
 
+/// Of a published key, which may be in base64 as well, and padded.
+fn number(text: &str) -> Option<Vec<u8>> {
+    let bare = text.trim_end_matches('=');
+    let is_padded = text.len() > bare.len();
+    if is_padded && (!text.len().is_multiple_of(4) || text.len() > bare.len() + 2) {
+        return None;
+    }
+    if text.contains(['+', '/']) && text.contains(['-', '_']) {
+        return None;
+    }
+    base64url(&bare.replace('+', "-").replace('/', "_")).ok()
+}
+
 /// What an accepted token says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Accepted {
@@ -171,7 +193,7 @@ pub(crate) fn judge(
     let header = object(&base64url(header_part)?).map_err(in_header)?;
     let payload = object(&base64url(payload_part)?).map_err(in_payload)?;
     let signature = base64url(signature_part)?;
-    let (alg, kid) = judge_header(&header, rules)?;
+    let (alg, kid, thumbprints) = judge_header(&header, rules)?;
 
     match payload.member("iss") {
         None => return Err("iss is required"),
@@ -179,41 +201,69 @@ pub(crate) fn judge(
         Some(Json::Text(_)) => return Err("iss is ours"),
         Some(_) => return Err("iss is a string"),
     }
-    let named: Vec<&Key> = match kid {
-        Some(kid) => keys
-            .iter()
-            .filter(|key| key.kid.as_deref() == Some(kid))
-            .collect(),
-        None => keys.iter().filter(|key| key.alg == alg).collect(),
-    };
-    let key = match named[..] {
-        [] => return Err("a published key"),
-        [key] => key,
-        _ => return Err("one key"),
-    };
-    if key.alg != alg {
-        return Err("the key's own algorithm");
-    }
-    if !key.verifies(
-        format!("{header_part}.{payload_part}").as_bytes(),
-        &signature,
-    ) {
+    let signed = format!("{header_part}.{payload_part}");
+    let verifies = |key: &&Key| key.verifies(signed.as_bytes(), &signature);
+    if !candidates(keys, alg, kid, thumbprints)?
+        .iter()
+        .any(verifies)
+    {
         return Err("the signature");
     }
     judge_claims(&payload, now, rules)
 }
 
-fn judge_header<'h>(
-    header: &'h Json,
-    rules: &Rules,
-) -> Result<(&'static str, Option<&'h str>), Broken> {
+/// The keys that a token with such a header can mean.
+fn candidates<'k>(
+    keys: &'k [Key],
+    alg: &str,
+    kid: Option<&str>,
+    thumbprints: [Option<&str>; 2],
+) -> Result<Vec<&'k Key>, Broken> {
+    let of_alg = |keys: Vec<&'k Key>| -> Vec<&'k Key> {
+        keys.into_iter().filter(|key| key.alg == alg).collect()
+    };
+    let Some(kid) = kid else {
+        let fitting = of_alg(keys.iter().collect());
+        let is_named = |key: &&Key| {
+            let mut pairs = key.thumbprints.iter().zip(thumbprints);
+            pairs.any(|(of_key, named)| named.is_some() && of_key.as_deref() == named)
+        };
+        let named: Vec<&Key> = fitting.iter().copied().filter(is_named).collect();
+        let chosen = if named.is_empty() { fitting } else { named };
+        return match chosen.len() {
+            0 => Err("a published key"),
+            1..=4 => Ok(chosen),
+            _ => Err("at most four keys"),
+        };
+    };
+    let mut named: Vec<&Key> = keys
+        .iter()
+        .filter(|key| key.kid.as_deref() == Some(kid))
+        .collect();
+    if let ([], [only @ Key { kid: None, .. }]) = (&named[..], keys) {
+        named.push(only);
+    }
+    if named.is_empty() {
+        return Err("a published key");
+    }
+    match of_alg(named)[..] {
+        [] => Err("the key's own algorithm"),
+        [key] => Ok(vec![key]),
+        _ => Err("one key"),
+    }
+}
+
+/// The algorithm, the key id and the thumbprints of the certificate.
+type Header<'h> = (&'static str, Option<&'h str>, [Option<&'h str>; 2]);
+
+fn judge_header<'h>(header: &'h Json, rules: &Rules) -> Result<Header<'h>, Broken> {
     if header.member("crit").is_some() {
         // RFC 7515 section 4.1.11: no extension is known here.
         return Err("no crit");
     }
-    for name in ["jku", "jwk", "x5u", "x5c", "b64", "zip", "enc"] {
+    for name in ["jwk", "b64", "zip", "enc"] {
         if header.member(name).is_some() {
-            return Err("no keys, addresses or foreign parameters in the header");
+            return Err("no key and no foreign parameters in the header");
         }
     }
     let alg = match header.member("alg") {
@@ -235,7 +285,7 @@ fn judge_header<'h>(
     };
     match typ.as_deref() {
         Some("at+jwt" | "application/at+jwt") => {}
-        Some("jwt") | None if !rules.rfc9068 => {}
+        Some("jwt" | "application/jwt" | "jose" | "application/jose") | None if !rules.rfc9068 => {}
         _ => return Err("typ is that of an access token"),
     }
     let kid = match header.member("kid") {
@@ -248,7 +298,8 @@ fn judge_header<'h>(
         }
         Some(_) => return Err("kid is 1 to 256 printable characters"),
     };
-    Ok((alg, kid))
+    let thumbprint = |name| header.member(name).and_then(Json::text);
+    Ok((alg, kid, [thumbprint("x5t"), thumbprint("x5t#S256")]))
 }
 
 fn judge_claims(payload: &Json, now: i64, rules: &Rules) -> Result<Accepted, Broken> {

@@ -209,7 +209,7 @@ async fn answers_that_are_no_key_set_are_told_apart() {
             "HTML",
             200,
             html,
-            good.clone(),
+            b"<!doctype html><title>Log in</title>".to_vec(),
             SourceErrorKind::Html,
             Answer::None,
         ),
@@ -259,8 +259,9 @@ async fn answers_that_are_no_key_set_are_told_apart() {
 
 /// D37
 #[tokio::test]
-async fn a_key_set_is_told_by_its_content_unless_it_is_a_page() {
+async fn a_key_set_is_told_by_its_content_whatever_its_label_and_a_page_is_none() {
     let good = jwks(&[Signer::es256("k").jwk()]);
+    let marked = [&b"\xef\xbb\xbf"[..], &good].concat();
     let json = "application/json; charset=utf-8";
     for content_type in [
         None,
@@ -271,15 +272,19 @@ async fn a_key_set_is_told_by_its_content_unless_it_is_a_page() {
         Some("text/json"),
         Some("application/octet-stream"),
         Some("image/png"),
+        Some("text/html; charset=utf-8"),
+        Some("application/xhtml+xml"),
         Some("no content type"),
         Some(""),
     ] {
-        let server = Server::start().await;
-        let header = content_type.map(|value| ("content-type", value));
-        server.answer(200, header.as_slice(), good.clone());
-        let fetched = server.source().fetch(None).await;
-        let is_set = matches!(&fetched, Ok(Fetched::Modified { keys, .. }) if keys.len() == 1);
-        assert!(is_set, "{content_type:?}: {fetched:?}");
+        for body in [&good, &marked] {
+            let server = Server::start().await;
+            let header = content_type.map(|value| ("content-type", value));
+            server.answer(200, header.as_slice(), body.clone());
+            let fetched = server.source().fetch(None).await;
+            let is_set = matches!(&fetched, Ok(Fetched::Modified { keys, .. }) if keys.len() == 1);
+            assert!(is_set, "{content_type:?}: {fetched:?}");
+        }
     }
     let page = b"<!doctype html><title>Log in</title>".to_vec();
     let pages = [
@@ -287,20 +292,17 @@ async fn a_key_set_is_told_by_its_content_unless_it_is_a_page() {
         "Text/HTML; charset=utf-8",
         "application/xhtml+xml",
     ];
-    for (content_type, body, expected) in pages
-        .iter()
-        .flat_map(|page_type| {
-            let html = SourceErrorKind::Html;
-            [(*page_type, &good, html), (*page_type, &page, html)]
-        })
+    for (content_type, expected) in pages
+        .map(|page_type| (page_type, SourceErrorKind::Html))
+        .into_iter()
         // What is declared as keys does not become keys by that.
         .chain([json, "application/jwk-set+json"].map(|content_type| {
             let not_keys = SourceErrorKind::Keys(KeySetErrorKind::NotJwks);
-            (content_type, &page, not_keys)
+            (content_type, not_keys)
         }))
     {
         let server = Server::start().await;
-        server.answer(200, &[("content-type", content_type)], body.clone());
+        server.answer(200, &[("content-type", content_type)], page.clone());
         let error = server.source().fetch(None).await.unwrap_err();
         assert_eq!(error.kind(), expected, "{content_type}");
     }

@@ -113,19 +113,29 @@ fn unfit_keys_are_skipped_each_with_its_reason() {
             SkipReason::Use,
         ),
         (
-            "key_ops empty",
-            jwk(&ec, json!({"key_ops": []})),
-            SkipReason::Use,
-        ),
-        (
             "key_ops string",
             jwk(&ec, json!({"key_ops": "verify"})),
             SkipReason::Use,
         ),
         ("no n", jwk(&rsa, json!({"n": null})), SkipReason::Material),
         (
-            "n padded",
+            "e padded too much",
             jwk(&rsa, json!({"e": "AQAB="})),
+            SkipReason::Material,
+        ),
+        (
+            "both alphabets",
+            jwk(&rsa, json!({"n": "+_".repeat(171)})),
+            SkipReason::Material,
+        ),
+        (
+            "unused bits set",
+            jwk(&rsa, json!({"e": "AR=="})),
+            SkipReason::Material,
+        ),
+        (
+            "a line feed",
+            jwk(&rsa, json!({"e": "AQ\nAB"})),
             SkipReason::Material,
         ),
         (
@@ -292,6 +302,57 @@ fn ed25519_points_of_small_order_are_refused_in_every_spelling() {
             assert_eq!(error.skipped()[0].reason, SkipReason::Point, "{point:x?}");
         }
     }
+}
+
+/// N41
+#[test]
+fn keys_are_read_as_vendors_write_them() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+    for alg in ["RS256", "ES256", "ES384", "ES512", "EdDSA"] {
+        let signer = Signer::new(alg, "k");
+        let respelled = |engine: &dyn Fn(Vec<u8>) -> String| {
+            let mut jwk = signer.jwk();
+            for name in ["n", "e", "x", "y"] {
+                if let Some(text) = jwk[name].as_str() {
+                    jwk[name] = engine(URL_SAFE_NO_PAD.decode(text).unwrap()).into();
+                }
+            }
+            jwk.as_object_mut()
+                .unwrap()
+                .retain(|_, value| !value.is_null());
+            jwk
+        };
+        let mut with_nulls = signer.jwk();
+        for name in [
+            "key_ops", "x5c", "x5t", "x5u", "d", "p", "k", "oth", "exp", "crv", "use", "alg",
+        ] {
+            if with_nulls.get(name).is_none() || name == "use" {
+                with_nulls[name] = Value::Null;
+            }
+        }
+        for (name, jwk) in [
+            ("base64", respelled(&|bytes| STANDARD_NO_PAD.encode(bytes))),
+            ("padded base64", respelled(&|bytes| STANDARD.encode(bytes))),
+            (
+                "padded base64url",
+                respelled(&|bytes| URL_SAFE.encode(bytes)),
+            ),
+            ("null members", with_nulls),
+            ("an empty key_ops", jwk(&signer, json!({"key_ops": []}))),
+        ] {
+            let keys = KeySet::from_jwks_json(&jwks(&[jwk]));
+            let keys = keys.unwrap_or_else(|error| panic!("{alg}, {name}: {error:?}"));
+            assert!(check(&signer.good(), &keys).is_ok(), "{alg}, {name}");
+        }
+    }
+    // Tokens stay strict, and a key id is one or is not there.
+    let signer = Signer::new("RS256", "k");
+    let padded = format!("{}=", signer.good());
+    assert_eq!(check(&padded, &signer.keys()).err(), Some(Reason::Encoding));
+    let no_id = json!({"alg": "RS256", "kid": null});
+    let refused = check(&signer.with_header(&no_id), &signer.keys()).err();
+    assert_eq!(refused, Some(Reason::KeyIdSyntax));
 }
 
 /// A set as Entra publishes it: no `alg`, certificates in `x5c`.

@@ -80,9 +80,6 @@ pub(crate) async fn fetch(
     if reply.status != StatusCode::OK {
         return Err(format!("status {}", reply.status.as_u16()).into());
     }
-    if reply.is_html() {
-        return Err("an HTML page".to_owned().into());
-    }
     match KeySet::from_jwks_json(&reply.body) {
         Ok(keys) => Ok(Published {
             keys,
@@ -92,6 +89,7 @@ pub(crate) async fn fetch(
         }),
         Err(error) => Err(KeysProblem {
             found: match error.kind() {
+                KeySetErrorKind::NotJwks if reply.is_html() => "an HTML page".to_owned(),
                 KeySetErrorKind::NoUsableKey => "there is no usable key in it".to_owned(),
                 _ => error.to_string(),
             },
@@ -167,6 +165,11 @@ impl Examination {
         if let Some((_, algorithm)) = keys.usable().find(|(known, _)| *known == Some(kid)) {
             let kid = printable(kid);
             return Finding::passed(SIGNING, format!("\"{kid}\" ({algorithm}) is published"));
+        }
+        let mut usable = keys.usable();
+        if let (Some((None, algorithm)), None) = (usable.next(), usable.next()) {
+            let found = format!("the only key ({algorithm}) has no id, so it is meant by any");
+            return Finding::passed(SIGNING, found);
         }
         let mut skipped = keys.skipped().iter();
         let reason = skipped.find(|key| key.kid.as_deref() == Some(kid));

@@ -10,7 +10,8 @@ use serde_json::Value;
 pub(crate) fn jwks(bytes: &[u8]) {
     let (keys, skipped) = read_keys(bytes);
     assert_eq!((keys, skipped.clone()), read_keys(bytes));
-    assert!(keys + skipped.len() <= 64);
+    // So many signature keys, and as many of those that are listed although they are for others.
+    assert!(keys <= 64 && keys + skipped.len() <= 128);
     for key in &skipped {
         let kid = key.kid.as_deref().unwrap_or("-");
         assert!(
@@ -19,6 +20,7 @@ pub(crate) fn jwks(bytes: &[u8]) {
     }
     // Keys that are skipped mean nothing: without them, the set is the same.
     if keys > 0
+        && skipped.len() < 64
         && let Ok(Value::Object(mut document)) = serde_json::from_slice(bytes)
         && let Some(Value::Array(entries)) = document.get_mut("keys")
     {
