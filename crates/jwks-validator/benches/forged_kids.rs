@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p jwks-validator --bench forged_kids` takes two minutes: rounds of one second in which good
 //! requests come alone, and rounds in which a million forged tokens in all come to the same validator, in
-//! turn, so that a busy machine slows both. `-- --quick` takes ten seconds.
+//! turn, so that a busy machine slows both. `-- --quick` takes ten seconds. With `--hanging` the provider
+//! hangs for 3 s at each fetch and fails, and a thousand forged tokens come per second.
 //!
 //! A forged token is well-formed, names our issuer, has not expired, and names a key id of its own. A good
 //! one is signed with RS256 and verified each time. Both are tasks on one runtime, started from outside
@@ -21,14 +22,17 @@
 mod signer;
 
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use clock::{Clock as _, SystemClock};
-use jwks_validator::{Fetched, JwtValidator, KeySet, KeySource, Reason, SourceError, Validators};
+use jwks_validator::{
+    Answer, Fetched, JwtValidator, KeySet, KeySource, Reason, SourceError, SourceErrorKind,
+    Validators,
+};
 use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep};
@@ -39,6 +43,10 @@ use signer::{AUDIENCE, ISSUER, Signer, encode, good_claims, jwks};
 const GOOD_PER_SECOND: u32 = 1_000;
 /// A million in the minute that the rounds with them make up.
 const FORGED_PER_SECOND: u32 = 17_000;
+/// Beside a provider that hangs, each of them could hold a place for a second.
+const FORGED_WHILE_HANGING: u32 = 1_000;
+/// What the HTTP client gives up after.
+const HANGING_TIME: Duration = Duration::from_secs(3);
 /// Forged tokens come in groups this small: a larger one delays whatever falls due during it.
 const GROUP: u32 = 4;
 /// What an issuer in the next data centre takes to answer.
@@ -55,8 +63,9 @@ fn main() {
     } else {
         (60, Duration::from_secs(1))
     };
+    let hanging = has("--hanging");
     let runtime = Runtime::new().unwrap();
-    let bench = Bench::new(&runtime);
+    let bench = Bench::new(&runtime, hanging);
     // The first requests find cold caches and sleeping threads.
     bench.round(length, false);
     bench.source.forget();
@@ -65,13 +74,14 @@ fn main() {
         .collect();
     let fetches = bench.source.fetches();
     runtime.block_on(bench.validator.shutdown());
-    report(&rounds, length * pairs, &fetches);
+    report(&rounds, length * pairs, &fetches, bench.forged_per_second);
 }
 
 struct Bench<'r> {
     runtime: &'r Runtime,
     validator: JwtValidator,
     source: Source,
+    forged_per_second: u32,
     good: Arc<str>,
     /// Payload and signature of every forged token.
     forged: String,
@@ -89,7 +99,7 @@ struct Round {
 }
 
 impl<'r> Bench<'r> {
-    fn new(runtime: &'r Runtime) -> Self {
+    fn new(runtime: &'r Runtime, hanging: bool) -> Self {
         let signer = Signer::new("RS256", "k");
         let now = clock::unix_seconds(SystemClock.now());
         let mut claims = good_claims();
@@ -108,10 +118,16 @@ impl<'r> Bench<'r> {
             assert!(validator.wait_ready().await);
             validator
         });
+        source.hangs.store(hanging, Ordering::Relaxed);
         Self {
             runtime,
             validator,
             source,
+            forged_per_second: if hanging {
+                FORGED_WHILE_HANGING
+            } else {
+                FORGED_PER_SECOND
+            },
             good: signer.token(&claims).into(),
             forged: forged.split_once('.').unwrap().1.to_owned(),
             invented: AtomicUsize::new(0),
@@ -125,7 +141,7 @@ impl<'r> Bench<'r> {
         thread::scope(|scope| {
             if attacked {
                 scope.spawn(|| {
-                    pace(FORGED_PER_SECOND / GROUP, length, |_| {
+                    pace(self.forged_per_second / GROUP, length, |_| {
                         for _ in 0..GROUP {
                             tasks.spawn_on(self.forged_request(&round), self.runtime.handle());
                         }
@@ -189,10 +205,11 @@ fn pace(per_second: u32, length: Duration, send: impl Fn(Instant)) {
     }
 }
 
-/// Gives the same keys each time, and notes when it was asked.
+/// Gives the same keys each time, or hangs, and notes when it was asked.
 #[derive(Clone, Debug)]
 struct Source {
     jwks: Arc<[u8]>,
+    hangs: Arc<AtomicBool>,
     fetches: Arc<Mutex<Vec<Instant>>>,
 }
 
@@ -200,6 +217,7 @@ impl Source {
     fn new(jwks: Vec<u8>) -> Self {
         Self {
             jwks: jwks.into(),
+            hangs: Arc::default(),
             fetches: Arc::default(),
         }
     }
@@ -217,12 +235,17 @@ impl Source {
 impl KeySource for Source {
     async fn fetch(&self, _: Option<&Validators>) -> Result<Fetched, SourceError> {
         self.fetches.lock().unwrap().push(Instant::now());
+        if self.hangs.load(Ordering::Relaxed) {
+            sleep(HANGING_TIME).await;
+            let kind = SourceErrorKind::Other("it hung");
+            return Err(SourceError::new(kind, Answer::None));
+        }
         sleep(FETCH_TIME).await;
         Ok(Fetched::keys(KeySet::from_jwks_json(&self.jwks)?))
     }
 }
 
-fn report(rounds: &[[Round; 2]], attacked_for: Duration, fetches: &[Instant]) {
+fn report(rounds: &[[Round; 2]], attacked_for: Duration, fetches: &[Instant], per_second: u32) {
     let count = |count: fn(&Round) -> &AtomicUsize| -> usize {
         let rounds = rounds.iter().flatten();
         rounds
@@ -243,7 +266,7 @@ fn report(rounds: &[[Round; 2]], attacked_for: Duration, fetches: &[Instant]) {
     row(
         "  per second of attack",
         format!("{:.0}", forged as f64 / attacked_for.as_secs_f64()),
-        "≥ 17000",
+        &format!("≥ {per_second}"),
     );
     row(
         "  answered 503 instead of 401",

@@ -240,7 +240,8 @@ impl JwtValidatorBuilder {
         self
     }
 
-    /// Sets for how long keys serve after the issuer last confirmed them. Default 1 h.
+    /// Sets for how long keys serve after the issuer last confirmed them, by the monotonic and by the wall
+    /// clock. Default 1 h.
     ///
     /// Below 5 min it also shortens the interval between fetches.
     #[must_use]
@@ -299,6 +300,7 @@ impl JwtValidatorBuilder {
             rsa_default: algorithms
                 .find(|algorithm| algorithm.rsa().is_some())
                 .unwrap_or(Algorithm::Rs256),
+            clock: Arc::clone(&self.clock),
         };
         let policy = if self.skip_audience {
             Policy::dangerous_for_any_audience()

@@ -48,14 +48,14 @@ impl Sightings {
         }
     }
 
-    pub(crate) fn history(&self, confirmed: Option<Instant>) -> KeyHistory {
+    pub(crate) fn history(&self, confirmed: Option<Duration>) -> KeyHistory {
         let aged = |keys: &[(Arc<KeyIdentity>, Instant)]| {
             keys.iter()
                 .map(|(key, at)| (Arc::clone(key), at.elapsed()))
                 .collect()
         };
         KeyHistory {
-            confirmed: confirmed.map(|at| at.elapsed()),
+            confirmed,
             current: aged(&self.current),
             withdrawn: aged(&self.withdrawn),
         }

@@ -6,11 +6,12 @@ mod operator;
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
+use clock::Clock;
 use idp_http::Backoff;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 
 use crate::algorithm::Algorithm;
@@ -40,7 +41,13 @@ pub(crate) struct Issuer {
     ended: watch::Sender<u64>,
     /// Rings when somebody asked for a fetch.
     pub(crate) asked: Notify,
+    /// Places for callers that wait for a fetch. What no key vouches for may not fill a server while
+    /// the issuer hangs.
+    places: Semaphore,
 }
+
+/// Enough for the callers of some milliseconds, which a fetch from an issuer that is well takes.
+const MAX_WAITING: usize = 64;
 
 /// What holds for every issuer of a validator.
 #[derive(Clone, Debug)]
@@ -49,12 +56,29 @@ pub(crate) struct IssuerSettings {
     pub(crate) max_stale: Duration,
     /// What RSA keys are for that do not say so.
     pub(crate) rsa_default: Algorithm,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 struct Snapshot {
     keys: Arc<KeySet>,
     /// When the fetch began that last confirmed the keys; `None` while there are none.
-    confirmed: Option<Instant>,
+    confirmed: Option<Moment>,
+}
+
+/// A moment by both clocks: the monotonic one stands still while a machine is suspended, and the wall clock
+/// may be set back.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    at: Instant,
+    wall: SystemTime,
+}
+
+impl Moment {
+    /// Returns the longer of the times that have passed by the two clocks; `wall` is now.
+    fn age(&self, wall: SystemTime) -> Duration {
+        let by_wall = wall.duration_since(self.wall).unwrap_or_default();
+        self.at.elapsed().max(by_wall)
+    }
 }
 
 struct State {
@@ -63,6 +87,8 @@ struct State {
     /// Whether a fetch has been asked for that has not begun.
     requested: bool,
     begun: u64,
+    /// What the wall clock showed when the last one began.
+    begun_at: SystemTime,
     ended: u64,
     /// The number of the last fetch that succeeded, and when it ended.
     last_success: Option<(u64, Instant)>,
@@ -72,7 +98,10 @@ struct State {
     last_error: Option<SourceErrorKind>,
     validators: Option<Validators>,
     backoff: Backoff,
+    /// When the next fetch is due by itself.
     next: Instant,
+    /// The issuer wants to be left alone until then, by whomever.
+    held_off_until: Option<Instant>,
     sightings: Sightings,
     /// The unusable keys of the last document, so that each is reported once.
     skipped: Vec<SkippedKey>,
@@ -97,6 +126,7 @@ impl Issuer {
     /// `label` stands for the issuer in metrics.
     pub(crate) fn new(name: &str, label: &str, keys: IssuerKeys, settings: IssuerSettings) -> Self {
         let now = Instant::now();
+        let wall = settings.clock.now();
         Self {
             name: name.into(),
             source: keys.source,
@@ -112,6 +142,7 @@ impl Issuer {
                 absent: AbsentNames::for_at_most(FRESH),
                 requested: false,
                 begun: 0,
+                begun_at: wall,
                 ended: 0,
                 last_success: None,
                 changed: None,
@@ -120,6 +151,7 @@ impl Issuer {
                 validators: None,
                 backoff: Backoff::new(),
                 next: now,
+                held_off_until: None,
                 sightings: Sightings::default(),
                 skipped: Vec::new(),
                 revoked: Vec::new(),
@@ -127,16 +159,34 @@ impl Issuer {
             }),
             ended: watch::Sender::new(0),
             asked: Notify::new(),
+            places: Semaphore::new(MAX_WAITING),
         }
     }
 
-    /// Returns the keys in use: one atomic load.
-    pub(crate) fn keys(&self) -> Result<CurrentKeys, Reason> {
+    /// Returns a place to wait for a fetch, if one is free.
+    pub(crate) fn place(&self) -> Option<SemaphorePermit<'_>> {
+        self.places.try_acquire().ok()
+    }
+
+    /// Returns the keys in use: one atomic load. `now` is what the wall clock shows.
+    pub(crate) fn keys(&self, now: SystemTime) -> Result<CurrentKeys, Reason> {
         let snapshot = self.snapshot.load();
         match snapshot.confirmed {
             None => Err(Reason::KeysUnavailable),
-            Some(at) if at.elapsed() > self.settings.max_stale => Err(Reason::KeysStale),
+            Some(at) if at.age(now) > self.settings.max_stale => Err(Reason::KeysStale),
             Some(_) => Ok(CurrentKeys(snapshot)),
+        }
+    }
+
+    /// Tells whether there are keys, and asks for a fetch where they grew too old without a failure: a
+    /// process that was frozen may get no requests before it is ready.
+    pub(crate) fn is_usable(&self, now: SystemTime) -> bool {
+        match self.keys(now) {
+            Ok(_) => true,
+            Err(why) => {
+                self.advise_without_keys(why);
+                false
+            }
         }
     }
 
@@ -178,10 +228,12 @@ impl Issuer {
     /// Returns how long a refused caller should stay away, in whole seconds.
     pub(crate) fn retry_after(&self) -> Duration {
         let state = self.state();
-        let wait = if state.under_way().is_some() {
+        let now = Instant::now();
+        let is_soon = state.under_way().is_some() && !state.is_held_off(now);
+        let wait = if is_soon {
             Duration::ZERO
         } else {
-            state.next.saturating_duration_since(Instant::now())
+            state.next.saturating_duration_since(now)
         };
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         Duration::from_secs(seconds.clamp(1, 30))
@@ -209,6 +261,16 @@ impl State {
         } else {
             None
         }
+    }
+
+    fn has_succeeded_since(&self, arrival: u64) -> bool {
+        self.last_success
+            .is_some_and(|(number, _)| number > arrival)
+    }
+
+    /// Tells whether the issuer has said in `Retry-After` that it is too soon for a fetch.
+    fn is_held_off(&self, now: Instant) -> bool {
+        self.held_off_until.is_some_and(|until| now < until)
     }
 
     fn succeeded_lately(&self, now: Instant) -> bool {

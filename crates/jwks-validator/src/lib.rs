@@ -50,9 +50,11 @@
 //!
 //! Readers take the keys with one atomic load. One task per issuer fetches them: at 80 % of their
 //! freshness (of 5 min at most), give or take 10 %; again soon after a failure; and when a token
-//! names an unknown key, for which there are two fetches at once and one more per 30 s. Failed
-//! fetches leave the last good keys in use for `max_stale`. A key that the issuer no longer publishes
-//! is refused from the next fetch on, for remembered tokens too.
+//! names an unknown key, for which there are two fetches at once and one more per 30 s; never before
+//! the end of a `Retry-After`. Failed fetches leave the last good keys in use for `max_stale`, by the
+//! monotonic and the wall clock. A key that the issuer no longer publishes is refused from the next
+//! fetch on, for remembered tokens too. At most 64 callers per issuer wait for a fetch, for 1 s at most,
+//! and nobody while fetches fail.
 //!
 //! Each issuer's keys are its own. Issuers are named beforehand
 //! ([`issuer`](JwtValidatorBuilder::issuer)), or admitted by a function as tokens name them

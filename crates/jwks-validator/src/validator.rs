@@ -114,9 +114,11 @@ impl JwtValidator {
 
     /// Decides on a token.
     ///
-    /// With a known key it does not wait. It waits, for at most 1 s, for the very first keys and for
-    /// a fetch that an unknown key id or a bad signature caused; then, with a revocation hook, for at most
-    /// 1 s more for its answer. Dropping the future cancels no fetch, but the call of the hook.
+    /// With a known key it does not wait. It waits, for at most 1 s, for the very first keys, for newer
+    /// ones where those that are there grew too old without a failed fetch (a process that was frozen), and
+    /// for a fetch that an unknown key id or a bad signature caused. Nobody waits while fetches fail, and at
+    /// most 64 callers of one issuer at a time. Then, with a revocation hook, it waits for at most 1 s more
+    /// for its answer. Dropping the future cancels no fetch, but the call of the hook.
     ///
     /// # Errors
     ///
@@ -140,8 +142,9 @@ impl JwtValidator {
         if self.inner.issuers.is_empty() {
             return self.inner.runtime.get().is_some();
         }
+        let now = self.inner.clock.now();
         let mut issuers = self.inner.issuers.iter();
-        issuers.any(|issuer| issuer.keys().is_ok())
+        issuers.any(|issuer| issuer.is_usable(now))
     }
 
     /// Waits until the validator is [`ready`](Self::ready) and returns true, or until it is shut

@@ -91,7 +91,8 @@ impl Judge {
             };
         };
         let watch = state.keys.get(&(host, issuer));
-        let known = watch.and_then(|watch| watch.usable(now, self.0.settings.max_stale));
+        let moment = self.moment(Host::Protected(host));
+        let known = watch.and_then(|watch| watch.usable(moment, self.0.settings.max_stale));
         // Most of the time they are the same, and signatures are slow to verify.
         let known = known.map(|known| match same(&known, &keys) {
             true => published,
@@ -196,7 +197,8 @@ impl Judge {
         }
         let issuer = token.issuer?;
         let watch = state.keys.get(&(host, issuer))?;
-        let keys = watch.usable(now, self.0.settings.max_stale)?;
+        let moment = self.moment(Host::Protected(host));
+        let keys = watch.usable(moment, self.0.settings.max_stale)?;
         let unix = self.0.clocks[&Host::Protected(host)].unix();
         Some(self.reference(&token.text, issuer, unix, &keys))
     }

@@ -7,15 +7,18 @@ use jwks_validator::Answer;
 
 use super::FetchEnd;
 use super::bucket::Bucket;
+use super::tokens::Moment;
 use crate::reference;
 
 #[derive(Debug, Default)]
 pub(crate) struct KeyWatch {
     /// The last good set, and when the fetch began that confirmed it.
-    pub(super) good: Option<(Vec<reference::Key>, Duration)>,
+    pub(super) good: Option<(Vec<reference::Key>, Moment)>,
     pub(super) revoked: Vec<String>,
-    began: Option<Duration>,
+    began: Option<Moment>,
     pub(super) failures: u32,
+    /// The issuer wants to be left alone until then.
+    held_off_until: Duration,
     /// When the next one may come by itself, and when it comes at the latest; zero before the first.
     due: Duration,
     pub(super) due_by: Duration,
@@ -31,17 +34,24 @@ const MAX_INTERVAL: Duration = Duration::from_secs(300);
 const MIN_AGE: Duration = Duration::from_secs(60);
 
 impl KeyWatch {
-    /// Whether there is certainly a fetch left for an unknown key.
+    /// Whether there is certainly a fetch left for an unknown key, and a wait for it.
     pub(super) fn can_surely_ask(&self, now: Duration) -> bool {
-        self.spent_at_most.has_one(now)
+        self.failures == 0 && self.spent_at_most.has_one(now)
     }
 
-    pub(super) fn began(&mut self, now: Duration) -> Result<(), String> {
-        if self.began.replace(now).is_some() {
+    pub(super) fn began(&mut self, moment: Moment, max_stale: Duration) -> Result<(), String> {
+        let now = moment.monotonic;
+        if self.began.replace(moment).is_some() {
             return Err("JWKS requests: two at once".into());
         }
+        if now < self.held_off_until {
+            return Err("JWKS requests: before the end of a `Retry-After`".into());
+        }
         self.spent_at_most.charge(now);
-        if now >= self.due || self.spent_at_least.take(now) {
+        // A clock that is set can make keys too old between two fetches that succeed.
+        let grew_old =
+            self.failures == 0 && self.good.is_some() && self.usable(moment, max_stale).is_none();
+        if now >= self.due || grew_old || self.spent_at_least.take(now) {
             Ok(())
         } else {
             Err("JWKS requests: neither due nor within the budget for single tokens".into())
@@ -62,14 +72,20 @@ impl KeyWatch {
                 self.due = now + interval.mul_f64(EARLIEST);
                 self.due_by = now + interval.mul_f64(LATEST);
                 self.failures = 0;
+                self.held_off_until = Duration::ZERO;
             }
             FetchEnd::Failed { answer, asked } => {
                 self.failures += 1;
                 let (shortest, longest) = waits(answer, asked, self.failures);
                 let (retry, retry_by) = (now + shortest, now + longest);
-                // One that a token caused does not put off the one that is due. Jitter decides
-                // whether there is one.
-                let (may_be_ahead, is_ahead) = (self.due_by > now, self.due > now);
+                self.held_off_until = asked.map_or(Duration::ZERO, |asked| now + asked);
+                // One that a token caused does not put off the one that is due, unless the issuer says so.
+                // Jitter decides whether there is one.
+                let is_held_off = asked.is_some();
+                let (may_be_ahead, is_ahead) = (
+                    self.due_by > now && !is_held_off,
+                    self.due > now && !is_held_off,
+                );
                 self.due = if may_be_ahead {
                     self.due.clamp(now, retry)
                 } else {
@@ -85,14 +101,16 @@ impl KeyWatch {
     }
 
     /// The keys that tokens may be signed with: those of the last good fetch, unless it is too old.
-    pub(super) fn usable(&self, now: Duration, max_stale: Duration) -> Option<Vec<reference::Key>> {
+    pub(super) fn usable(&self, now: Moment, max_stale: Duration) -> Option<Vec<reference::Key>> {
         let (keys, began) = self.good.as_ref()?;
         let is_revoked = |key: &&reference::Key| {
             let kid = key.kid.as_ref();
             kid.is_some_and(|kid| self.revoked.contains(kid))
         };
         let usable = keys.iter().filter(|key| !is_revoked(key)).cloned();
-        (now - *began <= max_stale).then(|| usable.collect())
+        let by_wall = now.wall.saturating_sub(began.wall);
+        let age = by_wall.max(now.monotonic - began.monotonic);
+        (age <= max_stale).then(|| usable.collect())
     }
 }
 

@@ -147,13 +147,13 @@ impl Judge {
     }
 
     pub(crate) fn key_fetch_began(&self, host: usize, issuer: Issuer) {
-        let now = self.now();
+        let now = self.moment(Host::Protected(host));
         let verdict = self
             .state()
             .keys
             .entry((host, issuer))
             .or_default()
-            .began(now);
+            .began(now, self.0.settings.max_stale);
         self.hold(Host::Protected(host), verdict);
     }
 

@@ -25,22 +25,24 @@ impl Issuer {
     pub(crate) fn advise_on_unknown_key(&self, kid: Option<&str>, arrival: u64) -> Advice {
         let now = Instant::now();
         let mut state = self.state();
+        if state.failures > 0 {
+            // The key may have been published since the last good set. Whoever invents key ids would hold
+            // a place for the whole wait, so nobody waits; but a fetch is asked for.
+            let is_worth = state.ended <= arrival && state.under_way().is_none();
+            if is_worth && !state.is_held_off(now) && state.bucket.take(now) {
+                self.request(&mut state);
+            }
+            return Advice::Refuse(Reason::KeyUndetermined);
+        }
         if state.absent.contains(kid, now) {
             return Advice::Refuse(Reason::UnknownKey);
         }
-        if state
-            .last_success
-            .is_some_and(|(number, _)| number > arrival)
-        {
+        if state.has_succeeded_since(arrival) {
             state.absent.insert(kid, now);
             return Advice::Refuse(Reason::UnknownKey);
         }
         if let Some(number) = state.under_way() {
             return Advice::WaitFor(number);
-        }
-        // A fetch that began after the token came has failed: nobody knows whether the key exists.
-        if state.ended > arrival {
-            return Advice::Refuse(Reason::KeyUndetermined);
         }
         if state.bucket.take(now) {
             return Advice::WaitFor(self.request(&mut state));
@@ -57,21 +59,21 @@ impl Issuer {
     pub(crate) fn advise_on_bad_signature(&self, arrival: u64) -> Advice {
         let now = Instant::now();
         let mut state = self.state();
-        // A set of the last half minute is the issuer's word.
-        if state.begun > arrival || state.succeeded_lately(now) {
+        // While fetches fail, whoever forges signatures would hold a place for the whole wait.
+        if state.has_succeeded_since(arrival) || state.failures > 0 && state.under_way().is_some() {
             return Advice::Refuse(Reason::Signature);
         }
+        // One that began after the last set may bring another key, however young that set is.
         if let Some(number) = state.under_way() {
-            // While fetches fail, whoever forges signatures would occupy a caller's place for the whole wait.
-            return if state.failures == 0 {
-                Advice::WaitFor(number)
-            } else {
-                Advice::Refuse(Reason::Signature)
-            };
+            return Advice::WaitFor(number);
         }
-        // Forged signatures are the common case: they may not use the last attempt, which belongs to
-        // unknown keys.
-        if state.bucket.is_full(now) && state.bucket.take(now) {
+        // A set of the last half minute is the issuer's word. And forged signatures are the common case:
+        // they may not use the last attempt, which belongs to unknown keys.
+        let is_worth = state.ended <= arrival
+            && !state.succeeded_lately(now)
+            && !state.is_held_off(now)
+            && state.bucket.is_full(now);
+        if is_worth && state.bucket.take(now) {
             return Advice::WaitFor(self.request(&mut state));
         }
         Advice::Refuse(Reason::Signature)
@@ -85,11 +87,16 @@ impl Issuer {
 
     /// For any token while there are no keys.
     pub(crate) fn advise_without_keys(&self, why: Reason) -> Advice {
-        let state = self.state();
-        match state.under_way() {
-            // Only the first fetch is worth a wait: during an outage each would cost every caller
-            // its whole deadline.
-            Some(1) if why == Reason::KeysUnavailable => Advice::WaitFor(1),
+        let mut state = self.state();
+        match (why, state.under_way()) {
+            // During an outage each further one would cost every caller its whole deadline.
+            (Reason::KeysUnavailable, Some(1)) => Advice::WaitFor(1),
+            // No fetch has failed, and still they are too old: the process was frozen, or the clock set. If
+            // the issuer can be reached, the first caller need not know.
+            (Reason::KeysStale, Some(number)) if state.failures == 0 => Advice::WaitFor(number),
+            (Reason::KeysStale, None) if state.failures == 0 => {
+                Advice::WaitFor(self.request(&mut state))
+            }
             _ => Advice::Refuse(why),
         }
     }

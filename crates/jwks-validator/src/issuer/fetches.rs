@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Issuer, Snapshot, State};
+use super::{Issuer, Moment, Snapshot, State};
 use crate::key_set::{KeySet, SkippedKey};
 use crate::source::{Fetched, SourceError, SourceErrorKind, Validators};
 
@@ -20,9 +20,10 @@ impl Issuer {
         self.state().next
     }
 
-    /// Tells whether a fetch has been asked for that has not begun.
+    /// Tells whether a fetch has been asked for that has not begun and may begin.
     pub(crate) fn is_requested(&self) -> bool {
-        self.state().requested
+        let state = self.state();
+        state.requested && !state.is_held_off(Instant::now())
     }
 
     /// Notes that a fetch begins and returns what to ask it with.
@@ -30,6 +31,7 @@ impl Issuer {
         let mut state = self.state();
         state.requested = false;
         state.begun += 1;
+        state.begun_at = self.settings.clock.now();
         state.validators.clone()
     }
 
@@ -76,13 +78,17 @@ impl Issuer {
                 }
                 self.snapshot.store(Arc::new(Snapshot {
                     keys: Arc::new(keys.with_revoked(&state.revoked)),
-                    confirmed: Some(began),
+                    confirmed: Some(Moment {
+                        at: began,
+                        wall: state.begun_at,
+                    }),
                 }));
                 state.validators = validators;
                 state.last_success = Some((state.ended, now));
                 state.failures = 0;
                 state.last_error = None;
                 state.backoff.reset();
+                state.held_off_until = None;
                 state.next =
                     now + refresh_interval(max_age, self.settings.max_stale, fastrand::f64());
                 let skipped = state.unreported(keys.skipped());
@@ -96,9 +102,11 @@ impl Issuer {
                 state.failures = state.failures.saturating_add(1);
                 state.last_error = Some(error.kind());
                 let wait = state.backoff.after(error.answer(), error.retry_after());
-                // A failed fetch that somebody asked for must not put off the one that is due.
                 let retry = now + wait;
-                state.next = if state.next > now {
+                state.held_off_until = error.retry_after().map(|_| retry);
+                // A failed fetch that somebody asked for must not put off the one that is due, unless the
+                // issuer says so.
+                state.next = if state.next > now && state.held_off_until.is_none() {
                     state.next.min(retry)
                 } else {
                     retry

@@ -29,10 +29,23 @@ impl Issuer {
                 return Err(wait);
             }
         }
+        if let Some(until) = state.held_off_until.filter(|until| now < *until) {
+            return Err(until - now);
+        }
         // One that runs may have been answered before what the operator knows of.
         let number = self.request(&mut state);
         state.manual = Some((number, now));
         Ok(number)
+    }
+
+    /// Returns how long it takes until that fetch may begin, if the issuer has said meanwhile that it wants
+    /// to be left alone.
+    pub(crate) fn held_off(&self, number: u64) -> Option<Duration> {
+        let state = self.state();
+        let until = state.held_off_until.filter(|_| state.begun < number)?;
+        until
+            .checked_duration_since(Instant::now())
+            .filter(|wait| !wait.is_zero())
     }
 
     /// Returns why that fetch, or every one since, brought no keys.
@@ -63,17 +76,21 @@ impl Issuer {
 
     /// Returns since when the keys are known, for an explanation.
     pub(crate) fn history(&self) -> KeyHistory {
-        let confirmed = self.snapshot.load().confirmed;
+        let confirmed = self.age();
         self.state().sightings.history(confirmed)
     }
 
     /// Returns the time since the issuer confirmed the keys.
     pub(crate) fn age(&self) -> Option<Duration> {
-        self.snapshot.load().confirmed.map(|at| at.elapsed())
+        let confirmed = self.snapshot.load().confirmed?;
+        Some(confirmed.age(self.settings.clock.now()))
     }
 
     pub(crate) fn health(&self) -> IssuerHealth {
         let snapshot = self.snapshot.load();
+        let age = snapshot
+            .confirmed
+            .map(|at| at.age(self.settings.clock.now()));
         let now = Instant::now();
         let mut state = self.state();
         IssuerHealth {
@@ -81,10 +98,8 @@ impl Issuer {
             keys: snapshot.keys.len(),
             skipped_keys: snapshot.keys.skipped().len(),
             revoked_keys: state.revoked.len(),
-            age: snapshot.confirmed.map(|at| at.elapsed()),
-            usable: snapshot
-                .confirmed
-                .is_some_and(|at| at.elapsed() <= self.settings.max_stale),
+            age,
+            usable: age.is_some_and(|age| age <= self.settings.max_stale),
             last_error: state.last_error,
             consecutive_failures: state.failures,
             next_fetch_in: state.next.saturating_duration_since(now),
@@ -122,7 +137,8 @@ pub struct IssuerHealth {
     pub skipped_keys: usize,
     /// How many key ids the operator has revoked, published or not.
     pub revoked_keys: usize,
-    /// Time since the keys were last confirmed by the issuer; `None` while there are none.
+    /// Time since the keys were last confirmed by the issuer, by the monotonic or the wall clock, whichever
+    /// says more; `None` while there are none.
     pub age: Option<Duration>,
     /// Whether tokens of this issuer can be decided on.
     pub usable: bool,

@@ -32,6 +32,7 @@ fn issuer() -> Issuer {
     let settings = IssuerSettings {
         max_stale: Duration::from_secs(86_400),
         rsa_default: Algorithm::Rs256,
+        clock: Arc::new(ManualClock::at_unix(NOW)),
     };
     Issuer::new(ISSUER, ISSUER, IssuerKeys::new(Nobody), settings)
 }
@@ -74,7 +75,7 @@ fn readers_see_the_old_set_or_the_new_one_and_never_a_mixture() {
     let read = |token: &str| {
         let (mut accepted, mut refused, mut is_satisfied) = (0_u32, 0_u32, false);
         while satisfied.load(Ordering::SeqCst) < READERS {
-            match validate(token, now, |_| issuer.keys(), &policy) {
+            match validate(token, now, |_| issuer.keys(now), &policy) {
                 Ok(_) => accepted += 1,
                 Err(Reason::Signature) => refused += 1,
                 Err(other) => {
@@ -110,12 +111,12 @@ fn a_decision_that_has_begun_keeps_its_keys() {
     let policy = Policy::dangerous_for_any_audience();
     let now = UNIX_EPOCH + Duration::from_secs(NOW);
     let meanwhile = |_: &str| {
-        let keys = issuer.keys();
+        let keys = issuer.keys(now);
         publish(&issuer, &sets[1].1);
         keys
     };
     assert!(validate(&sets[0].0, now, meanwhile, &policy).is_ok());
-    let after = validate(&sets[0].0, now, |_| issuer.keys(), &policy);
+    let after = validate(&sets[0].0, now, |_| issuer.keys(now), &policy);
     assert_eq!(after.err(), Some(Reason::Signature));
 }
 

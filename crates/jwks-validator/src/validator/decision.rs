@@ -72,14 +72,11 @@ impl JwtValidator {
         self.inner.metrics.decided(refused);
     }
 
-    fn now(&self) -> i64 {
-        clock::unix_seconds(self.inner.clock.now())
-    }
-
     fn decide_by_keys(&self, token: &str, slot: Option<Slot>) -> Decision {
-        let now = self.now();
+        let wall = self.inner.clock.now();
+        let now = clock::unix_seconds(wall);
         let asked = Cell::new(None);
-        let keys = |name: &str| self.keys_of(name, &asked, || self.could_pass(token, now));
+        let keys = |name: &str| self.keys_of(name, wall, &asked, || self.could_pass(token, now));
         match (decide(token, now, keys, &self.inner.policy), asked.get()) {
             (Ok(accepted), Some(issuer)) => {
                 match self.check_issuer_claims(issuer, &accepted.claims) {
@@ -97,7 +94,7 @@ impl JwtValidator {
     }
 
     fn known(&self, slot: Option<Slot>) -> Option<Decision> {
-        let claims = self.remembered(slot?, self.now())?;
+        let claims = self.remembered(slot?)?;
         Some(self.passed(claims))
     }
 
@@ -155,6 +152,7 @@ impl JwtValidator {
         let deadline = Instant::now() + MAX_WAIT;
         let slot = self.slot(token.as_bytes());
         let arrival = issuer.begun();
+        let mut place = None;
         loop {
             let advice = match &refusal {
                 Refusal::UnknownKey(kid) => issuer.advise_on_unknown_key(kid.as_deref(), arrival),
@@ -171,6 +169,14 @@ impl JwtValidator {
                 // A fetch may have ended since the keys were looked at, and its success be the very reason.
                 Advice::Refuse(reason) => (false, Some(reason)),
                 Advice::WaitFor(number) => {
+                    place = place.or_else(|| issuer.place());
+                    if place.is_none() {
+                        let reason = match refusal {
+                            Refusal::Final(reason) => reason,
+                            Refusal::UnknownKey(_) | Refusal::Signature => Reason::KeyUndetermined,
+                        };
+                        return Err(self.unavailable(issuer, reason));
+                    }
                     let ended = timeout_at(deadline, issuer.wait_for(number)).await;
                     (ended.is_err(), None)
                 }

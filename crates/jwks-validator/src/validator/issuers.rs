@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio_util::sync::CancellationToken;
 
@@ -26,13 +27,14 @@ impl JwtValidator {
     pub(super) fn keys_of(
         &self,
         name: &str,
+        now: SystemTime,
         asked: &Cell<Option<usize>>,
         worth: impl FnOnce() -> Result<(), Reason>,
     ) -> Result<CurrentKeys, Reason> {
         let mut configured = self.inner.issuers.iter();
         if let Some(index) = configured.position(|issuer| *issuer.name == *name) {
             asked.set(Some(index));
-            return self.inner.issuers[index].keys();
+            return self.inner.issuers[index].keys(now);
         }
         let admitted = self.inner.admitted.as_ref();
         let admitted = admitted.ok_or(Reason::UnknownIssuer)?;
@@ -46,7 +48,7 @@ impl JwtValidator {
             })?,
         };
         asked.set(Some(id));
-        issuer.keys()
+        issuer.keys(now)
     }
 
     /// Tells whether a token would pass if its signature verified.

@@ -23,7 +23,9 @@ impl JwtValidator {
     }
 
     /// Finds an accepted token and decides again about its dates and its key.
-    pub(super) fn remembered(&self, slot: Slot, now: i64) -> Option<Arc<Claims>> {
+    pub(super) fn remembered(&self, slot: Slot) -> Option<Arc<Claims>> {
+        let wall = self.inner.clock.now();
+        let now = clock::unix_seconds(wall);
         // It stays where it is: such a clock says nothing about it.
         if now < EARLIEST_NOW {
             return None;
@@ -31,8 +33,8 @@ impl JwtValidator {
         let verified = self.inner.verified.as_ref()?;
         let token = verified.get(slot)?;
         let keys = match self.inner.issuers.get(token.issuer) {
-            Some(issuer) => issuer.keys().ok()?,
-            None => self.issuer(token.issuer)?.keys().ok()?,
+            Some(issuer) => issuer.keys(wall).ok()?,
+            None => self.issuer(token.issuer)?.keys(wall).ok()?,
         };
         if !keys.would_use(token.named, &token.key)
             || token.claims.check_times(now, &self.inner.policy).is_err()

@@ -14,8 +14,9 @@ use crate::source::SourceErrorKind;
 impl JwtValidator {
     /// Fetches the keys of every issuer now, and returns when these fetches have ended.
     ///
-    /// At most one per issuer and 10 s; callers that come while one is under way wait for that one. A
-    /// fetch that fails leaves the keys in use, as ever. Dropping the future cancels no fetch.
+    /// At most one per issuer and 10 s, and none before the end of a `Retry-After`; callers that come while
+    /// one is under way wait for that one. A fetch that fails leaves the keys in use, as ever. Dropping the
+    /// future cancels no fetch.
     pub async fn refresh(&self) -> Vec<IssuerRefresh> {
         let is_running = self.inner.runtime.get().is_some() && !self.inner.stop.is_cancelled();
         // All are asked for before one is waited for, so that they run side by side.
@@ -34,10 +35,7 @@ impl JwtValidator {
                 Some(Err(retry_after)) => RefreshOutcome::TooSoon { retry_after },
                 Some(Ok(number)) => tokio::select! {
                     biased;
-                    () = issuer.wait_for(number) => match issuer.failure_of(number) {
-                        None => RefreshOutcome::Refreshed,
-                        Some(kind) => RefreshOutcome::Failed(kind),
-                    },
+                    outcome = manual_outcome(&issuer, number) => outcome,
                     () = self.inner.stop.cancelled() => RefreshOutcome::NotRunning,
                 },
             };
@@ -115,7 +113,8 @@ impl JwtValidator {
 
     /// Explains everything but revocation, and returns the claims if all of that is passed.
     fn explain_now(&self, token: &str) -> (Explanation, Option<Claims>) {
-        let now = clock::unix_seconds(self.inner.clock.now());
+        let wall = self.inner.clock.now();
+        let now = clock::unix_seconds(wall);
         let issuers = self.all_issuers();
         let names = issuers.iter().map(|issuer| issuer.name.to_string());
         let asked: Cell<Option<&Issuer>> = Cell::new(None);
@@ -126,7 +125,7 @@ impl JwtValidator {
                 // No issuer is admitted for an explanation.
                 let issuer = issuers.iter().find(|issuer| *issuer.name == *name);
                 asked.set(issuer.map(|issuer| &**issuer));
-                issuer.ok_or(Reason::UnknownIssuer)?.keys()
+                issuer.ok_or(Reason::UnknownIssuer)?.keys(wall)
             },
             &self.inner.policy,
             &names.collect::<Vec<_>>(),
@@ -139,6 +138,19 @@ impl JwtValidator {
             Ok(()) => (explanation, Some(claims)),
             Err(reason) => (explanation.failed_at(Check::IssuerClaims, reason), None),
         }
+    }
+}
+
+async fn manual_outcome(issuer: &Issuer, number: u64) -> RefreshOutcome {
+    // The one before it may end with a `Retry-After`, which holds for this one too.
+    issuer.wait_for(number - 1).await;
+    if let Some(retry_after) = issuer.held_off(number) {
+        return RefreshOutcome::TooSoon { retry_after };
+    }
+    issuer.wait_for(number).await;
+    match issuer.failure_of(number) {
+        None => RefreshOutcome::Refreshed,
+        Some(kind) => RefreshOutcome::Failed(kind),
     }
 }
 
@@ -160,7 +172,8 @@ pub enum RefreshOutcome {
     Refreshed,
     /// The fetch failed; the keys are as they were.
     Failed(SourceErrorKind),
-    /// The last fetch that was asked for is not long enough ago. Nothing was done.
+    /// The last fetch that was asked for is not long enough ago, or the issuer has said in `Retry-After` that
+    /// it wants to be left alone. Nothing was done.
     TooSoon {
         /// When the next one will be made.
         retry_after: Duration,

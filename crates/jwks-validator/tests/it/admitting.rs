@@ -205,7 +205,7 @@ async fn the_first_callers_of_an_admitted_issuer_share_one_question_and_one_fetc
     validator.start();
     let token = Arc::new(signer.token(&of(RED)));
     let mut callers = JoinSet::new();
-    for _ in 0..100 {
+    for _ in 0..50 {
         let (validator, token) = (validator.clone(), Arc::clone(&token));
         callers.spawn(async move { reason(&validator, &token).await });
     }

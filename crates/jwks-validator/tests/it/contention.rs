@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jwks_validator::{Answer, Reason};
+use jwks_validator::{Answer, JwtValidator, Reason};
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance};
@@ -14,9 +14,12 @@ use crate::fake_source::{
 };
 use crate::signer::{NOW, Signer, good_claims};
 
+/// How many callers wait for a fetch of one issuer.
+const PLACES: usize = 64;
+
 /// D33
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_first_callers_cost_one_fetch_and_all_are_accepted() {
+async fn ten_thousand_first_callers_cost_one_fetch_and_all_are_answered() {
     let signer = Signer::new("EdDSA", "k");
     let source = FakeSource::new(Script::After(
         Duration::from_millis(900),
@@ -28,12 +31,80 @@ async fn ten_thousand_first_callers_cost_one_fetch_and_all_are_accepted() {
     let mut callers = JoinSet::new();
     for _ in 0..10_000 {
         let (validator, token) = (validator.clone(), Arc::clone(&token));
-        callers.spawn(async move { validator.validate(&token).await.is_ok() });
+        callers.spawn(async move {
+            let begun = Instant::now();
+            (reason(&validator, &token).await, begun.elapsed())
+        });
     }
-    let accepted = callers.join_all().await;
-    let accepted = accepted.iter().filter(|accepted| **accepted);
-    assert_eq!(accepted.count(), 10_000);
+    let answers = callers.join_all().await;
+    let count = |answer| answers.iter().filter(|it| **it == answer).count();
+    let refused = (Some(Reason::KeysUnavailable), Duration::ZERO);
+    assert_eq!(count((None, Duration::from_millis(900))), PLACES);
+    assert_eq!(count(refused), 10_000 - PLACES);
     assert_eq!(source.calls(), 1);
+    assert_eq!(reason(&validator, &token).await, None);
+}
+
+/// N42
+#[tokio::test(start_paused = true)]
+async fn key_ids_that_nobody_knows_hold_64_places_while_an_issuer_hangs_and_none_once_it_failed() {
+    let signer = Signer::new("EdDSA", "k");
+    let source = FakeSource::with_keys(&[&signer]);
+    let validator = started(&source).await;
+    source.set(Script::After(
+        3 * SECOND,
+        Box::new(Script::Fail(Answer::None)),
+    ));
+    let good = signer.good();
+    let mut forger = Signer::new("EdDSA", "");
+    let mut flood = |validator: &JwtValidator, wave: usize| {
+        let mut callers = JoinSet::new();
+        for n in 0..1_000 {
+            forger.kid = format!("{wave}-{n}");
+            let (validator, token) = (validator.clone(), forger.good());
+            callers.spawn(async move {
+                let begun = Instant::now();
+                (reason(&validator, &token).await, begun.elapsed())
+            });
+        }
+        callers
+    };
+    let undetermined = Some(Reason::KeyUndetermined);
+    for (wave, waiting) in [(0, PLACES), (1, PLACES), (2, PLACES), (3, 0), (4, 0)] {
+        let callers = flood(&validator, wave);
+        settle().await;
+        let answer = at_once(validator.validate(&good)).await;
+        assert!(answer.is_some_and(|answer| answer.is_ok()), "{wave}");
+        let answers = callers.join_all().await;
+        let count = |waited| {
+            let answer = (undetermined, waited);
+            answers.iter().filter(|it| **it == answer).count()
+        };
+        assert_eq!(count(SECOND), waiting, "{wave}");
+        assert_eq!(count(Duration::ZERO), 1_000 - waiting, "{wave}");
+        if waiting == 0 {
+            pass(SECOND).await;
+        }
+    }
+}
+
+/// N42
+#[tokio::test(start_paused = true)]
+async fn a_place_is_free_again_when_its_caller_goes_away() {
+    let signer = Signer::new("EdDSA", "k");
+    let source = FakeSource::with_keys(&[&signer]);
+    let validator = started(&source).await;
+    source.set(Script::Hang);
+    let unknown = Signer::new("EdDSA", "unknown").good();
+    let mut waiting: Vec<_> = (0..PLACES)
+        .map(|_| Box::pin(validator.validate(&unknown)))
+        .collect();
+    for caller in &mut waiting {
+        assert!(at_once(caller.as_mut()).await.is_none(), "it waits");
+    }
+    assert!(at_once(validator.validate(&unknown)).await.is_some());
+    waiting.pop();
+    assert!(at_once(validator.validate(&unknown)).await.is_none());
 }
 
 /// D22, D33
@@ -46,7 +117,7 @@ async fn all_who_bring_a_new_key_id_wait_for_the_same_fetch() {
     source.set(Script::After(delay, Box::new(keys(&[&old, &new]))));
     let (old, new): (Arc<str>, Arc<str>) = (old.good().into(), new.good().into());
     let mut callers = JoinSet::new();
-    for n in 0..1_000 {
+    for n in 0..2 * PLACES {
         let validator = validator.clone();
         let is_new = n % 2 == 0;
         let token = Arc::clone(if is_new { &new } else { &old });
@@ -72,7 +143,7 @@ async fn all_who_bring_a_replaced_key_wait_for_the_same_fetch() {
     source.set(Script::After(delay, Box::new(keys(&[&new]))));
     let token: Arc<str> = new.good().into();
     let mut callers = JoinSet::new();
-    for _ in 0..100 {
+    for _ in 0..PLACES {
         let (validator, token) = (validator.clone(), Arc::clone(&token));
         callers.spawn(async move { validator.validate(&token).await.is_ok() });
     }
@@ -153,7 +224,7 @@ async fn an_issuer_that_hangs_keeps_nobody_else_waiting() {
 
         // Callers of the first issuer wait all the time, with tokens that its keys decide on or not.
         let mut waiting = JoinSet::new();
-        for n in 0..100 {
+        for n in 0..PLACES {
             let mut unknown = Signer::new("EdDSA", "");
             unknown.kid = format!("unknown {n}");
             let (validator, token) = (validator.clone(), unknown.good());

@@ -36,6 +36,8 @@ pub(crate) enum Script {
     Tagged(Vec<u8>, Option<Duration>),
     NotModified,
     Fail(Answer),
+    /// 503 with this in `Retry-After`.
+    Busy(Duration),
     Panic,
     Hang,
     After(Duration, Box<Self>),
@@ -127,6 +129,10 @@ impl KeySource for FakeSource {
             Script::NotModified => Ok(Fetched::NotModified { max_age: None }),
             Script::Fail(answer) => {
                 Err(SourceError::new(SourceErrorKind::Other("told to"), answer))
+            }
+            Script::Busy(retry_after) => {
+                let error = SourceError::new(SourceErrorKind::Status(503), Answer::Unusable);
+                Err(error.with_retry_after(Some(retry_after)))
             }
             Script::Panic => panic!("told to"),
             Script::Hang => std::future::pending().await,

@@ -23,10 +23,12 @@ mod exhaustive;
 mod explaining;
 mod fake_source;
 mod forged;
+mod frozen;
 #[path = "../../fuzz/src/targets/mod.rs"]
 mod fuzz_targets;
 mod generator;
 mod grpc;
+mod held_off;
 mod key_sets;
 mod malformed;
 mod operating;

@@ -109,6 +109,7 @@ async fn each_unusable_key_is_reported_once_and_loudly_if_it_is_a_mistake() {
     let validator = builder(&source).build().unwrap();
     validator.start();
     source.ended(1).await;
+    let twins = "another key has the same id and algorithm";
     let reported = [
         line(Level::WARN, "oct", "symmetric key"),
         line(Level::WARN, "private", "private key material is published"),
@@ -118,8 +119,8 @@ async fn each_unusable_key_is_reported_once_and_loudly_if_it_is_a_mistake() {
             "unsupported key type, curve or algorithm",
         ),
         line(Level::INFO, "enc", "not meant for verifying signatures"),
-        line(Level::WARN, "twin", "another key has the same id"),
-        line(Level::WARN, "twin", "another key has the same id"),
+        line(Level::WARN, "twin", twins),
+        line(Level::WARN, "twin", twins),
     ];
     assert_eq!(taken(), reported);
 

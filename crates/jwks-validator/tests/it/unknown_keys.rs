@@ -11,7 +11,9 @@ use serde_json::json;
 use tokio::time::{Instant, advance};
 use tower::{Layer as _, Service as _, service_fn};
 
-use crate::fake_source::{FakeSource, SECOND, Script, builder, keys, pass, reason, started};
+use crate::fake_source::{
+    FakeSource, SECOND, Script, at_once, builder, keys, pass, reason, settle, started,
+};
 use crate::signer::{NOW, Signer, good_claims, jwks};
 
 /// D19
@@ -97,6 +99,7 @@ async fn a_flood_does_not_put_off_the_fetch_that_is_due() {
     for n in 0..10 {
         forger.kid = n.to_string();
         let _ = reason(&validator, &forger.good()).await;
+        settle().await;
     }
     assert_eq!(source.calls(), 3);
     source.set(keys(&[&signer]));
@@ -133,16 +136,32 @@ async fn an_unknown_key_is_401_only_where_a_fresh_set_lacks_it() {
     assert!(error.retry_after().is_some());
     assert_eq!(source.calls(), 3);
 
-    unknown.kid = "c".to_owned();
-    assert_eq!(
-        reason(&validator, &unknown.good()).await,
-        Some(Reason::UnknownKey),
-        "no fetch is left, and the last good one is fresh"
-    );
+    for kid in ["a", "b", "c"] {
+        unknown.kid = kid.to_owned();
+        assert_eq!(
+            at_once(validator.validate(&unknown.good()))
+                .await
+                .map(|answer| answer.unwrap_err().reason()),
+            Some(Reason::KeyUndetermined),
+            "{kid}: the last fetch failed, however young the set before it is"
+        );
+    }
+
+    source.set(keys(&[&signer]));
+    source.ended(4).await;
+    for kid in ["a", "c", "d"] {
+        unknown.kid = kid.to_owned();
+        assert_eq!(
+            reason(&validator, &unknown.good()).await,
+            Some(Reason::UnknownKey),
+            "{kid}: no fetch is left, and the last one brought a set"
+        );
+    }
+    assert_eq!(source.calls(), 4);
 
     source.set(Script::Hang);
     pass(Duration::from_secs(31)).await;
-    unknown.kid = "d".to_owned();
+    unknown.kid = "e".to_owned();
     let before = Instant::now();
     assert_eq!(
         reason(&validator, &unknown.good()).await,
@@ -167,6 +186,7 @@ async fn with_an_empty_bucket_and_no_fresh_set_the_answer_is_503() {
             Some(Reason::KeyUndetermined),
             "{n}"
         );
+        settle().await;
     }
     assert_eq!(source.calls(), 3);
     assert_eq!(reason(&validator, &signer.good()).await, None);
@@ -243,7 +263,7 @@ async fn tokens_that_no_key_could_save_cause_no_fetch() {
     let forged = Signer::es256("k").good();
     assert_eq!(reason(&validator, &forged).await, Some(Reason::Signature));
     let junk = "x".repeat(100);
-    assert_eq!(reason(&validator, &junk).await, Some(Reason::Segments));
+    assert_eq!(reason(&validator, &junk).await, Some(Reason::Opaque));
     assert_eq!(source.calls(), 1);
 }
 
@@ -283,5 +303,11 @@ async fn bad_signatures_leave_a_fetch_for_unknown_keys() {
     }
     assert_eq!(source.calls(), 2);
     source.set(keys(&[&signer, &new]));
+    assert_eq!(
+        reason(&validator, &new.good()).await,
+        Some(Reason::KeyUndetermined),
+        "it asks, and does not wait"
+    );
+    source.ended(3).await;
     assert_eq!(reason(&validator, &new.good()).await, None);
 }

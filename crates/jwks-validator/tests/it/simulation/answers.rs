@@ -4,13 +4,13 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clock::{Clock as _, unix_seconds};
 use jwks_validator::{AuthError, Claims, JwtValidator, Reason};
 use tokio::time::Instant;
 
-use super::known::{History, Known};
+use super::known::{History, Known, Moment};
 use super::source::Source;
 use super::world::{KIDS, Token, WORLD, WallClock};
 use crate::reference::Broken;
@@ -31,6 +31,7 @@ pub(super) struct Call {
     arrival: usize,
     is_immediate: bool,
     /// The wall time at its end.
+    wall: SystemTime,
     now: i64,
     pub(super) result: Result<Arc<Claims>, AuthError>,
 }
@@ -59,6 +60,10 @@ impl Caller {
         unix_seconds(self.clock.now())
     }
 
+    pub(super) fn moment(&self) -> Moment {
+        (self.start.elapsed(), self.clock.now())
+    }
+
     pub(super) async fn call(&self, source: &Source, token: &Token) -> Call {
         let (from, arrival) = (self.start.elapsed(), source.asked());
         let mut answer = pin!(self.validator.validate(&token.text));
@@ -67,14 +72,22 @@ impl Caller {
             Poll::Ready(result) => (true, result),
             Poll::Pending => (false, answer.await),
         };
+        let wall = self.clock.now();
         Call {
             from,
             to: self.start.elapsed(),
             arrival,
             is_immediate,
-            now: self.now(),
+            wall,
+            now: unix_seconds(wall),
             result,
         }
+    }
+}
+
+impl Call {
+    fn end(&self) -> Moment {
+        (self.to, self.wall)
     }
 }
 
@@ -86,11 +99,12 @@ impl Prospect {
         token: Arc<Token>,
         history: &History,
         forecast: Option<(Vec<usize>, Duration)>,
-        (at, now): (Duration, i64),
+        moment: Moment,
     ) -> Self {
+        let now = unix_seconds(moment.1);
         let known = history.settled();
         let judge = |keys: &[usize], now| WORLD.judge(issuer, &token.text, now, keys);
-        let is_usable = now >= EARLIEST_NOW && history.is_usable(&known, at);
+        let is_usable = now >= EARLIEST_NOW && history.is_usable(&known, moment);
         let verdict = judge(&history.keys(&known), now);
         let is_revoked = token.kid.is_some_and(|kid| history.revoked[kid]);
         let fetch = forecast.and_then(|(mut keys, latency)| {
@@ -166,7 +180,7 @@ impl Prospect {
         match reason {
             Reason::KeysUnavailable | Reason::KeysStale => {
                 assert!(verdicts.contains(&None), "503 with keys: {about}");
-                let had_none = |known: &Known| history.age(known, call.to).is_none();
+                let had_none = |known: &Known| history.age(known, call.end()).is_none();
                 let is_right = match reason {
                     Reason::KeysUnavailable => possible.iter().any(had_none),
                     _ => !possible.iter().all(had_none),
@@ -195,7 +209,7 @@ impl Prospect {
 
     /// What the reference says at the end of the call; `None` where it has no keys to say it with.
     fn verdict(&self, call: &Call, history: &History, known: &Known) -> Option<Result<(), Broken>> {
-        if !history.is_usable(known, call.to) {
+        if !history.is_usable(known, call.end()) {
             return None;
         }
         if *known == self.known && call.now == self.now {

@@ -23,6 +23,8 @@ pub(super) struct Budgets {
     pub(super) failed: u32,
     /// Whether somebody was there who may have asked for the one that runs.
     was_asked_for: bool,
+    /// The issuer wants to be left alone until then.
+    held_off_until: Duration,
     /// When callers were there.
     calls: Vec<RangeInclusive<Duration>>,
     /// Fetches that were not due.
@@ -53,6 +55,7 @@ impl Budgets {
             failures: None,
             failed: 0,
             was_asked_for: false,
+            held_off_until: Duration::ZERO,
             calls: Vec::new(),
             paid: Vec::new(),
             charged: Vec::new(),
@@ -81,17 +84,27 @@ impl Budgets {
                 return Err(wait);
             }
         }
+        if self.is_held_off(now) {
+            return Err(self.held_off_until - now);
+        }
         let number = self.begun + 1;
         self.manual = Some((number, now));
         Ok(number)
     }
 
-    pub(super) fn began(&mut self, at: Duration) {
+    pub(super) fn is_held_off(&self, now: Duration) -> bool {
+        now < self.held_off_until
+    }
+
+    /// `is_stale` tells whether the keys in use are too old.
+    pub(super) fn began(&mut self, at: Duration, is_stale: bool) {
         assert!(!self.is_stopped, "a fetch after the end at {at:?}");
         assert!(
             at <= self.latest() + SLACK,
             "begun late, at {at:?}: {self:?}"
         );
+        let is_too_soon = at + SLACK < self.held_off_until;
+        assert!(!is_too_soon, "before it may, at {at:?}: {self:?}");
         self.begun += 1;
         self.began_at = at;
         let is_manual = self
@@ -99,7 +112,8 @@ impl Budgets {
             .is_some_and(|(number, from)| number == self.begun && from <= at);
         let has_caller = self.calls.iter().any(|call| call.contains(&at));
         self.was_asked_for = is_manual || has_caller;
-        let is_due = at >= self.due.0;
+        // While no fetch fails, keys that grew too old are a reason of their own.
+        let is_due = at >= self.due.0 || (is_stale && self.failed == 0);
         assert!(
             is_due || self.was_asked_for,
             "nobody asked, at {at:?}: {self:?}"
@@ -130,6 +144,7 @@ impl Budgets {
             Outcome::Success(max_age) => {
                 self.failures = None;
                 self.failed = 0;
+                self.held_off_until = Duration::ZERO;
                 let fresh = max_age.map_or(self.longest, |age| {
                     age.max(Duration::from_secs(60)).min(self.longest)
                 });
@@ -152,8 +167,11 @@ impl Budgets {
                 (at + wait / 2, at + wait)
             }
         };
-        // A failure that was asked for does not put off the fetch that is due.
-        self.due = if self.due.0 > at {
+        self.held_off_until = retry_after.map_or(Duration::ZERO, |wait| at + wait);
+        // A failure that was asked for does not put off the fetch that is due, unless the issuer says so.
+        self.due = if retry_after.is_some() {
+            retry
+        } else if self.due.0 > at {
             (self.due.0.min(retry.0), self.due.1.min(retry.1))
         } else if self.was_asked_for && self.due.1 > at {
             (at, retry.1)
@@ -175,11 +193,11 @@ impl Budgets {
         );
     }
 
-    /// Tells whether an unknown key id that comes now causes a fetch for certain: two have come back
-    /// in a minute, and at most one has been used.
+    /// Tells whether an unknown key id that comes now causes a fetch, and waits for it, for certain: two have
+    /// come back in a minute, and at most one has been used.
     pub(super) fn has_one_left(&self, now: Duration) -> bool {
         let recent = |at: &&Duration| now - **at < 2 * HALF_MINUTE;
-        self.is_idle() && self.charged.iter().filter(recent).count() <= 1
+        self.failed == 0 && self.is_idle() && self.charged.iter().filter(recent).count() <= 1
     }
 
     fn is_idle(&self) -> bool {

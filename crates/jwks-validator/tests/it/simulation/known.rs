@@ -1,6 +1,6 @@
 //! What a validator may know of an issuer's keys, given what the source brought and when.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jwks_validator::Answer;
 
@@ -13,7 +13,7 @@ pub(super) struct History {
     max_stale: Duration,
     /// What was known from when on.
     states: Vec<(Duration, Known)>,
-    began: Duration,
+    began: Moment,
     ended: usize,
     /// The fetches that brought keys, by number, with their ends.
     pub(super) successes: Vec<(usize, Duration)>,
@@ -24,8 +24,11 @@ pub(super) struct History {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Known {
     published: Vec<usize>,
-    confirmed: Option<Duration>,
+    confirmed: Option<Moment>,
 }
+
+/// By both clocks: paused time since the beginning, and what the wall clock shows.
+pub(super) type Moment = (Duration, SystemTime);
 
 /// What a fetch was to the validator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,14 +42,14 @@ impl History {
         Self {
             max_stale,
             states: vec![(Duration::ZERO, Known::default())],
-            began: Duration::ZERO,
+            began: (Duration::ZERO, UNIX_EPOCH),
             ended: 0,
             successes: Vec::new(),
             revoked: [false; KIDS],
         }
     }
 
-    pub(super) fn began(&mut self, at: Duration) {
+    pub(super) fn began(&mut self, at: Moment) {
         self.began = at;
     }
 
@@ -84,12 +87,22 @@ impl History {
         states.iter().map(|(_, known)| known.clone()).collect()
     }
 
-    pub(super) fn is_usable(&self, known: &Known, at: Duration) -> bool {
+    pub(super) fn is_usable(&self, known: &Known, at: Moment) -> bool {
         self.age(known, at).is_some_and(|age| age <= self.max_stale)
     }
 
-    pub(super) fn age(&self, known: &Known, at: Duration) -> Option<Duration> {
-        known.confirmed.map(|confirmed| at - confirmed)
+    /// The longer of the times that the two clocks say.
+    pub(super) fn age(&self, known: &Known, (at, wall): Moment) -> Option<Duration> {
+        known.confirmed.map(|(since, wall_then)| {
+            let by_wall = wall.duration_since(wall_then).unwrap_or_default();
+            by_wall.max(at - since)
+        })
+    }
+
+    /// Tells whether there are keys that are too old.
+    pub(super) fn is_stale(&self, at: Moment) -> bool {
+        let known = self.settled();
+        known.confirmed.is_some() && !self.is_usable(&known, at)
     }
 
     /// The keys that the operator has not revoked.

@@ -82,6 +82,8 @@ impl Observer {
             let mut successes = issuer.history.successes.iter().map(|(number, _)| *number);
             let is_right = match (&refreshed.outcome, promised) {
                 (RefreshOutcome::TooSoon { retry_after }, Err(wait)) => *retry_after == wait,
+                // The fetch before it brought a `Retry-After`.
+                (RefreshOutcome::TooSoon { .. }, Ok(_)) => issuer.budgets.is_held_off(self.now()),
                 (RefreshOutcome::Refreshed, Ok(number)) => successes.any(|it| it >= number),
                 (RefreshOutcome::Failed(_), Ok(number)) => successes.all(|it| it != number),
                 _ => false,
@@ -119,7 +121,7 @@ impl Observer {
     /// Shows tokens to the validator, all at once, and checks the answers.
     pub(super) async fn show(&mut self, issuer: usize, tokens: Vec<Arc<Token>>) {
         self.look_around().await;
-        let now = (self.now(), self.caller.now());
+        let now = self.caller.moment();
         let Issuer {
             source,
             history,
@@ -183,7 +185,8 @@ impl Observer {
     /// Lets everything happen that happens now, and compares what can be seen of it.
     pub(super) async fn look_around(&mut self) {
         settle().await;
-        let now = self.now();
+        let moment = self.caller.moment();
+        let now = moment.0;
         let mut is_ready = false;
         for issuer in [TROUBLED, CALM] {
             self.look(issuer);
@@ -193,9 +196,10 @@ impl Observer {
             budgets.check(now);
             let known = history.settled();
             let health = &self.caller.validator.health()[issuer];
-            is_ready |= history.is_usable(&known, now);
-            assert_eq!(health.usable, history.is_usable(&known, now), "{health:?}");
-            assert_eq!(health.age, history.age(&known, now), "{health:?}");
+            let is_usable = history.is_usable(&known, moment);
+            is_ready |= is_usable;
+            assert_eq!(health.usable, is_usable, "{health:?}");
+            assert_eq!(health.age, history.age(&known, moment), "{health:?}");
             assert_eq!(health.keys, history.keys(&known).len(), "{health:?}");
             assert_eq!(health.consecutive_failures, budgets.failed, "{health:?}");
         }
@@ -211,8 +215,9 @@ impl Observer {
             } = &mut self.issuers[issuer];
             match event {
                 Event::Began(at) => {
+                    let is_stale = history.is_stale(at);
                     history.began(at);
-                    budgets.began(at);
+                    budgets.began(at.0, is_stale);
                 }
                 Event::Ended(at, brought) => {
                     let outcome = history.ended(at, brought);

@@ -23,8 +23,9 @@ impl Script {
     pub(super) fn new(seed: u64, trace: Trace) -> Self {
         let mut rng = Rng::with_seed(seed);
         let max_stale = Duration::from_secs([20, 45, 120, 600, 3_600][rng.usize(..5)]);
-        let issuers = [TROUBLED, CALM].map(|issuer| Issuer::new(Source::new(issuer), max_stale));
         let clock = WallClock::new();
+        let issuers = [TROUBLED, CALM]
+            .map(|issuer| Issuer::new(Source::new(issuer, clock.clone()), max_stale));
         let validator = JwtValidator::builder()
             .issuer(ISSUERS[TROUBLED], issuers[TROUBLED].source.clone())
             .issuer(ISSUERS[CALM], issuers[CALM].source.clone())

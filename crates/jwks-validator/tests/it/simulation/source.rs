@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use clock::Clock as _;
 use fastrand::Rng;
 use jwks_validator::{
     Answer, Fetched, KeySet, KeySource, SourceError, SourceErrorKind, Validators,
@@ -11,7 +12,8 @@ use jwks_validator::{
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::world::{KIDS, WORLD};
+use super::known::Moment;
+use super::world::{KIDS, WORLD, WallClock};
 use crate::signer::jwks;
 
 /// How the issuer answers until further notice.
@@ -43,7 +45,7 @@ pub(super) enum Reply {
 /// Times count from the beginning of the script.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
-    Began(Duration),
+    Began(Moment),
     Ended(Duration, Brought),
 }
 
@@ -59,6 +61,7 @@ pub(super) enum Brought {
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     issuer: usize,
+    clock: WallClock,
     start: Instant,
     state: Arc<Mutex<State>>,
 }
@@ -77,9 +80,10 @@ struct State {
 }
 
 impl Source {
-    pub(super) fn new(issuer: usize) -> Self {
+    pub(super) fn new(issuer: usize, clock: WallClock) -> Self {
         Self {
             issuer,
+            clock,
             start: Instant::now(),
             state: Arc::new(Mutex::new(State {
                 weather: Weather {
@@ -225,7 +229,8 @@ impl<'s> Fetch<'s> {
         }
         state.is_asked = true;
         state.asked += 1;
-        state.events.push(Event::Began(source.start.elapsed()));
+        let moment = (source.start.elapsed(), source.clock.now());
+        state.events.push(Event::Began(moment));
         Self {
             source,
             brought: Brought::Nothing(Answer::None, None),
