@@ -59,6 +59,8 @@ const ADMISSIONS: u32 = 16;
 const ADMISSION_REFILL: Duration = Duration::from_secs(1);
 /// For so long the function is not asked again about a name that it refused.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
+/// An issuer that no token has named for so long is not fetched any more, and has to be admitted again.
+const IDLE_AFTER: Duration = Duration::from_secs(60 * 60);
 /// What all admitted issuers are called in metrics.
 const METRICS_LABEL: &str = "admitted";
 
@@ -77,15 +79,17 @@ impl AdmittedIssuers {
         }
     }
 
-    /// Returns an issuer that has been admitted.
+    /// Returns an issuer that has been admitted and is not idle, for a token that names it.
     pub(crate) fn find(&self, name: &str) -> Option<(usize, Arc<Issuer>)> {
-        self.table.load().find(name)
+        let found = self.table.load().find(name)?;
+        found.1.note_use().then_some(found)
     }
 
     pub(crate) fn get(&self, id: usize) -> Option<Arc<Issuer>> {
         let table = self.table.load();
         let admitted = table.issuers.get(&id)?;
-        Some(Arc::clone(&admitted.issuer))
+        let issuer = Arc::clone(&admitted.issuer);
+        issuer.note_use().then_some(issuer)
     }
 
     /// Returns all of them, the longest admitted first.
@@ -94,6 +98,7 @@ impl AdmittedIssuers {
         let issuers = table.issuers.values();
         issuers
             .map(|admitted| Arc::clone(&admitted.issuer))
+            .filter(|issuer| !issuer.is_idle())
             .collect()
     }
 
@@ -127,6 +132,7 @@ impl AdmittedIssuers {
             return Err(Reason::IssuerLimit);
         }
         let mut table = Table::clone(&self.table.load());
+        table.drop_idle();
         if table.issuers.len() >= self.policy.max && !table.make_room() {
             tracing::warn!(
                 jwks.admitted_issuers = table.issuers.len(),
@@ -137,12 +143,11 @@ impl AdmittedIssuers {
         gate.bucket.take(now);
         let id = gate.next_id;
         gate.next_id += 1;
-        let issuer = Arc::new(Issuer::new(
-            name,
-            METRICS_LABEL,
-            keys,
-            self.settings.clone(),
-        ));
+        let settings = IssuerSettings {
+            idle_after: Some(IDLE_AFTER),
+            ..self.settings.clone()
+        };
+        let issuer = Arc::new(Issuer::new(name, METRICS_LABEL, keys, settings));
         issuer.expect_first_fetch();
         let stop = parent.child_token();
         table.ids.insert(name.into(), id);
@@ -168,6 +173,18 @@ impl Table {
         let id = *self.ids.get(name)?;
         let admitted = self.issuers.get(&id)?;
         Some((id, Arc::clone(&admitted.issuer)))
+    }
+
+    fn drop_idle(&mut self) {
+        let ids = &mut self.ids;
+        self.issuers.retain(|_, admitted| {
+            let is_idle = admitted.issuer.is_idle();
+            if is_idle {
+                admitted.stop.cancel();
+                ids.remove(&admitted.issuer.name);
+            }
+            !is_idle
+        });
     }
 
     /// Drops the issuer that has gone without keys for longest. One that has had keys exists, and

@@ -90,8 +90,10 @@ impl JwtValidatorBuilder {
     /// its keys fetched like a configured one; its name must equal `iss` byte for byte.
     ///
     /// At most 16 issuers are admitted at once and one more per second. At the limit an issuer that
-    /// has never had keys makes room; those that have had some do not, and further ones get 503. The
-    /// configured issuers are not affected by any of that.
+    /// has never had keys makes room; those that have had some do not, and further ones get 503. One that no
+    /// token has named for an hour is not fetched any more and gives up its place, unless keys of it are
+    /// revoked; the function is asked again about the next token that names it. The configured issuers are
+    /// not affected by any of that.
     ///
     /// For keys found by discovery, let the metadata name no other host and resolve to no private
     /// address:
@@ -301,6 +303,7 @@ impl JwtValidatorBuilder {
                 .find(|algorithm| algorithm.rsa().is_some())
                 .unwrap_or(Algorithm::Rs256),
             clock: Arc::clone(&self.clock),
+            idle_after: None,
         };
         let policy = if self.skip_audience {
             Policy::dangerous_for_any_audience()

@@ -5,6 +5,7 @@ mod fetches;
 mod operator;
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -44,6 +45,9 @@ pub(crate) struct Issuer {
     /// Places for callers that wait for a fetch. What no key vouches for may not fill a server while
     /// the issuer hangs.
     places: Semaphore,
+    /// Whether a token has named the issuer since the last fetch.
+    is_used: AtomicBool,
+    is_idle: AtomicBool,
 }
 
 /// Enough for the callers of some milliseconds, which a fetch from an issuer that is well takes.
@@ -57,6 +61,8 @@ pub(crate) struct IssuerSettings {
     /// What RSA keys are for that do not say so.
     pub(crate) rsa_default: Algorithm,
     pub(crate) clock: Arc<dyn Clock>,
+    /// For so long no token may name the issuer; `None` for one that is never idle.
+    pub(crate) idle_after: Option<Duration>,
 }
 
 struct Snapshot {
@@ -102,6 +108,8 @@ struct State {
     next: Instant,
     /// The issuer wants to be left alone until then, by whomever.
     held_off_until: Option<Instant>,
+    /// When a token last named the issuer, as of the last fetch.
+    used: Instant,
     sightings: Sightings,
     /// The unusable keys of the last document, so that each is reported once.
     skipped: Vec<SkippedKey>,
@@ -152,6 +160,7 @@ impl Issuer {
                 backoff: Backoff::new(),
                 next: now,
                 held_off_until: None,
+                used: now,
                 sightings: Sightings::default(),
                 skipped: Vec::new(),
                 revoked: Vec::new(),
@@ -160,7 +169,23 @@ impl Issuer {
             ended: watch::Sender::new(0),
             asked: Notify::new(),
             places: Semaphore::new(MAX_WAITING),
+            is_used: AtomicBool::new(true),
+            is_idle: AtomicBool::new(false),
         }
+    }
+
+    /// Notes that a token named the issuer, and tells whether it is still in use.
+    pub(crate) fn note_use(&self) -> bool {
+        // Only the first one after a fetch writes what all cores read.
+        if !self.is_used.load(Ordering::Relaxed) {
+            self.is_used.store(true, Ordering::Relaxed);
+        }
+        !self.is_idle()
+    }
+
+    /// Tells whether no token has named the issuer for so long that it is not fetched any more.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.is_idle.load(Ordering::Relaxed)
     }
 
     /// Returns a place to wait for a fetch, if one is free.

@@ -1,6 +1,7 @@
 //! The course of fetches: when one is due, what it is asked with, and what it changes.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,6 +12,8 @@ use crate::source::{Fetched, SourceError, SourceErrorKind, Validators};
 
 /// The refresh interval where the issuer states no freshness, and the longest one where it does.
 const MAX_INTERVAL: Duration = Duration::from_secs(300);
+/// Longer than any process lives, and short enough for timers.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 const MAX_AGE: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(3600);
 
@@ -123,10 +126,24 @@ impl Issuer {
                 }
             }
         };
+        if self.is_unused(&mut state, now) {
+            self.is_idle.store(true, Ordering::Relaxed);
+            state.next = now + NEVER;
+        }
         let ended = state.ended;
         drop(state);
         self.ended.send_replace(ended);
         outcome
+    }
+
+    /// Tells whether no token has named the issuer for too long. One with revoked keys is kept: admitted
+    /// again, it would not know of them.
+    fn is_unused(&self, state: &mut State, now: Instant) -> bool {
+        if self.is_used.swap(false, Ordering::Relaxed) {
+            state.used = now;
+        }
+        let idle_after = self.settings.idle_after;
+        idle_after.is_some_and(|limit| now - state.used >= limit) && state.revoked.is_empty()
     }
 }
 

@@ -33,6 +33,7 @@ fn issuer() -> Issuer {
         max_stale: Duration::from_secs(86_400),
         rsa_default: Algorithm::Rs256,
         clock: Arc::new(ManualClock::at_unix(NOW)),
+        idle_after: None,
     };
     Issuer::new(ISSUER, ISSUER, IssuerKeys::new(Nobody), settings)
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jwks_validator::{Answer, BuildErrorKind, IssuerKeys, Reason};
 use serde_json::json;
-use tokio::time::advance;
+use tokio::time::{advance, sleep};
 
 use super::{BLUE, RED, Tenants, of, only};
-use crate::fake_source::{FakeSource, Script, builder, reason, settle};
+use crate::fake_source::{FakeSource, Script, builder, keys, reason, settle};
 use crate::signer::{NOW, Signer};
 
 /// D19
@@ -143,4 +143,73 @@ fn the_number_of_admitted_issuers_has_bounds() {
         assert_eq!(error.kind(), BuildErrorKind::AdmittedIssuers);
     }
     assert!(only(&Tenants::default(), 10_000).build().is_ok());
+}
+
+/// N46
+#[tokio::test(start_paused = true)]
+async fn an_issuer_that_no_token_names_for_an_hour_is_not_fetched_and_gives_up_its_place() {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let (red, blue) = (Signer::es256("k"), Signer::es256("k"));
+    let sources = [&red, &blue].map(|signer| FakeSource::with_keys(&[signer]));
+    let tenants = Tenants::with(RED, &sources[0]);
+    tenants.add(BLUE, &sources[1]);
+    let validator = only(&tenants, 1).verified_token_cache(8).build().unwrap();
+    validator.start();
+    let (of_red, of_blue) = (red.token(&long(RED)), blue.token(&long(BLUE)));
+    // As long as tokens come it is kept, also those that are remembered.
+    for _ in 0..6 {
+        assert_eq!(reason(&validator, &of_red).await, None);
+        sleep(HOUR / 2).await;
+        assert_eq!(
+            reason(&validator, &of_blue).await,
+            Some(Reason::IssuerLimit)
+        );
+    }
+    assert_eq!(
+        tenants.asked().iter().filter(|name| **name == RED).count(),
+        1
+    );
+    assert_eq!(reason(&validator, &of_red).await, None);
+
+    sleep(HOUR + HOUR / 4).await;
+    assert_eq!(validator.health().len(), 0);
+    let fetches = sources[0].calls();
+    sleep(12 * HOUR).await;
+    assert_eq!(sources[0].calls(), fetches, "it is left alone");
+    assert_eq!(
+        reason(&validator, &of_blue).await,
+        None,
+        "its place is free"
+    );
+    sleep(2 * HOUR).await;
+
+    // It comes back with the next token, and with the keys of that time.
+    sources[0].set(keys(&[&blue]));
+    assert_eq!(reason(&validator, &of_red).await, Some(Reason::Signature));
+    assert_eq!(sources[0].calls(), fetches + 1);
+    assert_eq!(
+        tenants.asked().iter().filter(|name| **name == RED).count(),
+        2
+    );
+}
+
+/// N46
+#[tokio::test(start_paused = true)]
+async fn an_issuer_with_a_revoked_key_is_never_idle() {
+    let signer = Signer::es256("k");
+    let source = FakeSource::with_keys(&[&signer]);
+    let validator = only(&Tenants::with(RED, &source), 1).build().unwrap();
+    validator.start();
+    let token = signer.token(&long(RED));
+    assert_eq!(reason(&validator, &token).await, None);
+    validator.revoke_kid(RED, "k").unwrap();
+    sleep(Duration::from_secs(24 * 3_600)).await;
+    assert_eq!(reason(&validator, &token).await, Some(Reason::KeyRevoked));
+}
+
+/// Claims of a token that lives for a day; the wall clock of these tests stands still.
+fn long(issuer: &str) -> serde_json::Value {
+    let mut claims = of(issuer);
+    claims["exp"] = (NOW + 86_000).into();
+    claims
 }
