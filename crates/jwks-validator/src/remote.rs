@@ -1,5 +1,6 @@
 //! Keys over HTTP.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use clock::{Clock as _, SystemClock};
 use http::header::{ACCEPT, CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use idp_http::{
-    Answer, Discovery, DiscoveryError, FetchError, IdpClient, Reader, Reply, may_have_moved,
+    Answer, Discovery, DiscoveryError, FetchError, FetchErrorKind, IdpClient, Reader, Reply,
+    may_have_moved,
 };
 use url::Url;
 
@@ -25,6 +27,8 @@ pub struct RemoteJwks {
     location: Location,
     /// Where the last keys came from: an entity tag means something there only.
     tagged_at: Mutex<Option<Url>>,
+    /// Whether the last request was answered, so that its connection may have been kept.
+    was_answered: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -46,6 +50,7 @@ impl RemoteJwks {
             client,
             location: Location::Fixed(jwks_uri),
             tagged_at: Mutex::new(None),
+            was_answered: AtomicBool::new(false),
         }
     }
 
@@ -60,6 +65,7 @@ impl RemoteJwks {
             client,
             location: Location::Discovered(discovery.for_reader(Reader::Validator)),
             tagged_at: Mutex::new(None),
+            was_answered: AtomicBool::new(false),
         }
     }
 
@@ -129,7 +135,16 @@ impl RemoteJwks {
         if let Some(validators) = validators {
             headers.insert(IF_NONE_MATCH, validators.if_none_match().clone());
         }
-        let exchange = self.client.get(url, headers, MAX_BODY).await;
+        let mut exchange = self.client.get(url, headers.clone(), MAX_BODY).await;
+        let was_answered = self.was_answered.swap(false, Ordering::Relaxed);
+        if was_answered
+            && matches!(&exchange, Err(error) if error.kind() == FetchErrorKind::Truncated)
+        {
+            // A kept connection that was closed meanwhile says nothing about the issuer, and after a
+            // freeze callers wait.
+            exchange = self.client.get(url, headers, MAX_BODY).await;
+        }
+        self.was_answered.store(exchange.is_ok(), Ordering::Relaxed);
         let asked = match &exchange {
             Ok(reply) => read(reply, validators),
             Err(error) => Err(unanswered(error)),

@@ -29,6 +29,7 @@ mod fuzz_targets;
 mod generator;
 mod grpc;
 mod held_off;
+mod kept_connections;
 mod key_sets;
 mod malformed;
 mod operating;
