@@ -17,6 +17,7 @@ mod openapi;
 mod path;
 mod plant;
 mod processes;
+mod problems;
 mod program;
 mod request_ids;
 mod restarts;

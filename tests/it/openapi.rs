@@ -215,7 +215,7 @@ async fn the_documents_name_exactly_the_routes_and_methods_that_there_are() {
 }
 
 /// Sends bytes that no client library would.
-async fn raw(address: std::net::SocketAddr, request: &str) -> Response {
+pub(crate) async fn raw(address: std::net::SocketAddr, request: &str) -> Response {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::rejection::StringRejection;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::header::{HOST, ORIGIN};
+use http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Map, Value, json};
@@ -18,7 +19,6 @@ use crate::faults::{Effect, Fault};
 use crate::form::Form;
 use crate::keyring::Rotation;
 use crate::keys::Algorithm;
-use crate::metadata::{method_not_allowed, not_found};
 use crate::mint::TokenSpec;
 use crate::provider::{Provider, route};
 use crate::requests::Endpoint;
@@ -51,8 +51,29 @@ struct BadRequest(&'static str);
 
 impl IntoResponse for BadRequest {
     fn into_response(self) -> Response {
-        (StatusCode::BAD_REQUEST, Json(json!({ "error": self.0 }))).into_response()
+        problem(StatusCode::BAD_REQUEST, self.0)
     }
+}
+
+/// A problem document (RFC 9457).
+fn problem(status: StatusCode, detail: &str) -> Response {
+    let members = json!({
+        "type": "about:blank",
+        "title": status.canonical_reason(),
+        "status": status.as_u16(),
+        "detail": detail,
+    });
+    let kind = [(CONTENT_TYPE, "application/problem+json")];
+    (status, kind, members.to_string()).into_response()
+}
+
+async fn not_found() -> Response {
+    problem(StatusCode::NOT_FOUND, "There is nothing at this path.")
+}
+
+async fn method_not_allowed() -> Response {
+    let detail = "This path does not take this method; Allow lists those that it takes.";
+    problem(StatusCode::METHOD_NOT_ALLOWED, detail)
 }
 
 /// Any page in the developer's browser can reach loopback. Its requests carry `Origin`; those that
@@ -60,8 +81,8 @@ impl IntoResponse for BadRequest {
 async fn refuse_web_pages(request: Request, next: Next) -> Response {
     let headers = request.headers();
     if headers.contains_key(ORIGIN) || !is_loopback_host(headers) {
-        let body = Json(json!({ "error": "the control API is not for web pages" }));
-        return (StatusCode::FORBIDDEN, body).into_response();
+        let detail = "The control API is not for web pages.";
+        return problem(StatusCode::FORBIDDEN, detail);
     }
     next.run(request).await
 }
@@ -83,13 +104,13 @@ async fn rotate(State(provider): State<Arc<Provider>>, uri: Uri) -> Result<Json<
     let rotation = match query.value("mode") {
         None | Some("overlapping") => Rotation::Overlapping,
         Some("hard") => Rotation::Hard,
-        Some(_) => return Err(BadRequest("mode is overlapping or hard").into_response()),
+        Some(_) => return Err(BadRequest("`mode` is overlapping or hard.").into_response()),
     };
     match provider.rotate(rotation).await {
         Ok(()) => Ok(Json(provider.key_summary())),
         Err(error) => {
-            let body = Json(json!({ "error": error.to_string() }));
-            Err((StatusCode::INTERNAL_SERVER_ERROR, body).into_response())
+            let detail = format!("No new keys: {error}.");
+            Err(problem(StatusCode::INTERNAL_SERVER_ERROR, &detail))
         }
     }
 }
@@ -106,7 +127,7 @@ async fn algorithm(
     let query = query(&uri)?;
     let algorithm = query.value("name").and_then(Algorithm::from_name);
     provider.settings.lock().algorithm =
-        algorithm.ok_or(BadRequest("name is RS256, ES256 or EdDSA"))?;
+        algorithm.ok_or(BadRequest("`name` is RS256, ES256 or EdDSA."))?;
     Ok(Json(provider.key_summary()))
 }
 
@@ -115,7 +136,7 @@ async fn lifetime(
     uri: Uri,
 ) -> Result<Json<Value>, BadRequest> {
     let seconds = number(&query(&uri)?, "seconds")?;
-    let seconds = seconds.ok_or(BadRequest("seconds is missing"))?;
+    let seconds = seconds.ok_or(BadRequest("`seconds` is missing."))?;
     provider.settings.lock().lifetime = Duration::from_secs(seconds);
     Ok(Json(json!({ "seconds": seconds })))
 }
@@ -146,15 +167,23 @@ async fn requests(State(provider): State<Arc<Provider>>) -> Json<Value> {
 
 async fn mint(
     State(provider): State<Arc<Provider>>,
-    body: String,
-) -> Result<Json<Value>, BadRequest> {
+    body: Result<String, StringRejection>,
+) -> Result<Json<Value>, Response> {
+    let body = body.map_err(|rejection| {
+        let detail = "The body is larger than 256 KiB, or no UTF-8 text.";
+        problem(rejection.status(), detail)
+    })?;
+    minted(&provider, &body).map_err(IntoResponse::into_response)
+}
+
+fn minted(provider: &Provider, body: &str) -> Result<Json<Value>, BadRequest> {
     let asked = if body.is_empty() {
         Map::new()
     } else {
-        serde_json::from_str(&body).map_err(|_| BadRequest("the body is not a JSON object"))?
+        serde_json::from_str(body).map_err(|_| BadRequest("The body is not a JSON object."))?
     };
-    let token = spec(asked)?.sign(&provider);
-    let token = token.map_err(|_| BadRequest("the token could not be signed"))?;
+    let token = spec(asked)?.sign(provider);
+    let token = token.map_err(|_| BadRequest("The token could not be signed."))?;
     Ok(Json(json!({ "access_token": token })))
 }
 
@@ -185,15 +214,15 @@ fn spec(asked: Map<String, Value>) -> Result<TokenSpec, BadRequest> {
             ("algorithm", Value::String(name)) => {
                 let algorithm = Algorithm::from_name(&name);
                 let algorithm =
-                    algorithm.ok_or(BadRequest("algorithm is RS256, ES256 or EdDSA"))?;
+                    algorithm.ok_or(BadRequest("`algorithm` is RS256, ES256 or EdDSA."))?;
                 spec = spec.algorithm(algorithm);
             }
             ("lifetime_s", value) => {
                 let seconds = value.as_u64();
-                let seconds = seconds.ok_or(BadRequest("lifetime_s is not a whole number"))?;
+                let seconds = seconds.ok_or(BadRequest("`lifetime_s` is not a whole number."))?;
                 spec = spec.lifetime(Duration::from_secs(seconds));
             }
-            _ => return Err(BadRequest("a member is unknown or has the wrong type")),
+            _ => return Err(BadRequest("A member is unknown or has the wrong type.")),
         }
     }
     Ok(spec)
@@ -202,7 +231,7 @@ fn spec(asked: Map<String, Value>) -> Result<TokenSpec, BadRequest> {
 fn text(value: Value) -> Result<String, BadRequest> {
     match value {
         Value::String(text) => Ok(text),
-        _ => Err(BadRequest("a name is not a string")),
+        _ => Err(BadRequest("A name is not a string.")),
     }
 }
 
@@ -212,7 +241,7 @@ fn fault(query: &Form) -> Result<Fault, BadRequest> {
         Some("jwks") => Endpoint::Jwks,
         Some("metadata") => Endpoint::Metadata,
         None | Some("any") => Endpoint::Any,
-        Some(_) => return Err(BadRequest("endpoint is token, jwks, metadata or any")),
+        Some(_) => return Err(BadRequest("`endpoint` is token, jwks, metadata or any.")),
     };
     let mut fault = Fault::on(endpoint);
     match number(query, "count")?.unwrap_or(1) {
@@ -229,7 +258,7 @@ fn fault(query: &Form) -> Result<Fault, BadRequest> {
                 .and_then(|status| u16::try_from(status).ok())
                 // An informational status is not an answer; hyper would refuse to send it.
                 .filter(|status| (200..=999).contains(status))
-                .ok_or(BadRequest("status is -1 or 200 to 999"))?;
+                .ok_or(BadRequest("`status` is -1 or 200 to 999."))?;
             fault = fault.status(status);
             if let Some(seconds) = number(query, "retry_after")? {
                 fault = fault.header("retry-after", &seconds.to_string());
@@ -237,7 +266,7 @@ fn fault(query: &Form) -> Result<Fault, BadRequest> {
             fault = fault.body(query.value("body").unwrap_or_default().to_owned());
         }
         None if query.value("body").is_some() || query.value("retry_after").is_some() => {
-            return Err(BadRequest("body and retry_after need a status"));
+            return Err(BadRequest("`body` and `retry_after` need a status."));
         }
         None => {}
     }
@@ -246,12 +275,12 @@ fn fault(query: &Form) -> Result<Fault, BadRequest> {
 
 fn query(uri: &Uri) -> Result<Form, BadRequest> {
     let query = Form::parse(uri.query().unwrap_or_default());
-    query.map_err(|_| BadRequest("the query is not form-urlencoded"))
+    query.map_err(|_| BadRequest("The query is not form-urlencoded."))
 }
 
 fn number(query: &Form, name: &str) -> Result<Option<u64>, BadRequest> {
     let value = query.value(name).map(str::parse);
     value
         .transpose()
-        .map_err(|_| BadRequest("a number is expected"))
+        .map_err(|_| BadRequest("A number is expected."))
 }

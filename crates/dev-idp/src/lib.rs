@@ -63,6 +63,7 @@
 //! For programs that cannot call this library there is a control API on a listener of its own, off
 //! unless [`DevIdpBuilder::control_addr`] is set. It is loopback only, and it refuses requests from
 //! web pages (an `Origin` header, or a `Host` that is not loopback). It never serves a private key.
+//! What it refuses gets a problem document (RFC 9457); there is no `request_id`, for it logs no requests.
 //!
 //! | request | effect |
 //! |---|---|

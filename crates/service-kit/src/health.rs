@@ -11,6 +11,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::problem;
 use crate::shutdown::Shutdown;
 
 /// Path of the liveness route.
@@ -100,6 +101,8 @@ where
             READY_PATH,
             get(move || async move { readiness(&shutdown, &ready()) }),
         )
+        // Here, for whoever merges it merges these too late for a fallback of his own.
+        .method_not_allowed_fallback(problem::method_not_allowed)
 }
 
 /// What a health route says.

@@ -23,6 +23,7 @@ use utoipa::openapi::{
 };
 
 use crate::health::{LIVE_PATH, READY_PATH, Reason, Report};
+use crate::problem::method_not_allowed;
 use crate::request_id::{MAX_REQUEST_ID, REQUEST_ID};
 
 /// Path of the document.
@@ -39,15 +40,16 @@ const CACHED: &str = "public, max-age=300";
 )]
 #[schema(as = Problem)]
 struct ProblemDocument {
-    /// A URI of the problem's type; absent means `about:blank`.
-    r#type: Option<String>,
-    /// The status phrase, or what the type says.
+    /// `about:blank`: the status says which kind of problem it is.
+    #[schema(pattern = "^about:blank$")]
+    r#type: String,
+    /// The status phrase.
     title: String,
     /// The status code, once more.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
     /// What is wrong with this request, in words.
-    detail: Option<String>,
+    detail: String,
     /// The id under which the log speaks of this request.
     #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9._:/+=-]+$")]
     request_id: String,
@@ -301,5 +303,7 @@ where
     // Built once; a document of strings and numbers always serializes.
     let body = Bytes::from(serde_json::to_vec(document).unwrap_or_default());
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, CACHED)];
-    Router::new().route(OPENAPI_PATH, get(move || async move { (headers, body) }))
+    Router::new()
+        .route(OPENAPI_PATH, get(move || async move { (headers, body) }))
+        .method_not_allowed_fallback(method_not_allowed)
 }

@@ -1,6 +1,5 @@
 //! Problem details for HTTP answers (RFC 9457).
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,44 +11,24 @@ use serde::Serialize;
 
 /// An `application/problem+json` answer.
 ///
-/// `type` is left out, which means `about:blank` (RFC 9457 section 4.2.1); so the title is the status
-/// phrase unless [`Problem::kind`] names a type. `instance` is never sent. The answer carries
-/// `Cache-Control: no-store`. [`Server`](crate::server::Server) adds the member `request_id`.
+/// Every one has the same members in the order of RFC 9457 section 3.1: `type` is `about:blank`, so that
+/// `title` is the status phrase (section 4.2.1), then `status` and `detail`; `instance` is never sent. The
+/// answer carries `Cache-Control: no-store`. [`Server`](crate::server::Server) adds the member `request_id`.
 #[derive(Clone, Debug)]
 pub struct Problem {
     status: StatusCode,
-    kind: Option<&'static str>,
-    title: Option<&'static str>,
-    detail: Option<Cow<'static, str>>,
+    detail: &'static str,
     retry_after: Option<Duration>,
 }
 
 impl Problem {
-    /// Starts a problem whose title is the phrase of `status`.
-    pub const fn new(status: StatusCode) -> Self {
+    /// Returns a problem that `detail`, a sentence, explains to the caller.
+    pub const fn new(status: StatusCode, detail: &'static str) -> Self {
         Self {
             status,
-            kind: None,
-            title: None,
-            detail: None,
+            detail,
             retry_after: None,
         }
-    }
-
-    /// Names the problem type by a URI, together with the title that this type always has.
-    pub const fn kind(mut self, uri: &'static str, title: &'static str) -> Self {
-        self.kind = Some(uri);
-        self.title = Some(title);
-        self
-    }
-
-    /// Explains this occurrence to the caller.
-    ///
-    /// The text leaves the process: it must hold nothing that came from a token, a secret or another
-    /// server's answer.
-    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
-        self.detail = Some(detail.into());
-        self
     }
 
     /// Adds `Retry-After` in whole seconds, rounded up, at least 1.
@@ -64,27 +43,27 @@ impl Problem {
     }
 }
 
-/// The members that go on the wire, in the order of RFC 9457 section 3.1.
+/// The answer where the service itself is at fault.
+pub const DEFECT: Problem = Problem::new(
+    StatusCode::INTERNAL_SERVER_ERROR,
+    "The service failed; its log tells more under the request's id.",
+);
+
 #[derive(Serialize)]
-struct Members<'a> {
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    kind: Option<&'static str>,
-    title: &'a str,
+struct Members {
+    r#type: &'static str,
+    title: &'static str,
     status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a str>,
+    detail: &'static str,
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let members = Members {
-            kind: self.kind,
-            title: self
-                .title
-                .or(self.status.canonical_reason())
-                .unwrap_or("Unknown"),
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Unknown"),
             status: self.status.as_u16(),
-            detail: self.detail.as_deref(),
+            detail: self.detail,
         };
         // Strings and a number always serialize; an empty body is the honest answer otherwise.
         let body = serde_json::to_vec(&members).unwrap_or_default();
@@ -108,12 +87,13 @@ impl IntoResponse for Problem {
 
 /// The answer to a path that no route has.
 pub async fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND)
+    Problem::new(StatusCode::NOT_FOUND, "There is nothing at this path.")
 }
 
 /// The answer to a method that the route does not have; axum adds `Allow`.
 pub async fn method_not_allowed() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED)
+    let detail = "This path does not take this method; Allow lists those that it takes.";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }
 
 /// Gives `router` problem answers for unknown paths (404) and unknown methods (405).
@@ -133,34 +113,27 @@ where
 mod tests {
     use super::*;
 
-    fn parts(problem: Problem) -> (Response<()>, Vec<u8>) {
-        let (parts, body) = problem.into_response().into_parts();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap();
-        let body = runtime.block_on(axum::body::to_bytes(body, 4096)).unwrap();
-        (Response::from_parts(parts, ()), body.to_vec())
-    }
-
-    #[test]
-    fn an_untyped_problem_has_the_status_phrase_as_its_title() {
-        let (answer, body) = parts(Problem::new(StatusCode::NOT_FOUND));
-        assert_eq!(body, br#"{"title":"Not Found","status":404}"#);
-        assert_eq!(answer.headers()[CONTENT_TYPE], "application/problem+json");
-        assert_eq!(answer.headers()[CACHE_CONTROL], "no-store");
-        assert!(!answer.headers().contains_key(RETRY_AFTER));
-    }
-
-    #[test]
-    fn a_typed_problem_carries_type_title_and_detail() {
-        let problem = Problem::new(StatusCode::BAD_GATEWAY)
-            .kind("https://example.com/refused", "Refused")
-            .detail("said \"no\"");
-        let (_, body) = parts(problem);
-        assert_eq!(
-            String::from_utf8(body).unwrap(),
-            r#"{"type":"https://example.com/refused","title":"Refused","status":502,"detail":"said \"no\""}"#
-        );
+    #[tokio::test]
+    async fn every_problem_has_type_title_status_and_detail_and_is_not_kept() {
+        for (problem, expected) in [
+            (
+                not_found().await,
+                r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"There is nothing at this path."}"#,
+            ),
+            (
+                Problem::new(StatusCode::BAD_GATEWAY, "It said \"no\"."),
+                r#"{"type":"about:blank","title":"Bad Gateway","status":502,"detail":"It said \"no\"."}"#,
+            ),
+        ] {
+            let answer = problem.into_response();
+            assert_eq!(answer.headers()[CONTENT_TYPE], "application/problem+json");
+            assert_eq!(answer.headers()[CACHE_CONTROL], "no-store");
+            assert!(!answer.headers().contains_key(RETRY_AFTER));
+            let body = axum::body::to_bytes(answer.into_body(), 4096)
+                .await
+                .unwrap();
+            assert_eq!(body, expected);
+        }
     }
 
     #[test]
@@ -170,8 +143,8 @@ mod tests {
             ("a fraction", Duration::from_millis(1001), "2"),
             ("whole", Duration::from_secs(30), "30"),
         ] {
-            let (answer, _) =
-                parts(Problem::new(StatusCode::SERVICE_UNAVAILABLE).retry_after(after));
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Later.");
+            let answer = problem.retry_after(after).into_response();
             assert_eq!(answer.headers()[RETRY_AFTER], expected, "{name}");
         }
     }

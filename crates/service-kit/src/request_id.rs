@@ -157,18 +157,18 @@ mod tests {
     #[tokio::test]
     async fn an_answer_carries_the_id_and_a_problem_contains_it() {
         let id = RequestId::of(&headers(&["abc"]));
-        let problem = Problem::new(StatusCode::NOT_FOUND).into_response();
+        let problem = Problem::new(StatusCode::NOT_FOUND, "No.").into_response();
         for (name, answer, expected) in [
             (
                 "a problem",
                 problem,
-                r#"{"title":"Not Found","status":404,"request_id":"abc"}"#,
+                r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"No.","request_id":"abc"}"#,
             ),
             ("another answer", r#"{"a":1}"#.into_response(), r#"{"a":1}"#),
             (
                 "a problem's head",
                 {
-                    let mut head = Problem::new(StatusCode::NOT_FOUND).into_response();
+                    let mut head = Problem::new(StatusCode::NOT_FOUND, "No.").into_response();
                     *head.body_mut() = axum::body::Body::empty();
                     head.headers_mut().insert(CONTENT_LENGTH, 34.into());
                     head

@@ -87,11 +87,11 @@ fn refusal(error: &DownstreamError) -> Response {
         ),
     }
     let detail = match status {
-        StatusCode::SERVICE_UNAVAILABLE => "protected-data cannot be called at present",
-        StatusCode::GATEWAY_TIMEOUT => "protected-data did not answer in time",
-        _ => "protected-data refused the call or gave no usable answer",
+        StatusCode::SERVICE_UNAVAILABLE => "protected-data cannot be called at present.",
+        StatusCode::GATEWAY_TIMEOUT => "protected-data did not answer in time.",
+        _ => "protected-data refused the call or gave no usable answer.",
     };
-    let problem = Problem::new(status).detail(detail);
+    let problem = Problem::new(status, detail);
     match error.retry_after() {
         Some(after) => problem.retry_after(after),
         None => problem,

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde::Serialize;
-use service_kit::problem::Problem;
+use service_kit::problem::{self, Problem};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
@@ -57,15 +57,14 @@ pub(crate) fn routes(app: Router) -> Router {
 
 async fn run(State(trial): State<Arc<Trial>>) -> Response {
     let Ok(_place) = trial.place.try_acquire() else {
-        return Problem::new(StatusCode::TOO_MANY_REQUESTS)
-            .detail("another trial is under way")
-            .into_response();
+        let detail = "Another trial is under way.";
+        return Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).into_response();
     };
     let number = trial.number.fetch_add(1, Ordering::Relaxed);
     let request_id = format!("status-page-{number}");
     let request = Request::get("/api/public/data").header("x-request-id", &request_id);
     let Ok(request) = request.body(Body::empty()) else {
-        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response();
+        return problem::DEFECT.into_response();
     };
     let hops = Hops::new();
     let app = trial.app.clone();

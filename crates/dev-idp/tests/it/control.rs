@@ -21,6 +21,19 @@ async fn command(idp: &DevIdp, path: &str) -> Value {
     reply.json()
 }
 
+#[track_caller]
+fn assert_problem(reply: &Reply, status: u16, title: &str) {
+    assert_eq!(reply.status, status, "{}", reply.text);
+    let kind = reply.header(http::header::CONTENT_TYPE);
+    assert_eq!(kind, "application/problem+json", "{}", reply.text);
+    let json = reply.json();
+    assert_eq!(json["type"], "about:blank");
+    assert_eq!(json["title"], title);
+    assert_eq!(json["status"], status);
+    let detail = json["detail"].as_str().unwrap();
+    assert!(detail.ends_with('.'), "{detail}");
+}
+
 #[tokio::test]
 async fn it_is_off_unless_asked_for() {
     let idp = super::provider().await;
@@ -50,7 +63,8 @@ async fn web_pages_cannot_use_it() {
         ("nonsense", with(HOST, "a b")),
     ] {
         let reply = Reply::of(request).await;
-        assert_eq!(reply.status, 403, "{case}");
+        assert_problem(&reply, 403, "Forbidden");
+        assert!(reply.text.contains("web pages"), "{case}");
     }
     assert_eq!(idp.current_kid(), kid);
     for host in ["localhost:1", "LOCALHOST", "127.0.0.1", "[::1]:9"] {
@@ -148,8 +162,10 @@ async fn it_mints_tokens() {
         json!({ "claims": [] }),
         json!({ "without": [1] }),
     ] {
-        assert_eq!(mint(bad.clone()).await.status, 400, "{bad}");
+        assert_problem(&mint(bad).await, 400, "Bad Request");
     }
+    let large = mint(json!({ "claims": { "a": "x".repeat(300_000) } })).await;
+    assert_problem(&large, 413, "Payload Too Large");
 }
 
 #[tokio::test]
@@ -182,17 +198,15 @@ async fn what_it_does_not_understand_changes_nothing() {
         "/fault?%zz",
     ] {
         let reply = Reply::of(http().post(url(&idp, path))).await;
-        assert_eq!(reply.status, 400, "{path}");
-        assert!(reply.json()["error"].is_string(), "{path}");
+        assert_problem(&reply, 400, "Bad Request");
     }
     assert_eq!(idp.published_kids().len(), 3);
     token(&idp).await;
-    Reply::of(http().get(url(&idp, "/rotate")))
-        .await
-        .assert_error(405, "method_not_allowed");
-    Reply::of(http().get(url(&idp, "/keys")))
-        .await
-        .assert_error(404, "not_found");
+    let reply = Reply::of(http().get(url(&idp, "/rotate"))).await;
+    assert_problem(&reply, 405, "Method Not Allowed");
+    assert_eq!(reply.header(http::header::ALLOW), "POST");
+    let reply = Reply::of(http().get(url(&idp, "/keys"))).await;
+    assert_problem(&reply, 404, "Not Found");
 }
 
 #[tokio::test]

@@ -181,7 +181,7 @@ fn problem(answer: Answer) -> &'static str {
             r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"Tokens cannot be validated at the moment."}"#
         }
         Answer::Internal => {
-            r#"{"type":"about:blank","title":"Internal Server Error","status":500}"#
+            r#"{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"The service failed; its log tells more."}"#
         }
     }
 }

@@ -26,8 +26,8 @@ const RETRY: Duration = Duration::from_secs(1);
 
 pub(super) async fn events(Shared(desk): Shared<Arc<Desk>>) -> Response {
     let Ok(place) = Arc::clone(&desk.listeners).try_acquire_owned() else {
-        return Problem::new(StatusCode::SERVICE_UNAVAILABLE)
-            .detail("too many listeners")
+        let detail = "There are too many listeners.";
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             .retry_after(Duration::from_secs(5))
             .into_response();
     };

@@ -19,9 +19,8 @@ pub(super) async fn refuse_strangers(is_loopback: bool, request: Request, next: 
     if is_allowed(request.headers(), is_loopback) {
         return next.run(request).await;
     }
-    Problem::new(StatusCode::FORBIDDEN)
-        .detail("this address is not for pages and names of others")
-        .into_response()
+    let detail = "This address is not for pages and names of others.";
+    Problem::new(StatusCode::FORBIDDEN, detail).into_response()
 }
 
 fn is_allowed(headers: &HeaderMap, is_loopback: bool) -> bool {

@@ -210,10 +210,8 @@ async fn status(Shared(desk): Shared<Arc<Desk>>) -> Json<Document> {
 
 async fn metrics(Shared(desk): Shared<Arc<Desk>>) -> Response {
     let Some(metrics) = installed() else {
-        let problem = Problem::new(StatusCode::NOT_FOUND);
-        return problem
-            .detail("this process keeps no metrics")
-            .into_response();
+        let detail = "This process keeps no metrics.";
+        return Problem::new(StatusCode::NOT_FOUND, detail).into_response();
     };
     desk.record();
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

@@ -21,7 +21,7 @@ use super::Shared;
 use super::body::{Answered, Capped, Progress, Tracker};
 use super::connection::State;
 use crate::health::{LIVE_PATH, READY_PATH};
-use crate::problem::Problem;
+use crate::problem::{DEFECT, Problem};
 use crate::request_id::{REQUEST_ID, RequestId};
 use crate::trace::RequestSpan;
 
@@ -61,8 +61,8 @@ async fn answer_with_id(
             Some(_slot) => guarded(shared, request, started + shared.limits.request_timeout).await,
             None => {
                 shared.counters.shed.fetch_add(1, Ordering::Relaxed);
-                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE)
-                    .detail("too many requests in progress")
+                let detail = "Too many requests are in progress.";
+                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
                     .retry_after(Duration::from_secs(1));
                 (problem.into_response(), !request.body().is_end_stream())
             }
@@ -99,15 +99,23 @@ fn refusal(shared: &Shared, request: &Request<Incoming>) -> Option<Problem> {
     if request.version() == Version::HTTP_11 {
         let mut hosts = request.headers().get_all(HOST).iter();
         if hosts.next().is_none() || hosts.next().is_some() {
-            let problem = Problem::new(StatusCode::BAD_REQUEST);
-            return Some(problem.detail("exactly one Host header is required"));
+            let detail = "Exactly one Host header is required.";
+            return Some(Problem::new(StatusCode::BAD_REQUEST, detail));
         }
     }
     let announced = request.body().size_hint().lower();
     (announced > shared.limits.body_bytes as u64).then_some(BODY_TOO_LARGE)
 }
 
-const BODY_TOO_LARGE: Problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE);
+const BODY_TOO_LARGE: Problem = Problem::new(
+    StatusCode::PAYLOAD_TOO_LARGE,
+    "The body is larger than this service takes.",
+);
+const BODY_AWAITED: Problem = Problem::new(
+    StatusCode::REQUEST_TIMEOUT,
+    "The body that was announced did not come.",
+);
+const TOO_SLOW: Problem = Problem::new(StatusCode::GATEWAY_TIMEOUT, "The answer took too long.");
 
 /// Calls the router with a deadline, a body cap and panics caught; `true` when the body was not read
 /// to its end.
@@ -139,13 +147,13 @@ async fn guarded(
             shared.counters.panics.fetch_add(1, Ordering::Relaxed);
             // Where and on which thread is in the panic hook's line; the message is in none.
             tracing::error!("a request handler panicked");
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+            DEFECT.into_response()
         }
         Err(_) => {
             shared.counters.timeouts.fetch_add(1, Ordering::Relaxed);
             match progress() {
-                Progress::Awaited => Problem::new(StatusCode::REQUEST_TIMEOUT).into_response(),
-                _ => Problem::new(StatusCode::GATEWAY_TIMEOUT).into_response(),
+                Progress::Awaited => BODY_AWAITED.into_response(),
+                _ => TOO_SLOW.into_response(),
             }
         }
     };

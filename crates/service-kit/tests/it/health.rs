@@ -81,7 +81,7 @@ async fn head_is_answered_like_get_without_a_body_and_other_methods_are_refused(
         let refused = peer.answer().await;
         assert_eq!(
             refused.problem(405),
-            r#"{"title":"Method Not Allowed","status":405}"#
+            "This path does not take this method; Allow lists those that it takes."
         );
         assert_eq!(refused.header("allow"), Some("GET,HEAD"));
     }
@@ -111,7 +111,7 @@ async fn health_paths_are_whole_paths() {
         let answer = peer.get(path).await;
         assert_eq!(
             answer.problem(404),
-            r#"{"title":"Not Found","status":404}"#,
+            "There is nothing at this path.",
             "{path}"
         );
     }

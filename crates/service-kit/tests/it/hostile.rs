@@ -219,7 +219,7 @@ async fn other_methods_are_405_with_allow() {
         let answer = peer.answer().await;
         assert_eq!(
             answer.problem(405),
-            r#"{"title":"Method Not Allowed","status":405}"#,
+            "This path does not take this method; Allow lists those that it takes.",
             "{method}"
         );
         assert_eq!(answer.header("allow"), Some("GET,HEAD"), "{method}");
@@ -252,7 +252,7 @@ async fn a_panicking_handler_is_a_500_and_its_connection_goes_on() {
     let failed = peer.get("/panic").await;
     assert_eq!(
         failed.problem(500),
-        r#"{"title":"Internal Server Error","status":500}"#
+        "The service failed; its log tells more under the request's id."
     );
     assert_eq!(peer.get("/").await.body, "got");
     assert_eq!(running.counters.panics(), 1);

@@ -131,10 +131,7 @@ async fn a_handler_that_takes_too_long_is_504_and_its_connection_goes_on() {
     let running = Running::start(server().request_timeout(SHORT), router()).await;
     let mut peer = running.connect().await;
     let late = peer.get("/never").await;
-    assert_eq!(
-        late.problem(504),
-        r#"{"title":"Gateway Timeout","status":504}"#
-    );
+    assert_eq!(late.problem(504), "The answer took too long.");
     assert_eq!(peer.get("/").await.status, 200);
     assert_eq!(running.counters.timeouts(), 1);
 }
@@ -185,7 +182,7 @@ async fn a_body_beyond_the_cap_is_413() {
         assert_eq!(answers.len(), 1, "{name}");
         assert_eq!(
             answers[0].problem(413),
-            r#"{"title":"Payload Too Large","status":413}"#,
+            "The body is larger than this service takes.",
             "{name}"
         );
         assert_eq!(answers[0].header("connection"), Some("close"), "{name}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http::StatusCode;
 use service_kit::problem;
 use service_kit::server::{Builder, Counters, Drained, Server};
 use service_kit::shutdown::Shutdown;
@@ -78,8 +79,9 @@ impl Answer {
         })
     }
 
-    /// Asserts a problem answer that contains the id of its header, and returns its body without that.
-    pub(crate) fn problem(&self, status: u16) -> String {
+    /// Asserts a problem answer in the one form that they have, with the id of its header, and returns its
+    /// detail.
+    pub(crate) fn problem(&self, status: u16) -> &str {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(
             self.header("content-type"),
@@ -87,8 +89,15 @@ impl Answer {
             "{self:?}"
         );
         let id = self.header("x-request-id").unwrap();
-        let member = format!(",\"request_id\":\"{id}\"}}");
-        format!("{}}}", self.body.strip_suffix(&member).unwrap())
+        let title = StatusCode::from_u16(status).unwrap();
+        let title = title.canonical_reason().unwrap();
+        let begin =
+            format!(r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":""#);
+        let end = format!(r#"","request_id":"{id}"}}"#);
+        let detail = self.body.strip_prefix(&begin);
+        let detail = detail.and_then(|rest| rest.strip_suffix(&end));
+        assert!(detail.is_some(), "{self:?}");
+        detail.unwrap()
     }
 }
 
