@@ -108,6 +108,42 @@ async fn sigterm_during_a_hanging_token_request_and_key_fetch_ends_with_0() {
     }
 }
 
+/// N92
+#[tokio::test]
+async fn every_program_that_goes_on_until_it_is_told_to_end_ends_with_0() {
+    let json = [("LOG_FORMAT", "json")];
+    let idp = DevIdp::builder().start().await.unwrap();
+    let admin = [("PROTECTED_DATA_ADMIN_ADDR", "127.0.0.1:0")];
+    let protected = with(with(variables(&idp), &json), &admin);
+    let mut protected = Program::start("protected-data", &[], &protected);
+    protected.address().await;
+    let status = protected.admin_address().await;
+    let mut public = Program::start("public-data", &[], &with(variables(&idp), &json));
+    public.address().await;
+    let mut watch = Program::start("m2m", &["watch", &status], &just(&[]));
+    watch.answer("").await;
+    let mut bare = Program::start("load", &["bare"], &just(&[]));
+    bare.address().await;
+    let mut provider = Program::start("dev-idp", &[], &just(&[("DEV_IDP_ADDR", "127.0.0.1:0")]));
+    provider
+        .line(|line| line.contains("dev-idp is ready").then_some(()))
+        .await;
+    let mut up = Program::start("up", &[], &just(&crate::launcher::FREE_PORTS));
+    up.answer("Repeat it:").await;
+    for (name, program) in [
+        ("m2m watch", watch),
+        ("public-data", public),
+        ("protected-data", protected),
+        ("load bare", bare),
+        ("dev-idp", provider),
+        ("up", up),
+    ] {
+        program.signal("TERM");
+        let ended = program.ended().await;
+        assert_eq!(ended.status.code(), Some(0), "{name}: {}", ended.stderr);
+    }
+}
+
 /// H8, H9
 #[tokio::test]
 async fn a_stuck_request_is_cut_at_the_grace_and_a_second_signal_ends_at_once() {

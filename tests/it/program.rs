@@ -208,7 +208,14 @@ pub(crate) fn binary(name: &str) -> PathBuf {
             // the build folder is free while tests run.
             let mut build = Command::new(env!("CARGO"));
             build.args(["build", "--quiet", "--bins"]);
-            for package in ["public-data", "protected-data", "dev-idp", "m2m-cli", "up"] {
+            for package in [
+                "public-data",
+                "protected-data",
+                "dev-idp",
+                "m2m-cli",
+                "up",
+                "load",
+            ] {
                 build.args(["--package", package]);
             }
             if !cfg!(debug_assertions) {

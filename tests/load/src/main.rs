@@ -73,17 +73,13 @@ struct LoadArguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let work = async {
-        match arguments.command {
-            None => run(arguments.load).await,
-            Some(Command::Bench(arguments)) => bench::run(arguments).await.map(|()| true),
-            Some(Command::Bare) => bench::serve().await.map(|()| true),
+    let result = match arguments.command {
+        None => unless_ended(run(arguments.load)).await,
+        Some(Command::Bench(arguments)) => {
+            unless_ended(async { bench::run(arguments).await.map(|()| true) }).await
         }
-    };
-    // What is dropped takes the services along.
-    let result = tokio::select! {
-        result = work => result,
-        () = ended() => Err("ended by a signal".into()),
+        // It drains by itself, and has then done what it was started for.
+        Some(Command::Bare) => bench::serve().await.map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -92,6 +88,14 @@ async fn main() -> ExitCode {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Does the work to its end, or fails at a signal. What is dropped then takes the services along.
+async fn unless_ended(work: impl Future<Output = Result<bool, Failure>>) -> Result<bool, Failure> {
+    tokio::select! {
+        result = work => result,
+        () = ended() => Err("ended by a signal".into()),
     }
 }
 
