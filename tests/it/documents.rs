@@ -88,6 +88,7 @@ fn values_shown_as_defaults_are_the_defaults() {
     let expected = configuration(&base);
     // These have no default: they show an example, or are for `up` and dev-idp alone.
     let without_default = [
+        "ADMIN_ALLOWED_HOSTS",
         "ISSUER",
         "APPLICATION_VANITY_DOMAIN",
         "TOKEN_ENDPOINT",

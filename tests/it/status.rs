@@ -255,6 +255,32 @@ async fn pages_and_names_of_others_get_nothing() {
     pair.stop().await;
 }
 
+/// N86
+#[tokio::test]
+async fn a_scraper_may_use_the_name_that_is_allowed_and_no_other() {
+    let idp = DevIdp::builder().start().await.unwrap();
+    let mut variables = open(&idp);
+    variables.insert(
+        "ADMIN_ALLOWED_HOSTS".to_owned(),
+        "m2m.example Other.Example.".to_owned(),
+    );
+    let pair = Pair::ready(&variables).await;
+    for admin in [pair.public_admin.unwrap(), pair.protected_admin.unwrap()] {
+        for (host, status) in [
+            ("m2m.example:6011", 200),
+            ("M2M.EXAMPLE", 200),
+            ("other.example", 200),
+            ("evil.example", 403),
+            ("x.m2m.example", 403),
+        ] {
+            let request = pair.client.get(format!("http://{admin}/status"));
+            let answer = request.header("host", host).send().await.unwrap();
+            assert_eq!(answer.status(), status, "{host}");
+        }
+    }
+    pair.stop().await;
+}
+
 #[tokio::test]
 async fn listeners_are_bounded_and_hold_up_no_drain() {
     let idp = DevIdp::builder().start().await.unwrap();

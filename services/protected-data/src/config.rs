@@ -25,6 +25,8 @@ pub struct Config {
     pub address: SocketAddr,
     /// `PROTECTED_DATA_ADMIN_ADDR`: the status address; `None` when it is `off`.
     pub admin_address: Option<SocketAddr>,
+    /// `ADMIN_ALLOWED_HOSTS`: names by which the status address may be asked, beside its own.
+    pub admin_hosts: Vec<String>,
     /// Whose tokens are accepted.
     pub provider: IdentityProvider,
     /// `API_AUDIENCE`: this API's identifier; `None` with `DANGEROUS_SKIP_AUDIENCE=true`.
@@ -83,6 +85,7 @@ impl Config {
         Self {
             address: reader.socket_addr("PROTECTED_DATA_ADDR", ([127, 0, 0, 1], 6002).into()),
             admin_address: reader.socket_addr_or_off("PROTECTED_DATA_ADMIN_ADDR", DEFAULT_ADMIN),
+            admin_hosts: reader.host_names("ADMIN_ALLOWED_HOSTS"),
             audience,
             required_scopes,
             scope_claim: scope_claim(reader),

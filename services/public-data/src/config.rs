@@ -20,6 +20,8 @@ pub struct Config {
     pub address: SocketAddr,
     /// `PUBLIC_DATA_ADMIN_ADDR`: the status address; `None` when it is `off`.
     pub admin_address: Option<SocketAddr>,
+    /// `ADMIN_ALLOWED_HOSTS`: names by which the status address may be asked, beside its own.
+    pub admin_hosts: Vec<String>,
     /// Where tokens come from.
     pub provider: IdentityProvider,
     /// `CLIENT_ID`.
@@ -75,6 +77,7 @@ impl Config {
         Self {
             address: reader.socket_addr("PUBLIC_DATA_ADDR", ([127, 0, 0, 1], 6001).into()),
             admin_address: reader.socket_addr_or_off("PUBLIC_DATA_ADMIN_ADDR", DEFAULT_ADMIN),
+            admin_hosts: reader.host_names("ADMIN_ALLOWED_HOSTS"),
             client_id: reader.required("CLIENT_ID"),
             client_secret: reader.required_secret("CLIENT_SECRET"),
             client_auth: reader.one_of("CLIENT_AUTH_METHOD", &AUTH_METHODS, ClientAuth::default()),

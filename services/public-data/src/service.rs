@@ -73,6 +73,7 @@ impl Service {
         )
         .await
         .map_err(StartError::Bind)?;
+        let admin = admin.map(|admin| admin.allow_hosts(&config.admin_hosts));
         Ok(Self {
             server,
             admin,

@@ -1,5 +1,7 @@
 //! Who may ask: people and programs, not web pages of others.
 
+use std::sync::Arc;
+
 use std::net::IpAddr;
 
 use axum::extract::Request;
@@ -15,31 +17,72 @@ const SITE: &str = "sec-fetch-site";
 
 /// Any page in an operator's browser can send requests to loopback. They carry its `Origin`, or, when a
 /// hostile name was made to resolve here, that name as `Host`.
-pub(super) async fn refuse_strangers(is_loopback: bool, request: Request, next: Next) -> Response {
-    if is_allowed(request.headers(), is_loopback) {
+pub(super) async fn refuse_strangers(
+    names: Arc<OwnNames>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if names.allow(request.headers()) {
         return next.run(request).await;
     }
-    let detail = "This address is not for pages and names of others.";
+    let detail =
+        "This address is not for pages and names of others; ADMIN_ALLOWED_HOSTS allows a name.";
     Problem::new(StatusCode::FORBIDDEN, detail).into_response()
 }
 
-fn is_allowed(headers: &HeaderMap, is_loopback: bool) -> bool {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let Some(host) = host.filter(|host| is_own(host, is_loopback)) else {
-        return false;
-    };
-    if !is_sent_by_own_page(headers) {
-        return false;
+/// What the status address may be called.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OwnNames {
+    /// Names that nobody else can own are those of the machine itself only.
+    pub(super) is_loopback: bool,
+    /// Those of the configuration.
+    pub(super) allowed: Vec<String>,
+}
+
+impl OwnNames {
+    fn allow(&self, headers: &HeaderMap) -> bool {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let Some(host) = host.filter(|host| self.contain(host)) else {
+            return false;
+        };
+        if !is_sent_by_own_page(headers) {
+            return false;
+        }
+        let mut origins = headers.get_all(ORIGIN).iter();
+        let is_ours = |origin: &http::HeaderValue| {
+            let authority = origin
+                .to_str()
+                .ok()
+                .and_then(|it| it.strip_prefix("http://"));
+            authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+        };
+        origins.all(is_ours)
     }
-    let mut origins = headers.get_all(ORIGIN).iter();
-    let is_ours = |origin: &http::HeaderValue| {
-        let authority = origin
-            .to_str()
-            .ok()
-            .and_then(|it| it.strip_prefix("http://"));
-        authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
-    };
-    origins.all(is_ours)
+
+    /// Tells whether somebody who can be trusted calls this listener so.
+    fn contain(&self, host: &str) -> bool {
+        let Ok(authority) = host.parse::<Authority>() else {
+            return false;
+        };
+        if authority.as_str().contains('@') {
+            return false;
+        }
+        let host = authority.host();
+        // A full name may end with the dot of the root.
+        let name = host.strip_suffix('.').unwrap_or(host);
+        if name.eq_ignore_ascii_case("localhost") {
+            return true;
+        }
+        if self.allowed.iter().any(|it| name.eq_ignore_ascii_case(it)) {
+            return true;
+        }
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        match bare.parse::<IpAddr>() {
+            Ok(ip) => ip.is_loopback() || !self.is_loopback,
+            // The names of a container network and of a machine in its own domain.
+            Err(_) => !self.is_loopback && !host.is_empty() && !host.contains('.'),
+        }
+    }
 }
 
 /// What a page elsewhere makes a browser load without reading it, as an image, has no `Origin`; it would
@@ -49,26 +92,6 @@ fn is_sent_by_own_page(headers: &HeaderMap) -> bool {
     let is = |name: &str, value: &str| headers.get(name).is_some_and(|it| it == value);
     let is_followed_link = is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document");
     !headers.contains_key(SITE) || is(SITE, "same-origin") || is(SITE, "none") || is_followed_link
-}
-
-/// Tells whether somebody who can be trusted calls this listener so.
-fn is_own(host: &str, is_loopback: bool) -> bool {
-    let Ok(authority) = host.parse::<Authority>() else {
-        return false;
-    };
-    if authority.as_str().contains('@') {
-        return false;
-    }
-    let host = authority.host();
-    if host.eq_ignore_ascii_case("localhost") {
-        return true;
-    }
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    match bare.parse::<IpAddr>() {
-        Ok(ip) => ip.is_loopback() || !is_loopback,
-        // The names of a container network and of a machine in its own domain.
-        Err(_) => !is_loopback && !host.is_empty() && !host.contains('.'),
-    }
 }
 
 #[cfg(test)]
@@ -81,17 +104,29 @@ mod tests {
         if let Some(origin) = origin {
             headers.insert(ORIGIN, origin.parse().unwrap());
         }
-        is_allowed(&headers, is_loopback)
+        names(is_loopback).allow(&headers)
+    }
+
+    fn names(is_loopback: bool) -> OwnNames {
+        OwnNames {
+            is_loopback,
+            allowed: vec!["m2m.example".to_owned()],
+        }
     }
 
     #[test]
-    fn names_that_somebody_else_can_own_are_refused() {
+    fn names_that_somebody_else_can_own_are_refused_unless_they_are_configured() {
         for (host, on_loopback, elsewhere) in [
             ("127.0.0.1:6011", true, true),
             ("127.0.0.1", true, true),
             ("[::1]:6011", true, true),
             ("localhost:6011", true, true),
             ("LocalHost", true, true),
+            ("localhost.", true, true),
+            ("m2m.example:6011", true, true),
+            ("M2M.Example.", true, true),
+            ("m2m.example.evil.example", false, false),
+            ("x.m2m.example", false, false),
             ("10.0.0.7:6011", false, true),
             ("[2001:db8::1]:6011", false, true),
             ("public-data:6011", false, true),
@@ -105,7 +140,7 @@ mod tests {
             assert_eq!(allowed(host, None, true), on_loopback, "{host}");
             assert_eq!(allowed(host, None, false), elsewhere, "{host}");
         }
-        assert!(!is_allowed(&HeaderMap::new(), true), "no host at all");
+        assert!(!names(true).allow(&HeaderMap::new()), "no host at all");
     }
 
     #[test]
@@ -148,7 +183,11 @@ mod tests {
                 (name, value.parse().unwrap())
             });
             let headers = HeaderMap::from_iter(headers);
-            assert_eq!(is_allowed(&headers, true), expected, "{site} {destination}");
+            assert_eq!(
+                names(true).allow(&headers),
+                expected,
+                "{site} {destination}"
+            );
         }
     }
 }

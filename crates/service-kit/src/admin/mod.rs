@@ -13,7 +13,7 @@
 //! so are those that a page elsewhere embeds (`Sec-Fetch-Site`) and those with a foreign `Host`, which is how
 //! a name that was made to resolve to loopback shows itself. On a loopback listener, loopback addresses and
 //! `localhost` are not foreign; on another one, neither are other addresses and names without a dot, which
-//! nobody can own.
+//! nobody can own. Other names that a scraper uses have to be [allowed](Admin::allow_hosts).
 //!
 //! # The document
 //!
@@ -65,6 +65,7 @@ use report::Document;
 #[derive(Debug)]
 pub struct Admin {
     server: Server,
+    allowed_hosts: Vec<String>,
 }
 
 /// What a service tells about itself.
@@ -97,7 +98,10 @@ impl Admin {
         };
         let builder = Server::builder().max_connections(MAX_CONNECTIONS);
         match builder.bind(address).await {
-            Ok(server) => Ok(Some(Self { server })),
+            Ok(server) => Ok(Some(Self {
+                server,
+                allowed_hosts: Vec::new(),
+            })),
             Err(error) if error.is_in_use() && address == default => {
                 tracing::warn!(
                     config.variable = variable,
@@ -107,6 +111,14 @@ impl Admin {
             }
             Err(error) => Err(error.for_variable(variable)),
         }
+    }
+
+    /// Answers requests for these names too, as [`Reader::host_names`](crate::config::Reader::host_names) reads
+    /// them; with any port, or none. For scrapers that know the machine by its full name.
+    #[must_use]
+    pub fn allow_hosts(mut self, names: &[String]) -> Self {
+        self.allowed_hosts = names.to_vec();
+        self
     }
 
     /// Returns the address of the listener, with its real port.
@@ -137,8 +149,11 @@ impl Admin {
             listeners: Arc::new(Semaphore::new(events::MAX_LISTENERS)),
             shutdown: shutdown.clone(),
         });
-        let is_loopback = self.local_addr().ip().is_loopback();
-        let router = routes(desk, more, is_loopback);
+        let names = guard::OwnNames {
+            is_loopback: self.local_addr().ip().is_loopback(),
+            allowed: self.allowed_hosts,
+        };
+        let router = routes(desk, more, Arc::new(names));
         let serving = self.server.serve_unannounced(router, shutdown);
         tokio::select! {
             _ = serving => {}
@@ -184,7 +199,7 @@ impl Desk {
     }
 }
 
-fn routes(desk: Arc<Desk>, more: Router, is_loopback: bool) -> Router {
+fn routes(desk: Arc<Desk>, more: Router, names: Arc<guard::OwnNames>) -> Router {
     let assets = Arc::new(assets::Assets::new());
     let page = Arc::clone(&assets);
     let routes = Router::new()
@@ -196,7 +211,7 @@ fn routes(desk: Arc<Desk>, more: Router, is_loopback: bool) -> Router {
         .merge(more);
     problem::fallbacks(routes)
         .layer(middleware::from_fn(move |request, next| {
-            guard::refuse_strangers(is_loopback, request, next)
+            guard::refuse_strangers(Arc::clone(&names), request, next)
         }))
         .layer(middleware::map_response(move |response| {
             let assets = Arc::clone(&assets);

@@ -221,6 +221,33 @@ impl<'a> Reader<'a> {
         self.parse(name, &format!("one of {}", names.join(", ")), |value| {
             choices
                 .iter()
+    /// Reads names of hosts separated by spaces or commas, without ports; a dot at the end is not part of the
+    /// name. Unset is the empty list.
+    pub fn host_names(&mut self, name: &str) -> Vec<String> {
+        let names = self.list(name);
+        let names: Vec<&str> = names
+            .iter()
+            .map(|name| name.strip_suffix('.').unwrap_or(name))
+            .collect();
+        let is_name = |name: &str| {
+            let labels = name.split('.');
+            name.len() <= 253
+                && labels.into_iter().all(|label| {
+                    let letters = label.bytes();
+                    !label.is_empty()
+                        && letters
+                            .into_iter()
+                            .all(|letter| letter.is_ascii_alphanumeric() || b"-_".contains(&letter))
+                })
+        };
+        if !names.iter().all(|name| is_name(name)) {
+            let text =
+                "must be names of hosts, such as status.example.com, without ports and wildcards";
+            self.problem(name, text);
+        }
+        names.into_iter().map(str::to_owned).collect()
+    }
+
                 .find(|(name, _)| *name == value)
                 .map(|(_, choice)| *choice)
         })

@@ -4,7 +4,7 @@
 ///
 /// The binaries share one `.env`, so each of them knows the names of all. `.env.example` explains
 /// them, and a test compares it with this list.
-pub const VARIABLES: [&str; 33] = [
+pub const VARIABLES: [&str; 34] = [
     "ISSUER",
     "APPLICATION_VANITY_DOMAIN",
     "TOKEN_ENDPOINT",
@@ -21,6 +21,7 @@ pub const VARIABLES: [&str; 33] = [
     "PROTECTED_DATA_ADDR",
     "PUBLIC_DATA_ADMIN_ADDR",
     "PROTECTED_DATA_ADMIN_ADDR",
+    "ADMIN_ALLOWED_HOSTS",
     "DEV_IDP_ADDR",
     "DEV_IDP_CONTROL_ADDR",
     "PROTECTED_DATA_URL",
