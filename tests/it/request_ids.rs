@@ -45,7 +45,12 @@ async fn address_with_keys(protected: &mut Program) -> String {
 async fn the_id_of_a_request_stands_in_the_logs_of_both_services_and_in_the_problem() {
     let idp = DevIdp::builder().start().await.unwrap();
     let mut variables = variables(&idp);
-    let log = [("LOG_FORMAT", "json"), ("REQUIRED_SCOPES", "not:granted")];
+    let log = [
+        ("LOG_FORMAT", "json"),
+        // The second failure like the first is no warning.
+        ("RUST_LOG", "info,public_data=debug"),
+        ("REQUIRED_SCOPES", "not:granted"),
+    ];
     variables.extend(log.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let mut protected = Program::start("protected-data", &[], &variables);
     let address = address_with_keys(&mut protected).await;

@@ -85,8 +85,9 @@ async fn a_rotation_and_refused_tokens_show() {
     pair.stop().await;
 }
 
+/// N90
 #[tokio::test]
-async fn calls_that_protected_data_refuses_turn_public_data_red() {
+async fn one_call_that_protected_data_refuses_turns_public_data_amber_and_the_next_one_red() {
     let idp = DevIdp::builder().start().await.unwrap();
     let mut variables = open(&idp);
     variables.insert(
@@ -94,6 +95,9 @@ async fn calls_that_protected_data_refuses_turn_public_data_red() {
         "https://other.example".to_owned(),
     );
     let pair = Pair::ready(&variables).await;
+    assert_eq!(pair.public_data().await.status(), 502);
+    let status = document(&pair.client, pair.public_admin.unwrap()).await;
+    assert_eq!(status["state"], "amber");
     assert_eq!(pair.public_data().await.status(), 502);
     let status = document(&pair.client, pair.public_admin.unwrap()).await;
     assert_eq!(status["state"], "red");

@@ -11,6 +11,7 @@
 //!   byte.
 //! - [`Backoff`]: how long to leave a provider alone after a failed attempt.
 //! - [`may_have_moved`]: whether to read the metadata again after an exchange of no use.
+//! - [`Outage`]: which failed attempts are worth a log line.
 //! - [`json`]: JSON with duplicate members refused.
 //!
 //! ```no_run
@@ -33,6 +34,7 @@ mod discovery;
 mod error;
 pub mod json;
 mod moved;
+mod outage;
 mod public_dns;
 mod reply;
 mod text;
@@ -43,6 +45,7 @@ pub use client::{IdpClient, IdpClientBuilder};
 pub use discovery::{Discovery, DiscoveryError, Metadata, Reader};
 pub use error::{BuildError, FetchError, FetchErrorKind};
 pub use moved::may_have_moved;
+pub use outage::{LeftOut, Outage, OutageEnd};
 pub use reply::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Reply, retry_after};
 pub use text::printable;
 pub use url_rules::{UrlProblem, is_loopback};

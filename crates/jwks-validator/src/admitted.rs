@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use idp_http::Outage;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +51,8 @@ struct Gate {
     next_id: usize,
     refused: AbsentNames,
     bucket: Bucket,
+    /// Which tokens that find no room are logged.
+    full: Outage,
 }
 
 /// Admissions at once, and the time in which one more becomes possible. Each costs its issuer's host
@@ -75,6 +78,7 @@ impl AdmittedIssuers {
                 next_id: first_id,
                 refused: AbsentNames::for_at_most(REFUSED_FOR),
                 bucket: Bucket::new(ADMISSIONS, ADMISSION_REFILL, Instant::now()),
+                full: Outage::settling(REFUSED_FOR),
             }),
         }
     }
@@ -134,13 +138,16 @@ impl AdmittedIssuers {
         let mut table = Table::clone(&self.table.load());
         table.drop_idle();
         if table.issuers.len() >= self.policy.max && !table.make_room() {
-            tracing::warn!(
-                jwks.admitted_issuers = table.issuers.len(),
-                "the limit of admitted issuers is reached"
-            );
+            if let Some(left_out) = gate.full.failed("the limit of admitted issuers is reached") {
+                tracing::warn!(
+                    jwks.admitted_issuers = table.issuers.len(),
+                    "the limit of admitted issuers is reached{left_out}"
+                );
+            }
             return Err(Reason::IssuerLimit);
         }
         gate.bucket.take(now);
+        let _ = gate.full.succeeded();
         let id = gate.next_id;
         gate.next_id += 1;
         let settings = IssuerSettings {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::{Clock, SystemClock};
+use idp_http::Outage;
 
 use crate::admitted::{AdmissionPolicy, AdmittedIssuers};
 use crate::algorithm::Algorithm;
@@ -14,7 +15,7 @@ use crate::policy::{
     MAX_TOKEN_SIZE, Policy,
 };
 use crate::required::{ClaimValue, RequiredClaim};
-use crate::revocation::{Revocation, RevocationCheck};
+use crate::revocation::{Revocation, RevocationCheck, SETTLE};
 use crate::source::IssuerKeys;
 use crate::validator::{JwtValidator, Parts};
 use crate::verified::VerifiedTokens;
@@ -336,6 +337,7 @@ impl JwtValidatorBuilder {
             }
         };
         let revocation = self.revocation.map(|asked| RevocationCheck {
+            outage: Outage::settling(SETTLE),
             asked,
             accept_failures: self.accept_when_revocation_fails,
         });

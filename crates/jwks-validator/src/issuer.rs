@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
 use clock::Clock;
-use idp_http::Backoff;
+use idp_http::{Backoff, Outage};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 
@@ -36,6 +36,7 @@ pub(crate) struct Issuer {
     required_claims: Box<[RequiredClaim]>,
     settings: IssuerSettings,
     pub(crate) metrics: IssuerMetrics,
+    pub(crate) outage: Outage,
     snapshot: ArcSwap<Snapshot>,
     state: Mutex<State>,
     /// How many fetches have ended.
@@ -141,6 +142,7 @@ impl Issuer {
             required_claims: keys.required_claims.into(),
             settings,
             metrics: IssuerMetrics::new(label),
+            outage: Outage::new(),
             snapshot: ArcSwap::from_pointee(Snapshot {
                 keys: Arc::new(KeySet::empty()),
                 confirmed: None,

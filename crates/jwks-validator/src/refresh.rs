@@ -62,6 +62,10 @@ async fn fetch(issuer: &Issuer, published: &watch::Sender<u64>) {
             skipped,
         } => {
             published.send_modify(|count| *count = count.wrapping_add(1));
+            if let Some(end) = issuer.outage.succeeded() {
+                // As loud as its beginning: whoever read that one waits for this one.
+                tracing::warn!(jwks.issuer = &*issuer.name, "keys are fetched again, {end}");
+            }
             if changed {
                 issuer.metrics.fetched(FetchOutcome::Changed);
                 tracing::info!(
@@ -83,13 +87,22 @@ async fn fetch(issuer: &Issuer, published: &watch::Sender<u64>) {
             next_in,
         } => {
             issuer.metrics.fetched(FetchOutcome::Failed);
-            tracing::warn!(
-                jwks.issuer = &*issuer.name,
-                jwks.failures = failures,
-                jwks.next_attempt_ms = u64::try_from(next_in.as_millis()).unwrap_or(u64::MAX),
-                error = %error,
-                "could not fetch keys"
-            );
+            if let Some(left_out) = issuer.outage.failed(&error) {
+                tracing::warn!(
+                    jwks.issuer = &*issuer.name,
+                    jwks.failures = failures,
+                    jwks.next_attempt_ms = u64::try_from(next_in.as_millis()).unwrap_or(u64::MAX),
+                    error = %error,
+                    "could not fetch keys{left_out}"
+                );
+            } else {
+                tracing::debug!(
+                    jwks.issuer = &*issuer.name,
+                    jwks.failures = failures,
+                    error = %error,
+                    "could not fetch keys"
+                );
+            }
             skipped
         }
     };

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use clock::{Clock, SystemClock};
+use idp_http::Outage;
 use tokio::time::timeout;
 
 use crate::claims::Claims;
@@ -46,8 +47,12 @@ pub trait Revocation: fmt::Debug + Send + Sync + 'static {
 pub(crate) struct RevocationCheck {
     pub(crate) asked: Arc<dyn Revocation>,
     pub(crate) accept_failures: bool,
+    /// Which failures that are accepted are logged.
+    pub(crate) outage: Outage,
 }
 
+/// Tokens are checked beside each other: where some answers come, the failures of the others go on for so long.
+pub(crate) const SETTLE: Duration = Duration::from_secs(10);
 /// As long as a caller waits for keys.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
@@ -59,10 +64,19 @@ impl RevocationCheck {
         }
         let answer = timeout(MAX_WAIT, self.asked.is_revoked(claims)).await;
         match answer.unwrap_or(Err(RevocationError("no answer within 1 s"))) {
-            Ok(false) => Ok(()),
+            Ok(false) => {
+                if let Some(end) = self.outage.succeeded() {
+                    tracing::warn!("tokens are checked for revocation again, {end}");
+                }
+                Ok(())
+            }
             Ok(true) => Err(Reason::Revoked),
             Err(error) if self.accept_failures => {
-                tracing::warn!(error = %error, "accepted a token that may be revoked");
+                if let Some(left_out) = self.outage.failed(&error) {
+                    tracing::warn!(error = %error, "accepted a token that may be revoked{left_out}");
+                } else {
+                    tracing::debug!(error = %error, "accepted a token that may be revoked");
+                }
                 Ok(())
             }
             Err(error) => {

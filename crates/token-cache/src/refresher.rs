@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clock::Clock;
-use idp_http::Backoff;
+use idp_http::{Backoff, Outage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -57,6 +57,7 @@ pub(crate) struct Refresher {
     last_used: Instant,
     /// Held from a failure to the next success.
     failing: Option<OpenWindow>,
+    outage: Outage,
     /// Part of this from the start: a runtime that goes away may drop the task before its first poll.
     _place: Place,
 }
@@ -82,6 +83,7 @@ impl Refresher {
             rejected_credentials: None,
             last_used: Instant::now(),
             failing: None,
+            outage: Outage::new(),
         }
     }
 
@@ -166,6 +168,10 @@ impl Refresher {
                 let lifetime_s = entry.lifetime.total().as_secs();
                 let refresh_in_s = entry.lifetime.until_stale(now).as_secs();
                 self.compare_clocks(entry.clock_ahead_s);
+                if let Some(end) = self.outage.succeeded() {
+                    // As loud as its beginning: whoever read that one waits for this one.
+                    warn!("tokens are issued again, {end}");
+                }
                 if self.slot.succeed(entry) {
                     info!(
                         token.lifetime_s = lifetime_s,
@@ -186,12 +192,23 @@ impl Refresher {
                 } else {
                     "there is no token to serve"
                 };
-                warn!(
-                    error.kind = kind,
-                    token.retry_in_ms = retry_in_ms,
-                    token.expires_in_s = left,
-                    "no new token: {error}; {consequence}"
-                );
+                // That the token has run out is news too.
+                let text = format_args!("{error}; {consequence}");
+                if let Some(left_out) = self.outage.failed(text) {
+                    warn!(
+                        error.kind = kind,
+                        token.retry_in_ms = retry_in_ms,
+                        token.expires_in_s = left,
+                        "no new token: {text}{left_out}"
+                    );
+                } else {
+                    debug!(
+                        error.kind = kind,
+                        token.retry_in_ms = retry_in_ms,
+                        token.expires_in_s = left,
+                        "no new token: {text}"
+                    );
+                }
                 let metrics = &self.shared.metrics;
                 self.failing.get_or_insert_with(|| metrics.open_window());
                 self.slot.fail(error, now.monotonic + wait);

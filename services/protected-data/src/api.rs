@@ -102,11 +102,18 @@ fn log_refusal(decisions: &Decisions, response: Response) -> Response {
             None => String::new(),
         };
         if error.status().is_server_error() {
-            warn!(
-                http.status = status,
-                auth.reason = reason,
-                "could not decide on a request: {error}{advice}"
-            );
+            match decisions.outage.failed(error) {
+                Some(left_out) => warn!(
+                    http.status = status,
+                    auth.reason = reason,
+                    "could not decide on a request: {error}{advice}{left_out}"
+                ),
+                None => debug!(
+                    http.status = status,
+                    auth.reason = reason,
+                    "could not decide on a request: {error}"
+                ),
+            }
         } else {
             info!(
                 http.status = status,

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use jwks_validator::{IssuerHealth, JwtValidator, Reason};
+use jwks_validator::{IssuerHealth, JwtValidator};
 use metrics::gauge;
 use serde_json::{Value, json};
 use service_kit::admin::{Report, State, Status, milliseconds};
 
 use crate::advice::advice_on_refusal;
 use crate::config::Config;
-use crate::decisions::Decisions;
+use crate::decisions::{Decisions, Refusing};
 use crate::record::{KeyFetch, KeyFetches};
 
 /// What the report is made from.
@@ -119,7 +119,7 @@ impl ProtectedDataStatus {
 }
 
 /// What there is to say about the keys, the last fetch of them, and requests that are refused.
-fn judge(issuers: &[IssuerHealth], last: Option<&KeyFetch>, refusing: Option<Reason>) -> Report {
+fn judge(issuers: &[IssuerHealth], last: Option<&KeyFetch>, refusing: Option<Refusing>) -> Report {
     let failed = issuers
         .iter()
         .any(|issuer| issuer.last_error.is_some())
@@ -141,9 +141,9 @@ fn judge(issuers: &[IssuerHealth], last: Option<&KeyFetch>, refusing: Option<Rea
         let text = format!("there are no keys: {}", why());
         return Report::new(State::Red, text).advice(advice);
     }
-    if let Some(reason) = refusing {
-        // An unknown key that cannot be asked about is the provider's doing.
-        let state = if reason.status().is_server_error() {
+    if let Some(Refusing { reason, once }) = refusing {
+        // An unknown key that cannot be asked about is the provider's doing, and one can be bad luck.
+        let state = if reason.status().is_server_error() && !once {
             State::Red
         } else {
             State::Amber

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use idp_http::Outage;
 use serde::Serialize;
 use service_kit::health::{self, Readiness};
 use service_kit::problem::{self, Problem};
@@ -71,20 +72,26 @@ async fn public_data(State(state): State<AppState>, headers: HeaderMap) -> Respo
             let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
             (no_store, Json(body)).into_response()
         }
-        Err(error) => refusal(&error),
+        Err(error) => refusal(&error, &state.downstream.tally().outage),
     }
 }
 
 /// Tells the caller the class of the failure and the log its reason.
-fn refusal(error: &DownstreamError) -> Response {
+fn refusal(error: &DownstreamError, outage: &Outage) -> Response {
     let status = error.status();
     match error {
         // The cache has logged why, once per attempt and not once per caller.
         DownstreamError::Token(_) => debug!("no token to call protected-data with: {error}"),
-        _ => warn!(
-            http.status = status.as_u16(),
-            "protected-data gave no data: {error}"
-        ),
+        _ => match outage.failed(error) {
+            Some(left_out) => warn!(
+                http.status = status.as_u16(),
+                "protected-data gave no data: {error}{left_out}"
+            ),
+            None => debug!(
+                http.status = status.as_u16(),
+                "protected-data gave no data: {error}"
+            ),
+        },
     }
     let detail = match status {
         StatusCode::SERVICE_UNAVAILABLE => "protected-data cannot be called at present.",

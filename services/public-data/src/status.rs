@@ -10,6 +10,7 @@ use token_cache::{Freshness, Health, TokenCache, TokenErrorKind};
 use crate::config::Config;
 use crate::downstream::Downstream;
 use crate::record::{TokenFetch, TokenRequests};
+use crate::tally::Failing;
 
 /// What the report is made from.
 pub(crate) struct PublicDataStatus {
@@ -105,7 +106,7 @@ impl PublicDataStatus {
 }
 
 /// What there is to say about a token, the last request for one, and calls that fail.
-fn judge(health: &Health, last: Option<&TokenFetch>, failing: Option<String>) -> Report {
+fn judge(health: &Health, last: Option<&TokenFetch>, failing: Option<Failing>) -> Report {
     let failed = health.last_error.and(last);
     let why = || {
         let text = failed.and_then(|fetch| fetch.text.as_deref());
@@ -122,10 +123,12 @@ fn judge(health: &Health, last: Option<&TokenFetch>, failing: Option<String>) ->
         }
         .advice(advice);
     }
-    if let Some(text) = failing {
+    if let Some(Failing { text, once }) = failing {
         let text = format!("the last call to protected-data failed: {text}");
+        // One can be bad luck.
+        let state = if once { State::Amber } else { State::Red };
         // Where the provider fails too, it is the likelier cause.
-        return Report::new(State::Red, text).advice(advice);
+        return Report::new(state, text).advice(advice);
     }
     if health.last_error.is_some() {
         let text = format!("no new token: {}; the current one is still served", why());

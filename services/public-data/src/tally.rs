@@ -1,26 +1,42 @@
 //! How the calls to protected-data go, for the status address.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use idp_http::Outage;
 use metrics::{Histogram, histogram};
 use tokio::time::Instant;
+use tracing::warn;
 
 use crate::downstream::DownstreamError;
 
-/// After so long without another failure, one failure says nothing about the calls of now.
+/// After so long without another failure, the last ones say nothing about the calls of now.
 const LATELY: Duration = Duration::from_secs(60);
+
+/// Calls run beside each other: where some succeed, the failures of the others go on for so long.
+const SETTLE: Duration = Duration::from_secs(10);
 
 /// Calls by outcome, and the last failure.
 #[derive(Debug)]
 pub(crate) struct Tally {
     outcomes: [AtomicU64; OUTCOMES.len()],
     repeated: AtomicU64,
-    /// Whether the last call failed. Read before it is written: most calls succeed after another.
-    is_failing: AtomicBool,
+    /// How many calls have failed since one succeeded. Read before it is written: most succeed after another.
+    in_a_row: AtomicU64,
     last_failure: Mutex<Option<(Instant, String)>>,
     duration: Histogram,
+    /// Which failures are logged.
+    pub(crate) outage: Outage,
+}
+
+/// Calls that fail now.
+#[derive(Debug)]
+pub(crate) struct Failing {
+    /// How the last one failed.
+    pub(crate) text: String,
+    /// Whether it was the only one.
+    pub(crate) once: bool,
 }
 
 const OUTCOMES: [&str; 7] = [
@@ -38,9 +54,10 @@ impl Tally {
         Self {
             outcomes: Default::default(),
             repeated: AtomicU64::new(0),
-            is_failing: AtomicBool::new(false),
+            in_a_row: AtomicU64::new(0),
             last_failure: Mutex::default(),
             duration: histogram!("public_data_downstream_duration_seconds"),
+            outage: Outage::settling(SETTLE),
         }
     }
 
@@ -58,8 +75,12 @@ impl Tally {
         self.outcomes[index].fetch_add(1, Ordering::Relaxed);
         match result {
             Ok(_) => {
-                if self.is_failing.load(Ordering::Relaxed) {
-                    self.is_failing.store(false, Ordering::Relaxed);
+                if self.in_a_row.load(Ordering::Relaxed) > 0 {
+                    self.in_a_row.store(0, Ordering::Relaxed);
+                }
+                if let Some(end) = self.outage.succeeded() {
+                    // As loud as its beginning: whoever read that one waits for this one.
+                    warn!("protected-data gives data again, {end}");
                 }
             }
             // That there is no token is the token's story.
@@ -68,7 +89,7 @@ impl Tally {
                 let failure = (Instant::now(), error.to_string());
                 let last = &self.last_failure;
                 *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
-                self.is_failing.store(true, Ordering::Relaxed);
+                self.in_a_row.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
@@ -99,9 +120,10 @@ impl Tally {
     }
 
     /// Returns how the last call failed, if it did and was lately.
-    pub(crate) fn failing(&self) -> Option<String> {
+    pub(crate) fn failing(&self) -> Option<Failing> {
         let (age, text) = self.last_failure()?;
-        let is_failing = self.is_failing.load(Ordering::Relaxed);
-        (is_failing && age < LATELY).then_some(text)
+        let in_a_row = self.in_a_row.load(Ordering::Relaxed);
+        let once = in_a_row == 1;
+        (in_a_row > 0 && age < LATELY).then_some(Failing { text, once })
     }
 }

@@ -106,6 +106,51 @@ async fn the_log_says_whose_clock_is_off_from_half_a_minute_on() {
     }
 }
 
+/// N89
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_told_at_its_start_once_a_minute_and_at_its_end() {
+    let logs = Logs::capture("token_cache=info");
+    let script = Script::new([]).then_always(DOWN);
+    let cache = TokenCache::builder(script.clone())
+        .clock(Arc::new(ManualClock::at_unix(2_000_000_000)))
+        .build()
+        .unwrap();
+    let lines = |text: &str| {
+        let of = |line: &&str| line.contains("no new token") || line.contains("issued again");
+        text.lines()
+            .filter(of)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    cache.token().await.unwrap_err();
+    for _ in 0..150 {
+        advance(Duration::from_secs(1)).await;
+        settle().await;
+    }
+    let told = lines(&logs.text());
+    assert_eq!(told.len(), 3, "{told:#?}");
+    assert!(!told[0].contains("more since"), "{}", told[0]);
+    assert!(
+        told[1].contains("more since the line before"),
+        "{}",
+        told[1]
+    );
+    script.now_always(None);
+    for _ in 0..3 {
+        advance(Duration::from_secs(1)).await;
+        settle().await;
+    }
+    let told = lines(&logs.text());
+    assert_eq!(told.len(), 4, "{told:#?}");
+    assert!(
+        told[3].contains("tokens are issued again, after "),
+        "{}",
+        told[3]
+    );
+    assert!(told[3].contains("WARN"), "{}", told[3]);
+    cache.shutdown().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_log_says_what_a_failure_leaves_to_serve_and_what_was_asked_for() {
     let logs = Logs::capture("token_cache=info");
