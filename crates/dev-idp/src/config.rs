@@ -10,6 +10,7 @@ use dev_idp::{DEFAULT_AUDIENCE, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAUL
 use tracing_subscriber::EnvFilter;
 
 use crate::dollars::lines_with_dollars;
+use crate::nearest::Nearest;
 
 pub(crate) const ADDR: &str = "DEV_IDP_ADDR";
 pub(crate) const CONTROL_ADDR: &str = "DEV_IDP_CONTROL_ADDR";
@@ -151,8 +152,7 @@ fn dot_env(problems: &mut Vec<Problem>) -> Values {
                       spaces or a backslash";
     let mut values = Values::new();
     let folder = std::env::current_dir().unwrap_or_default();
-    let mut files = folder.ancestors().map(|folder| folder.join(".env"));
-    let Some(path) = files.find(|path| path.is_file()) else {
+    let Nearest::File(path) = Nearest::of(&folder) else {
         return values;
     };
     let Ok(text) = std::fs::read_to_string(path) else {

@@ -11,9 +11,11 @@ use clap::Parser as _;
 use dev_idp::{DevClient, DevIdp, StartError, StartErrorKind};
 
 mod config;
-// The services' very rule for the `.env` that they share, without depending on the crate that has it.
+// The services' very rules for the `.env` that they share, without depending on the crate that has them.
 #[path = "../../service-kit/src/config/dollars.rs"]
 mod dollars;
+#[path = "../../service-kit/src/config/nearest.rs"]
+mod nearest;
 
 use config::{Config, Flags, LogFormat};
 

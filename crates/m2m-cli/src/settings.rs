@@ -160,6 +160,10 @@ impl Strings for Settings<'_> {
         self.strings.problems()
     }
 
+    fn warnings(&self) -> &[Problem] {
+        self.strings.warnings()
+    }
+
     fn is_malformed(&self, name: &str) -> bool {
         self.strings.is_malformed(name)
     }

@@ -151,6 +151,10 @@ impl Strings for Settings {
         self.environment.problems()
     }
 
+    fn warnings(&self) -> &[Problem] {
+        self.environment.warnings()
+    }
+
     fn is_malformed(&self, name: &str) -> bool {
         self.environment.is_malformed(name)
     }

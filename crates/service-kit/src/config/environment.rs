@@ -4,13 +4,16 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use super::dollars::lines_with_dollars;
+use super::nearest::Nearest;
 use super::{Problem, Strings, VARIABLES};
 
-/// The process environment first, then the nearest `.env` in the working directory or above it.
+/// The process environment first, then the nearest `.env` in the working directory or above it. The way up ends at
+/// the first folder that another user owns than the working directory, and such a user's file counts only in the
+/// working directory itself; a warning says when one is left out for that.
 ///
 /// A variable of the process wins even when it is empty, which then counts as unset: that is how a
 /// value in `.env` is switched off. The process environment itself is never changed. Of a variable that
@@ -19,6 +22,7 @@ use super::{Problem, Strings, VARIABLES};
 pub struct Environment {
     file: BTreeMap<String, String>,
     problems: Vec<Problem>,
+    warnings: Vec<Problem>,
 }
 
 impl fmt::Debug for Environment {
@@ -26,6 +30,7 @@ impl fmt::Debug for Environment {
         f.debug_struct("Environment")
             .field("names", &self.file.keys())
             .field("problems", &self.problems)
+            .field("warnings", &self.warnings)
             .finish()
     }
 }
@@ -37,25 +42,34 @@ impl Environment {
     pub fn load() -> Self {
         match std::env::current_dir() {
             Ok(directory) => Self::load_from(&directory),
-            Err(_) => Self {
-                file: BTreeMap::new(),
-                problems: Vec::new(),
-            },
+            Err(_) => Self::empty(),
         }
     }
 
     /// The same as [`Environment::load`], searching from `directory`.
     pub fn load_from(directory: &Path) -> Self {
-        let mut environment = Self {
-            file: BTreeMap::new(),
-            problems: Vec::new(),
-        };
-        if let Some(path) = find(directory)
-            && let Err(text) = environment.read(&path)
-        {
-            environment.problems.push(Problem::new(".env", text));
+        let mut environment = Self::empty();
+        match Nearest::of(directory) {
+            Nearest::File(path) => {
+                if let Err(text) = environment.read(&path) {
+                    environment.problem(text);
+                }
+            }
+            Nearest::Foreign => {
+                let text = "in a folder above is not read: it, or its folder, is another user's";
+                environment.warnings.push(Problem::new(".env", text));
+            }
+            Nearest::Nothing => {}
         }
         environment
+    }
+
+    fn empty() -> Self {
+        Self {
+            file: BTreeMap::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// Returns the variables that are not among `known` and are worth a warning: of `.env`, which is the
@@ -103,6 +117,14 @@ impl Environment {
                     {
                         self.problem(format!("{name} is not a known variable; {nearest} is"));
                     }
+                    let line = lines.get();
+                    if cuts_value(text.lines().nth(line.saturating_sub(1)), &name, &value) {
+                        let text = format!(
+                            "line {line}: what follows the # is a comment and no part of {name}; if it should \
+                             be, put the value into single quotes"
+                        );
+                        self.warnings.push(Problem::new(".env", text));
+                    }
                     self.file.entry(name).or_insert(value);
                 }
                 Err(dotenvy::Error::LineParse(refused, _)) => {
@@ -119,7 +141,7 @@ impl Environment {
         Ok(())
     }
 
-    fn problem(&mut self, text: String) {
+    fn problem(&mut self, text: impl Into<String>) {
         self.problems.push(Problem::new(".env", text));
     }
 }
@@ -139,6 +161,10 @@ impl Strings for Environment {
 
     fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+
+    fn warnings(&self) -> &[Problem] {
+        &self.warnings
     }
 
     #[expect(
@@ -183,11 +209,18 @@ impl fmt::Display for UnknownVariable {
     }
 }
 
-fn find(directory: &Path) -> Option<PathBuf> {
-    directory
-        .ancestors()
-        .map(|ancestor| ancestor.join(".env"))
-        .find(|path| path.is_file())
+/// Tells whether a comment at the end of a line may have been meant as a part of the value: after the # of a comment
+/// people leave a space, and a secret is generated.
+fn cuts_value(line: Option<&str>, name: &str, value: &str) -> bool {
+    let Some((_, written)) = line.and_then(|line| line.split_once('=')) else {
+        return false;
+    };
+    let kept = value.matches('#').count();
+    let comment = written.split('#').nth(kept + 1);
+    comment.is_some_and(|comment| {
+        let is_tight = comment.starts_with(|letter: char| !letter.is_whitespace() && letter != '#');
+        is_tight || name == "CLIENT_SECRET"
+    })
 }
 
 /// Says why a file could not be read without naming its path, which is a variable's value.
@@ -398,6 +431,35 @@ mod tests {
                 "CLIENT_SECRETS_FILE in the environment is not a known variable; CLIENT_SECRET_FILE is",
             ]
         );
+    }
+
+    /// N88
+    #[test]
+    fn a_comment_that_may_be_a_part_of_the_value_is_named() {
+        for (env, is_named) in [
+            ("API_AUDIENCE=a #hunter2", true),
+            ("API_AUDIENCE=#hunter2", true),
+            ("API_AUDIENCE='a' #hunter2", true),
+            ("CLIENT_SECRET=a # hunter2", true),
+            ("API_AUDIENCE=a # that of June", false),
+            ("API_AUDIENCE=a ## that of June ##", false),
+            ("API_AUDIENCE='a #hunter2'", false),
+            ("API_AUDIENCE=a#hunter2", false),
+            ("#API_AUDIENCE=a #hunter2", false),
+        ] {
+            let directory = directory_with(format!("# one\n{env}\nLOG_FORMAT=json\n").as_bytes());
+            let environment = Environment::load_from(directory.path());
+            let reader = Reader::new(&environment);
+            let warnings: Vec<String> = reader.warnings().iter().map(Problem::to_string).collect();
+            let line = ".env: line 2: what follows the # is a comment";
+            let found = warnings.iter().any(|warning| warning.starts_with(line));
+            assert_eq!(
+                (found, warnings.len()),
+                (is_named, usize::from(is_named)),
+                "{env}"
+            );
+            assert!(!format!("{warnings:?}").contains("hunter2"), "{warnings:?}");
+        }
     }
 
     /// The programs share the file: none may refuse what another reads.

@@ -9,6 +9,7 @@
 mod dollars;
 mod environment;
 mod identity_provider;
+mod nearest;
 mod runtime;
 mod secret;
 mod url;
@@ -35,6 +36,11 @@ pub trait Strings {
 
     /// Returns the problems of the source itself, such as a file that cannot be parsed.
     fn problems(&self) -> &[Problem] {
+        &[]
+    }
+
+    /// Returns what is worth a warning about the source itself.
+    fn warnings(&self) -> &[Problem] {
         &[]
     }
 
@@ -82,13 +88,13 @@ impl fmt::Debug for Reader<'_> {
 }
 
 impl<'a> Reader<'a> {
-    /// Starts with the problems that `strings` itself has.
+    /// Starts with the problems and warnings that `strings` itself has.
     pub fn new(strings: &'a dyn Strings) -> Self {
         Self {
             strings,
             asked: BTreeSet::new(),
             problems: strings.problems().to_vec(),
-            warnings: Vec::new(),
+            warnings: strings.warnings().to_vec(),
         }
     }
 
@@ -215,12 +221,6 @@ impl<'a> Reader<'a> {
         self.optional(name).map(words).unwrap_or_default()
     }
 
-    /// Reads one of the named values.
-    pub fn one_of<T: Copy>(&mut self, name: &str, choices: &[(&str, T)], default: T) -> T {
-        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        self.parse(name, &format!("one of {}", names.join(", ")), |value| {
-            choices
-                .iter()
     /// Reads names of hosts separated by spaces or commas, without ports; a dot at the end is not part of the
     /// name. Unset is the empty list.
     pub fn host_names(&mut self, name: &str) -> Vec<String> {
@@ -248,6 +248,12 @@ impl<'a> Reader<'a> {
         names.into_iter().map(str::to_owned).collect()
     }
 
+    /// Reads one of the named values.
+    pub fn one_of<T: Copy>(&mut self, name: &str, choices: &[(&str, T)], default: T) -> T {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        self.parse(name, &format!("one of {}", names.join(", ")), |value| {
+            choices
+                .iter()
                 .find(|(name, _)| *name == value)
                 .map(|(_, choice)| *choice)
         })

@@ -1,0 +1,90 @@
+//! Which `.env` counts.
+
+use std::path::{Path, PathBuf};
+
+/// What there is on the way up from a folder.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Nearest {
+    File(PathBuf),
+    /// There is one that belongs to somebody else.
+    Foreign,
+    Nothing,
+}
+
+impl Nearest {
+    /// Looks in `directory`, then in its parents as long as they belong to whom `directory` belongs to. A parent's
+    /// file has to be that owner's as well: in a folder such as `/tmp` anybody can leave one.
+    pub(crate) fn of(directory: &Path) -> Self {
+        let own = owner(directory);
+        for (above, folder) in directory.ancestors().enumerate() {
+            let path = folder.join(".env");
+            let is_own = |path: &Path| above == 0 || owner(path) == own;
+            match (path.is_file(), is_own(folder)) {
+                (true, true) if is_own(&path) => return Self::File(path),
+                (true, _) => return Self::Foreign,
+                (false, false) => return Self::Nothing,
+                (false, true) => {}
+            }
+        }
+        Self::Nothing
+    }
+}
+
+#[cfg(unix)]
+fn owner(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some(std::fs::metadata(path).ok()?.uid())
+}
+
+#[cfg(not(unix))]
+fn owner(_: &Path) -> Option<u32> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree() -> (tempfile::TempDir, PathBuf) {
+        let top = tempfile::tempdir().unwrap();
+        let low = top.path().join("middle/low");
+        std::fs::create_dir_all(&low).unwrap();
+        (top, low)
+    }
+
+    #[test]
+    fn the_nearest_file_counts() {
+        let (top, low) = tree();
+        let (upper, lower) = (top.path().join(".env"), low.join(".env"));
+        std::fs::write(&upper, "").unwrap();
+        assert_eq!(Nearest::of(&low), Nearest::File(upper));
+        std::fs::write(&lower, "").unwrap();
+        assert_eq!(Nearest::of(&low), Nearest::File(lower));
+    }
+
+    /// N87
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_somebody_else_or_beyond_his_folder_does_not_count() {
+        use std::os::unix::fs::chown;
+        const ANOTHER: u32 = 65_532;
+        let (top, low) = tree();
+        let (middle, upper) = (top.path().join("middle"), top.path().join(".env"));
+        std::fs::write(&upper, "").unwrap();
+        if chown(&upper, Some(ANOTHER), None).is_err() {
+            // Only root can give files away.
+            return;
+        }
+        assert_eq!(Nearest::of(&low), Nearest::Foreign, "his file");
+        chown(&upper, Some(0), None).unwrap();
+        chown(top.path(), Some(ANOTHER), None).unwrap();
+        assert_eq!(Nearest::of(&low), Nearest::Foreign, "his folder");
+        chown(top.path(), Some(0), None).unwrap();
+        chown(&middle, Some(ANOTHER), None).unwrap();
+        assert_eq!(Nearest::of(&low), Nearest::Nothing, "beyond his folder");
+        // The folder that a program is started in is the word of whoever starts it.
+        std::fs::write(low.join(".env"), "").unwrap();
+        chown(&low, Some(ANOTHER), None).unwrap();
+        assert_eq!(Nearest::of(&low), Nearest::File(low.join(".env")));
+    }
+}
