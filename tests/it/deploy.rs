@@ -91,7 +91,7 @@ fn problems(service: &str, settings: &BTreeMap<String, String>) -> Vec<String> {
 }
 
 /// The variables of a service that the compose file does not pass on.
-const OF_NO_USE_IN_A_CONTAINER: [&str; 9] = [
+const OF_NO_USE_IN_A_CONTAINER: [&str; 11] = [
     // The image sets them, and a port that is published goes with them.
     "PUBLIC_DATA_ADDR",
     "PROTECTED_DATA_ADDR",
@@ -100,7 +100,9 @@ const OF_NO_USE_IN_A_CONTAINER: [&str; 9] = [
     // Instead of the file.
     "CLIENT_SECRET",
     // A path within the container, where nothing is mounted.
+    "CLIENT_ID_FILE",
     "IDP_CA_FILE",
+    "TOKEN_HEADERS_FILE",
     // Goes with `stop_grace_period`.
     "SHUTDOWN_GRACE",
     // The images are built without the feature otel.

@@ -98,6 +98,10 @@ fn values_shown_as_defaults_are_the_defaults() {
         "TOKEN_SCOPE",
         "TOKEN_AUDIENCE",
         "TOKEN_RESOURCE",
+        "CLIENT_ID_FILE",
+        "TOKEN_PARAMETERS",
+        "TOKEN_HEADERS_FILE",
+        "TOKEN_TYPE_NAMES",
         "REQUIRED_SCOPES",
         "DEV_IDP_ADDR",
         "DEV_IDP_CONTROL_ADDR",
@@ -131,6 +135,8 @@ fn every_example_value_can_be_read() {
         "TOKEN_SCOPE",
         "TOKEN_AUDIENCE",
         "TOKEN_RESOURCE",
+        "TOKEN_PARAMETERS",
+        "TOKEN_TYPE_NAMES",
         "REQUIRED_SCOPES",
     ] {
         let mut variables = base.clone();

@@ -47,5 +47,5 @@ pub use error::{BuildError, FetchError, FetchErrorKind};
 pub use moved::may_have_moved;
 pub use outage::{LeftOut, Outage, OutageEnd};
 pub use reply::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Reply, retry_after};
-pub use text::printable;
+pub use text::{copying_slip, printable};
 pub use url_rules::{UrlProblem, is_loopback};

@@ -19,6 +19,19 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
+/// Says what hardly belongs to an id or a secret, and is there when one was copied carelessly. Completes "it …".
+#[must_use]
+pub fn copying_slip(text: &str) -> Option<&'static str> {
+    let is_quoted = |quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+    if text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace) {
+        Some("has a space at an end")
+    } else if is_quoted('"') || is_quoted('\'') {
+        Some("has quotes around it")
+    } else {
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -45,7 +45,9 @@ impl<'a> Settings<'a> {
             let address = Reader::new(&settings).optional_loopback_addr("DEV_IDP_ADDR");
             let address = address.map_or_else(|| DEV_IDP_ADDR.to_owned(), |it| it.to_string());
             settings.stand_in("ISSUER", format!("http://{address}"));
-            settings.stand_in("CLIENT_ID", DEV_CLIENT_ID);
+            if !settings.has("CLIENT_ID_FILE") {
+                settings.stand_in("CLIENT_ID", DEV_CLIENT_ID);
+            }
             if !settings.has("CLIENT_SECRET_FILE") {
                 settings.stand_in("CLIENT_SECRET", DEV_CLIENT_SECRET);
             }

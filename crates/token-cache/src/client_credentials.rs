@@ -20,7 +20,7 @@ use crate::error::{ConfigError, Permanent, TokenError, TokenErrorKind, Transient
 use crate::request::TokenRequest;
 use crate::secret::SecretSource;
 use crate::source::TokenSource;
-use crate::token::{DEFAULT_MAX_TOKEN_SIZE, IssuedToken, MAX_TOKEN_SIZE};
+use crate::token::{DEFAULT_TOKEN_SIZE, IssuedToken, MAX_TOKEN_SIZE};
 use shown::Shown;
 
 pub use exchange::Exchange;
@@ -125,7 +125,7 @@ impl ClientCredentials {
             assertion: Assertion::default(),
             all_scopes: true,
             token_types: Vec::new(),
-            max_token_size: DEFAULT_MAX_TOKEN_SIZE,
+            max_token_size: DEFAULT_TOKEN_SIZE,
             clock: Arc::new(SystemClock),
         }
     }

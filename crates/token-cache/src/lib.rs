@@ -105,7 +105,7 @@ pub use request::TokenRequest;
 pub use secrecy::SecretString;
 pub use secret::SecretSource;
 pub use source::TokenSource;
-pub use token::{AccessToken, IssuedToken};
+pub use token::{AccessToken, DEFAULT_TOKEN_SIZE, IssuedToken, MAX_TOKEN_SIZE};
 #[cfg(feature = "tower")]
 pub use tower::{
     BearerTokenError, BearerTokenFuture, BearerTokenLayer, BearerTokenLayerBuilder,

@@ -10,10 +10,10 @@ use zeroize::Zeroizing;
 
 use crate::error::{Invalid, TokenError, TokenErrorKind};
 
-/// Bearer tokens are sent in a header, and servers cap header blocks.
-pub(crate) const MAX_TOKEN_SIZE: usize = 32 * 1024;
-/// Room for the two hundred groups of some tokens.
-pub(crate) const DEFAULT_MAX_TOKEN_SIZE: usize = 12 * 1024;
+/// The longest token that can be taken, in bytes: tokens are sent in a header, and servers cap header blocks.
+pub const MAX_TOKEN_SIZE: usize = 32 * 1024;
+/// The longest token that is taken by default, in bytes: room for the two hundred groups of some.
+pub const DEFAULT_TOKEN_SIZE: usize = 12 * 1024;
 const SCHEME: &str = "Bearer ";
 
 /// An access token, ready to be sent. Clones share one buffer.

@@ -22,7 +22,8 @@ pub fn advice(error: &TokenError) -> &'static str {
              provider wants another CLIENT_AUTH_METHOD"
         }
         TokenErrorKind::Permanent(Permanent::ScopeNotGranted) => {
-            "allow the client this scope at the provider, or take it out of TOKEN_SCOPE"
+            "allow the client this scope at the provider, take it out of TOKEN_SCOPE, or set \
+             ACCEPT_NARROWER_SCOPE=true"
         }
         TokenErrorKind::Permanent(Permanent::OAuth) => on_code(error.oauth_code()),
         TokenErrorKind::Permanent(Permanent::Tls) => {
@@ -32,13 +33,14 @@ pub fn advice(error: &TokenError) -> &'static str {
         TokenErrorKind::Permanent(Permanent::Discovery) => {
             "set ISSUER to the issuer exactly as its metadata names it, or set TOKEN_ENDPOINT"
         }
+        TokenErrorKind::Invalid(Invalid::TokenType) => {
+            "if that is the provider's name for bearer tokens, add it to TOKEN_TYPE_NAMES"
+        }
+        TokenErrorKind::Invalid(Invalid::TooLarge) => {
+            "raise MAX_TOKEN_SIZE, here and at protected-data; 32KiB is the most"
+        }
         TokenErrorKind::Invalid(
-            Invalid::MissingToken
-            | Invalid::TokenSyntax
-            | Invalid::TokenType
-            | Invalid::ExpiresIn
-            | Invalid::TooLarge
-            | Invalid::Json,
+            Invalid::MissingToken | Invalid::TokenSyntax | Invalid::ExpiresIn | Invalid::Json,
         ) => {
             "the provider's answer is at fault, and no setting here: tell whoever runs the provider"
         }
@@ -58,7 +60,9 @@ pub fn advice(error: &TokenError) -> &'static str {
             "is the provider running? check host and port of ISSUER, APPLICATION_VANITY_DOMAIN or \
              TOKEN_ENDPOINT"
         }
-        _ => "check CLIENT_SECRET_FILE, and the scheme of ISSUER or TOKEN_ENDPOINT",
+        _ => {
+            "check CLIENT_SECRET_FILE, CLIENT_ID_FILE and TOKEN_HEADERS_FILE, and the scheme of ISSUER or TOKEN_ENDPOINT"
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! The service's variables.
 
+mod tokens;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use idp_http::IdpClient;
 use service_kit::config::{IdentityProvider, Reader, SecretSetting};
@@ -24,17 +27,23 @@ pub struct Config {
     pub admin_hosts: Vec<String>,
     /// Where tokens come from.
     pub provider: IdentityProvider,
-    /// `CLIENT_ID`.
+    /// `CLIENT_ID`, or what was in `CLIENT_ID_FILE` when the configuration was read.
     pub client_id: String,
+    /// `CLIENT_ID_FILE`, which is read again with the secret.
+    pub client_id_file: Option<PathBuf>,
     /// `CLIENT_SECRET` or `CLIENT_SECRET_FILE`.
     pub client_secret: Option<SecretSetting>,
     /// `CLIENT_AUTH_METHOD`.
     pub client_auth: ClientAuth,
-    /// `TOKEN_SCOPE`, `TOKEN_AUDIENCE` and `TOKEN_RESOURCE`.
+    /// `TOKEN_SCOPE`, `TOKEN_AUDIENCE`, `TOKEN_RESOURCE` and `TOKEN_PARAMETERS`.
     pub request: TokenRequest,
+    /// What else there is to say about the token request and its answer.
+    pub tokens: TokenSettings,
     /// `PROTECTED_DATA_URL`: where protected-data is.
     pub protected_data: Url,
 }
+
+pub use self::tokens::TokenSettings;
 
 /// What `CLIENT_AUTH_METHOD` can name.
 pub const AUTH_METHODS: [(&str, ClientAuth); 3] = [
@@ -47,30 +56,8 @@ impl Config {
     /// Reads the variables. What comes back is usable only if the reader ends without problems.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let provider = IdentityProvider::read(reader);
-        let scopes = reader.list("TOKEN_SCOPE");
-        let resources = reader.list("TOKEN_RESOURCE");
-        let with_scopes = |request| {
-            scopes
-                .iter()
-                .fold(request, |it: TokenRequest, s| it.scope(s))
-        };
-        let with_resources = |request| {
-            let resources = resources.iter();
-            resources.fold(request, |it: TokenRequest, r| it.resource(r))
-        };
-        // Apart, because a check ends at the first problem.
-        for (name, part) in [
-            ("TOKEN_SCOPE", with_scopes(TokenRequest::new())),
-            ("TOKEN_RESOURCE", with_resources(TokenRequest::new())),
-        ] {
-            if let Err(error) = part.check() {
-                reader.problem(name, error.problem());
-            }
-        }
-        let mut request = with_resources(with_scopes(TokenRequest::new()));
-        if let Some(audience) = reader.optional("TOKEN_AUDIENCE") {
-            request = request.audience(&audience);
-        }
+        let request = tokens::request(reader);
+        let (client_id, client_id_file) = reader.required_id("CLIENT_ID");
         let protected_data = reader
             .endpoint("PROTECTED_DATA_URL", provider.allow_insecure_http)
             .unwrap_or_else(|| Url::parse("http://127.0.0.1:6002").expect("the default is a URL"));
@@ -78,10 +65,12 @@ impl Config {
             address: reader.socket_addr("PUBLIC_DATA_ADDR", ([127, 0, 0, 1], 6001).into()),
             admin_address: reader.socket_addr_or_off("PUBLIC_DATA_ADMIN_ADDR", DEFAULT_ADMIN),
             admin_hosts: reader.host_names("ADMIN_ALLOWED_HOSTS"),
-            client_id: reader.required("CLIENT_ID"),
+            client_id,
+            client_id_file,
             client_secret: reader.required_secret("CLIENT_SECRET"),
             client_auth: reader.one_of("CLIENT_AUTH_METHOD", &AUTH_METHODS, ClientAuth::default()),
             request,
+            tokens: TokenSettings::read(reader),
             protected_data,
             provider,
         }
@@ -112,7 +101,14 @@ impl Config {
             Some(url) => source.token_endpoint(url.as_str()),
             None => source.issuer(&provider.issuer),
         };
-        source.build().map_err(StartError::Tokens)
+        let source = match &self.client_id_file {
+            Some(path) => source.client_id_file(path),
+            None => source,
+        };
+        self.tokens
+            .apply(source)
+            .build()
+            .map_err(StartError::Tokens)
     }
 
     fn secret(&self) -> Option<SecretSource> {

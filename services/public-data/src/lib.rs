@@ -20,7 +20,7 @@ mod trial;
 
 pub use advice::advice;
 pub use api::{AppState, app};
-pub use config::{AUTH_METHODS, Config};
+pub use config::{AUTH_METHODS, Config, TokenSettings};
 pub use downstream::{Downstream, DownstreamError, DownstreamSetupError};
 pub use openapi::openapi;
 pub use service::{Service, StartError};

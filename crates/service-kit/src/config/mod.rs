@@ -6,6 +6,7 @@
 //! them. A problem names the variable and the form it must have and never its value, which can be a
 //! secret in the wrong place.
 
+mod credential;
 mod dollars;
 mod environment;
 mod identity_provider;
@@ -205,6 +206,28 @@ impl<'a> Reader<'a> {
         );
         self.parse(name, &expected, |value| {
             value.parse().ok().filter(|value| range.contains(value))
+        })
+        .unwrap_or(default)
+    }
+
+    /// Reads a number of bytes that lies in `range`: `12KiB`, or `12288`.
+    pub fn size(&mut self, name: &str, default: usize, range: RangeInclusive<usize>) -> usize {
+        let expected = format!(
+            "a size such as 12KiB, or a number of bytes, between {}KiB and {}KiB",
+            range.start() / 1024,
+            range.end() / 1024
+        );
+        self.parse(name, &expected, |value| {
+            let (digits, unit) = match value.strip_suffix("KiB") {
+                Some(digits) => (digits, 1024),
+                None => (value, 1),
+            };
+            // `parse` would take a sign.
+            let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+            let number: usize = digits.parse().ok().filter(|_| is_number)?;
+            number
+                .checked_mul(unit)
+                .filter(|bytes| range.contains(bytes))
         })
         .unwrap_or(default)
     }

@@ -49,26 +49,38 @@ impl Reader<'_> {
                 self.problem(name, format!("and {file_name} exclude each other; set one"));
                 None
             }
-            (Some(value), None) => Some(SecretSetting::Value(value)),
-            (None, Some(path)) => match read_secret(&path) {
-                Ok(readable_by_all) => {
-                    if readable_by_all {
-                        self.warning(&file_name, "names a file that every user may read");
-                    }
-                    Some(SecretSetting::File(path))
-                }
-                Err(text) => {
-                    self.problem(&file_name, text);
-                    None
-                }
-            },
+            (Some(value), None) => {
+                self.check_credential(name, value.expose_secret());
+                Some(SecretSetting::Value(value))
+            }
+            (None, Some(path)) => {
+                let value = self.secret_file(&file_name, &path)?;
+                self.check_credential(&file_name, value.expose_secret());
+                Some(SecretSetting::File(path))
+            }
             (None, None) => None,
+        }
+    }
+
+    /// Reads what the file of this variable holds, and warns where every user may do so.
+    pub(super) fn secret_file(&mut self, name: &str, path: &Path) -> Option<SecretString> {
+        match read_secret(path) {
+            Ok((secret, readable_by_all)) => {
+                if readable_by_all {
+                    self.warning(name, "names a file that every user may read");
+                }
+                Some(secret)
+            }
+            Err(text) => {
+                self.problem(name, text);
+                None
+            }
         }
     }
 }
 
-/// Checks that the file holds a secret; `true` when every user may read it.
-fn read_secret(path: &Path) -> Result<bool, String> {
+/// Reads a secret; `true` when every user may.
+fn read_secret(path: &Path) -> Result<(SecretString, bool), String> {
     let file = File::open(path).map_err(|error| cannot_read(&error))?;
     let metadata = file.metadata().map_err(|error| cannot_read(&error))?;
     let mut bytes = Vec::new();
@@ -86,10 +98,11 @@ fn read_secret(path: &Path) -> Result<bool, String> {
     if text.expose_secret().starts_with('\u{feff}') {
         return Err("names a file that begins with a byte order mark; remove it".to_owned());
     }
-    if without_line_end(text.expose_secret()).is_empty() {
+    let secret = without_line_end(text.expose_secret());
+    if secret.is_empty() {
         return Err("names an empty file".to_owned());
     }
-    Ok(is_readable_by_all(&metadata))
+    Ok((secret.into(), is_readable_by_all(&metadata)))
 }
 
 /// Removes one trailing LF or CRLF, which editors and `echo` add.

@@ -4,19 +4,25 @@
 ///
 /// The binaries share one `.env`, so each of them knows the names of all. `.env.example` explains
 /// them, and a test compares it with this list.
-pub const VARIABLES: [&str; 34] = [
+pub const VARIABLES: [&str; 41] = [
     "ISSUER",
     "APPLICATION_VANITY_DOMAIN",
     "TOKEN_ENDPOINT",
     "JWKS_URI",
     "IDP_CA_FILE",
     "CLIENT_ID",
+    "CLIENT_ID_FILE",
     "CLIENT_SECRET",
     "CLIENT_SECRET_FILE",
     "CLIENT_AUTH_METHOD",
     "TOKEN_SCOPE",
     "TOKEN_AUDIENCE",
     "TOKEN_RESOURCE",
+    "TOKEN_RESOURCE_RAW",
+    "TOKEN_PARAMETERS",
+    "TOKEN_HEADERS_FILE",
+    "TOKEN_TYPE_NAMES",
+    "ACCEPT_NARROWER_SCOPE",
     "PUBLIC_DATA_ADDR",
     "PROTECTED_DATA_ADDR",
     "PUBLIC_DATA_ADMIN_ADDR",
@@ -32,6 +38,7 @@ pub const VARIABLES: [&str; 34] = [
     "ALLOW_SCOPE_ARRAY",
     "ALLOWED_ALGORITHMS",
     "MAX_TOKEN_LIFETIME",
+    "MAX_TOKEN_SIZE",
     "TOKEN_CACHE_ENTRIES",
     "ALLOW_INSECURE_HTTP",
     "SHUTDOWN_GRACE",

@@ -64,7 +64,7 @@ impl Shown {
             ("client secret", secret),
         ];
         parts.into_iter().find_map(|(name, text)| {
-            let odd = oddity(text?)?;
+            let odd = idp_http::copying_slip(text?)?;
             Some(format!("the {name} {odd}"))
         })
     }
@@ -81,16 +81,4 @@ async fn read(file: &SecretSource, what: &str) -> Result<SecretString, TokenErro
 
 fn unusable(what: &str) -> TokenError {
     TokenError::new(TokenErrorKind::Config).with_detail(what)
-}
-
-/// What hardly belongs to an id or a secret, and is there when one was copied carelessly.
-pub(crate) fn oddity(text: &str) -> Option<&'static str> {
-    let is_quoted = |quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
-    if text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace) {
-        Some("has a space at an end")
-    } else if is_quoted('"') || is_quoted('\'') {
-        Some("has quotes around it")
-    } else {
-        None
-    }
 }
