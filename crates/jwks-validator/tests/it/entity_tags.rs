@@ -40,7 +40,7 @@ async fn an_entity_tag_is_shown_only_where_it_came_from() {
     server.answer_at(well_known, 200, &[], metadata("/one"));
     server.answer_at("/one", 200, &tagged, jwks(&[Signer::es256("k").jwk()]));
     assert!(source.fetch(None).await.is_ok());
-    server.answer_at("/one", 503, &[], "");
+    server.answer_at("/one", 404, &[], "");
     server.answer_at("/two", 200, &tagged, jwks(&[Signer::es256("l").jwk()]));
     server.answer_at(well_known, 200, &[], metadata("/two"));
     let version = etag("\"1\"");
