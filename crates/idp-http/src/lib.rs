@@ -1,4 +1,4 @@
-//! One bounded HTTP exchange with an identity provider, its metadata, and when to try again.
+//! One bounded HTTP exchange with an identity provider, its metadata, and the tasks that repeat it.
 //!
 //! A token client and a JWT validator both ask an identity provider over HTTP, and what can go
 //! wrong there is the same for both: a redirect that carries a secret to another host, an endless
@@ -12,6 +12,7 @@
 //! - [`Backoff`]: how long to leave a provider alone after a failed attempt.
 //! - [`may_have_moved`]: whether to read the metadata again after an exchange of no use.
 //! - [`Outage`]: which failed attempts are worth a log line.
+//! - [`Supervisor`]: the life of the tasks that keep tokens and keys current.
 //! - [`json`]: JSON with duplicate members refused.
 //!
 //! ```no_run
@@ -37,6 +38,7 @@ mod moved;
 mod outage;
 mod public_dns;
 mod reply;
+mod supervisor;
 mod text;
 mod url_rules;
 
@@ -47,5 +49,6 @@ pub use error::{BuildError, FetchError, FetchErrorKind};
 pub use moved::may_have_moved;
 pub use outage::{LeftOut, Outage, OutageEnd};
 pub use reply::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Reply, retry_after};
+pub use supervisor::{Ended, SupervisedTask, Supervisor};
 pub use text::{copying_slip, printable};
 pub use url_rules::{UrlProblem, is_loopback};

@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use idp_http::Outage;
+use idp_http::{Outage, Supervisor};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::budget::{AbsentNames, Bucket};
 use crate::issuer::{Issuer, IssuerSettings};
@@ -36,13 +35,7 @@ pub(crate) struct AdmittedIssuers {
 #[derive(Clone, Default)]
 struct Table {
     ids: HashMap<Box<str>, usize>,
-    issuers: BTreeMap<usize, Admitted>,
-}
-
-#[derive(Clone)]
-struct Admitted {
-    issuer: Arc<Issuer>,
-    stop: CancellationToken,
+    issuers: BTreeMap<usize, Arc<Issuer>>,
 }
 
 /// What only those see who ask for an issuer that is not in the table.
@@ -91,29 +84,24 @@ impl AdmittedIssuers {
 
     pub(crate) fn get(&self, id: usize) -> Option<Arc<Issuer>> {
         let table = self.table.load();
-        let admitted = table.issuers.get(&id)?;
-        let issuer = Arc::clone(&admitted.issuer);
+        let issuer = Arc::clone(table.issuers.get(&id)?);
         issuer.note_use().then_some(issuer)
     }
 
     /// Returns all of them, the longest admitted first.
     pub(crate) fn all(&self) -> Vec<Arc<Issuer>> {
         let table = self.table.load();
-        let issuers = table.issuers.values();
-        issuers
-            .map(|admitted| Arc::clone(&admitted.issuer))
-            .filter(|issuer| !issuer.is_idle())
-            .collect()
+        let issuers = table.issuers.values().map(Arc::clone);
+        issuers.filter(|issuer| !issuer.is_idle()).collect()
     }
 
-    /// Asks the function about a name, and starts fetching the issuer's keys with `spawn` if it is
-    /// admitted. `worth` tells whether the token could pass with any keys.
+    /// Asks the function about a name. Whoever needs the admitted issuer's keys has its refresher started.
+    /// `worth` tells whether the token could pass with any keys.
     pub(crate) fn admit(
         &self,
         name: &str,
-        parent: &CancellationToken,
+        supervisor: &Supervisor,
         worth: impl FnOnce() -> Result<(), Reason>,
-        spawn: impl FnOnce(Arc<Issuer>, CancellationToken),
     ) -> Result<(usize, Arc<Issuer>), Reason> {
         // Held while the function runs, so that it is asked once about a name. Tokens of known
         // issuers do not come by here.
@@ -154,23 +142,16 @@ impl AdmittedIssuers {
             idle_after: Some(IDLE_AFTER),
             ..self.settings.clone()
         };
-        let issuer = Arc::new(Issuer::new(name, METRICS_LABEL, keys, settings));
-        issuer.expect_first_fetch();
-        let stop = parent.child_token();
+        let refresher = supervisor.task();
+        let issuer = Issuer::new(name, METRICS_LABEL, keys, settings, refresher);
+        let issuer = Arc::new(issuer);
         table.ids.insert(name.into(), id);
-        table.issuers.insert(
-            id,
-            Admitted {
-                issuer: Arc::clone(&issuer),
-                stop: stop.clone(),
-            },
-        );
+        table.issuers.insert(id, Arc::clone(&issuer));
         self.table.store(Arc::new(table));
         tracing::info!(
             jwks.issuer = idp_http::printable(name),
             "an issuer has been admitted"
         );
-        spawn(Arc::clone(&issuer), stop);
         Ok((id, issuer))
     }
 }
@@ -178,17 +159,16 @@ impl AdmittedIssuers {
 impl Table {
     fn find(&self, name: &str) -> Option<(usize, Arc<Issuer>)> {
         let id = *self.ids.get(name)?;
-        let admitted = self.issuers.get(&id)?;
-        Some((id, Arc::clone(&admitted.issuer)))
+        Some((id, Arc::clone(self.issuers.get(&id)?)))
     }
 
     fn drop_idle(&mut self) {
         let ids = &mut self.ids;
-        self.issuers.retain(|_, admitted| {
-            let is_idle = admitted.issuer.is_idle();
+        self.issuers.retain(|_, issuer| {
+            let is_idle = issuer.is_idle();
             if is_idle {
-                admitted.stop.cancel();
-                ids.remove(&admitted.issuer.name);
+                issuer.refresher.end();
+                ids.remove(&issuer.name);
             }
             !is_idle
         });
@@ -198,12 +178,11 @@ impl Table {
     /// gives its place to nobody.
     fn make_room(&mut self) -> bool {
         let mut admitted = self.issuers.iter();
-        let Some((&id, dropped)) = admitted.find(|(_, admitted)| admitted.issuer.is_barren())
-        else {
+        let Some((&id, dropped)) = admitted.find(|(_, issuer)| issuer.is_barren()) else {
             return false;
         };
-        dropped.stop.cancel();
-        self.ids.remove(&dropped.issuer.name);
+        dropped.refresher.end();
+        self.ids.remove(&dropped.name);
         self.issuers.remove(&id);
         true
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::{Clock, SystemClock};
-use idp_http::Outage;
+use idp_http::{Outage, Supervisor};
 
 use crate::admitted::{AdmissionPolicy, AdmittedIssuers};
 use crate::algorithm::Algorithm;
@@ -322,10 +322,14 @@ impl JwtValidatorBuilder {
         policy.rfc9068 = self.rfc9068;
         policy.clients_only = self.clients_only;
         policy.scope_array = self.scope_array;
+        let supervisor = Supervisor::new();
         let issuers: Vec<Arc<Issuer>> = self
             .issuers
             .into_iter()
-            .map(|(name, keys)| Arc::new(Issuer::new(&name, &name, keys, settings.clone())))
+            .map(|(name, keys)| {
+                let refresher = supervisor.task();
+                Arc::new(Issuer::new(&name, &name, keys, settings.clone(), refresher))
+            })
             .collect();
         let admitted = self
             .admission
@@ -348,6 +352,7 @@ impl JwtValidatorBuilder {
             clock: self.clock,
             verified,
             revocation,
+            supervisor,
         }))
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
 use clock::Clock;
-use idp_http::{Backoff, Outage};
+use idp_http::{Backoff, Outage, SupervisedTask};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 
@@ -33,6 +33,7 @@ pub use operator::{IssuerHealth, KeyHealth};
 pub(crate) struct Issuer {
     pub(crate) name: Box<str>,
     pub(crate) source: Arc<dyn KeySource>,
+    pub(crate) refresher: SupervisedTask,
     required_claims: Box<[RequiredClaim]>,
     settings: IssuerSettings,
     pub(crate) metrics: IssuerMetrics,
@@ -133,12 +134,19 @@ impl Deref for CurrentKeys {
 
 impl Issuer {
     /// `label` stands for the issuer in metrics.
-    pub(crate) fn new(name: &str, label: &str, keys: IssuerKeys, settings: IssuerSettings) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        label: &str,
+        keys: IssuerKeys,
+        settings: IssuerSettings,
+        refresher: SupervisedTask,
+    ) -> Self {
         let now = Instant::now();
         let wall = settings.clock.now();
         Self {
             name: name.into(),
             source: keys.source,
+            refresher,
             required_claims: keys.required_claims.into(),
             settings,
             metrics: IssuerMetrics::new(label),
@@ -150,7 +158,8 @@ impl Issuer {
             state: Mutex::new(State {
                 bucket: Bucket::for_fetches(now),
                 absent: AbsentNames::for_at_most(FRESH),
-                requested: false,
+                // The first one, so that callers wait for it instead of being refused.
+                requested: true,
                 begun: 0,
                 begun_at: wall,
                 ended: 0,
@@ -232,24 +241,48 @@ impl Issuer {
         state.ended > 0 && state.last_success.is_none() && state.revoked.is_empty()
     }
 
-    /// Marks the first fetch as asked for, so that callers wait for it instead of being refused.
-    pub(crate) fn expect_first_fetch(&self) {
-        self.state().requested = true;
-    }
-
     /// Returns how many fetches have begun; what begins later has a higher number.
     pub(crate) fn begun(&self) -> u64 {
         self.state().begun
     }
 
-    /// Waits until that many fetches have ended.
-    pub(crate) async fn wait_for(&self, number: u64) {
-        // Fails only when the sender is gone, and `self` holds it.
-        let _ = self
-            .ended
-            .subscribe()
-            .wait_for(|ended| *ended >= number)
-            .await;
+    /// Waits until that many fetches have ended, and returns true, or until the refresher is gone, and
+    /// returns false. `ensure` starts a refresher when there is none; if it cannot, this returns false.
+    pub(crate) async fn wait_for(&self, number: u64, ensure: impl Fn() -> bool) -> bool {
+        // Before the look at the refresher: if it goes after that, this is woken.
+        let mut ended = self.ended.subscribe();
+        while *ended.borrow_and_update() < number {
+            // Fails only when the sender is gone, and `self` holds it.
+            if !ensure() || ended.changed().await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Notes that the refresher is dropped, and with it the fetch that ran. To be called before another one
+    /// can start.
+    pub(crate) fn drop_fetch(&self) {
+        let mut state = self.state();
+        if state.begun > state.ended {
+            if state.requested {
+                // Somebody waits for the one after it, so it keeps its number.
+                state.ended = state.begun;
+            } else {
+                state.begun = state.ended;
+                state.requested = true;
+            }
+        }
+        if state.requested {
+            // The next refresher may not have heard the ring.
+            self.asked.notify_one();
+        }
+    }
+
+    /// Lets all who wait look again, because there is no refresher. To be called when another one can start.
+    pub(crate) fn refresher_gone(&self) {
+        let ended = self.state().ended;
+        self.ended.send_replace(ended);
     }
 
     /// Returns how long a refused caller should stay away, in whole seconds.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use idp_http::Answer;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::issuer::{Issuer, Outcome};
@@ -18,21 +17,20 @@ use crate::source::{Fetched, SourceError, SourceErrorKind, Validators};
 /// the attempt of a source that has no time limit of its own.
 const MAX_ATTEMPT: Duration = Duration::from_secs(15);
 
-/// Fetches when a fetch is due or asked for, one at a time, until told to stop.
-pub(crate) async fn run(
-    issuer: Arc<Issuer>,
-    published: Arc<watch::Sender<u64>>,
-    stop: CancellationToken,
-) {
-    let fetching = async {
-        loop {
-            wait_for_work(&issuer).await;
-            fetch(&issuer, &published).await;
-        }
-    };
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = fetching => {}
+/// Fetches when a fetch is due or asked for, one at a time, until dropped.
+pub(crate) async fn run(issuer: Arc<Issuer>, published: Arc<watch::Sender<u64>>) {
+    let refresher = Refresher(issuer);
+    loop {
+        wait_for_work(&refresher.0).await;
+        fetch(&refresher.0, &published).await;
+    }
+}
+
+struct Refresher(Arc<Issuer>);
+
+impl Drop for Refresher {
+    fn drop(&mut self) {
+        self.0.drop_fetch();
     }
 }
 

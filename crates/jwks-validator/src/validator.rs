@@ -6,15 +6,14 @@ mod memory;
 mod operator;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
+use idp_http::Supervisor;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
 
 use crate::admitted::AdmittedIssuers;
 use crate::builder::JwtValidatorBuilder;
@@ -31,7 +30,9 @@ pub use operator::{IssuerRefresh, RefreshOutcome, UnknownIssuer};
 
 /// Validates bearer tokens against the cached keys of one or several issuers.
 ///
-/// Clones share keys and tasks. The tasks end with [`shutdown`](Self::shutdown), or with the last
+/// Clones share keys and tasks. One task per issuer fetches; it starts with [`start`](Self::start) or when
+/// it is first needed, on the runtime of whoever needs it, and again, when it is next needed, after the end
+/// of that runtime. The tasks end with [`shutdown`](Self::shutdown), or with the last
 /// clone.
 #[derive(Clone)]
 pub struct JwtValidator {
@@ -46,6 +47,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) verified: Option<VerifiedTokens>,
     pub(crate) revocation: Option<RevocationCheck>,
+    /// Of the issuers' refreshers.
+    pub(crate) supervisor: Supervisor,
 }
 
 struct Inner {
@@ -56,13 +59,9 @@ struct Inner {
     verified: Option<VerifiedTokens>,
     revocation: Option<RevocationCheck>,
     metrics: ValidatorMetrics,
-    /// Where the tasks run; set once started.
-    runtime: OnceLock<Handle>,
-    /// Counts the key sets that any issuer has confirmed.
+    /// Counts the key sets that any issuer has confirmed; sends when a refresher is gone too.
     published: Arc<watch::Sender<u64>>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-    _stop_on_drop: DropGuard,
+    supervisor: Supervisor,
 }
 
 impl JwtValidator {
@@ -73,7 +72,6 @@ impl JwtValidator {
     }
 
     pub(crate) fn new(parts: Parts) -> Self {
-        let stop = CancellationToken::new();
         Self {
             inner: Arc::new(Inner {
                 issuers: parts.issuers,
@@ -83,33 +81,27 @@ impl JwtValidator {
                 verified: parts.verified,
                 revocation: parts.revocation,
                 metrics: ValidatorMetrics::new(),
-                runtime: OnceLock::new(),
                 published: Arc::new(watch::Sender::new(0)),
-                tasks: TaskTracker::new(),
-                _stop_on_drop: stop.clone().drop_guard(),
-                stop,
+                supervisor: parts.supervisor,
             }),
         }
     }
 
     /// Spawns the tasks that fetch the keys, one per issuer, on the current runtime.
     ///
-    /// Only the first call does something. Until it comes, every token gets 503.
+    /// Calling it is optional, since the first token of an issuer, [`wait_ready`](Self::wait_ready) and
+    /// [`refresh`](Self::refresh) start its task too; but then the first callers wait for the keys. Calling
+    /// it again starts nothing new, unless the runtime on which a task was started is gone. After
+    /// [`shutdown`](Self::shutdown) it does nothing.
     ///
     /// # Panics
     ///
-    /// Panics outside of a tokio runtime.
+    /// Panics outside of a tokio runtime, and on one without timers.
     pub fn start(&self) {
-        if self.inner.runtime.set(Handle::current()).is_err() {
-            return;
-        }
+        let _runtime = Handle::current();
         for issuer in &self.inner.issuers {
-            issuer.expect_first_fetch();
-            self.spawn(Arc::clone(issuer), self.inner.stop.clone());
+            self.ensure_refresher(issuer);
         }
-        self.inner.tasks.close();
-        // Without configured issuers there is nothing to wait for any more.
-        self.inner.published.send_modify(|count| *count += 1);
     }
 
     /// Decides on a token.
@@ -135,28 +127,29 @@ impl JwtValidator {
         }
     }
 
-    /// Tells whether tokens of at least one configured issuer can be decided on; without any, whether
-    /// the validator has been started.
+    /// Tells whether tokens of at least one configured issuer can be decided on. Without any, nothing has
+    /// to be there: always.
     #[must_use]
     pub fn ready(&self) -> bool {
-        if self.inner.issuers.is_empty() {
-            return self.inner.runtime.get().is_some();
-        }
-        let now = self.inner.clock.now();
-        let mut issuers = self.inner.issuers.iter();
-        issuers.any(|issuer| issuer.is_usable(now))
+        let (issuers, now) = (&self.inner.issuers, self.inner.clock.now());
+        issuers.is_empty() || issuers.iter().any(|issuer| issuer.is_usable(now))
     }
 
-    /// Waits until the validator is [`ready`](Self::ready) and returns true, or until it is shut
-    /// down and returns false. Cancel-safe.
+    /// Waits until the validator is [`ready`](Self::ready) and returns true, or until it, or the runtime of
+    /// the caller, is shut down and returns false. Starts what has not been started. Cancel-safe.
     pub async fn wait_ready(&self) -> bool {
         let mut published = self.inner.published.subscribe();
         loop {
             if self.ready() {
                 return true;
             }
+            for issuer in &self.inner.issuers {
+                if !self.ensure_refresher(issuer) {
+                    return false;
+                }
+            }
             tokio::select! {
-                () = self.inner.stop.cancelled() => return false,
+                () = self.inner.supervisor.ended() => return false,
                 // The sender lives as long as `self`.
                 _ = published.changed() => {}
             }
@@ -191,10 +184,7 @@ impl JwtValidator {
     /// Ends the tasks, a running fetch included, and returns when they have ended, after 1 s at the
     /// latest. Keys that are there keep serving until `max_stale`.
     pub async fn shutdown(&self) {
-        self.inner.stop.cancel();
-        self.inner.tasks.close();
-        // What has not ended by then is a source that blocks its thread.
-        let _ = timeout(Duration::from_secs(1), self.inner.tasks.wait()).await;
+        self.inner.supervisor.shutdown().await;
     }
 }
 

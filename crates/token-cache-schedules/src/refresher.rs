@@ -16,8 +16,8 @@ use crate::error::{TokenError, TokenErrorKind, Transient};
 use crate::freshness::{Freshness, Lifetime, Moment};
 use crate::policy::RefreshPolicy;
 use crate::request::TokenRequest;
-use crate::slot::{Due, Entry, Slot};
-use crate::sync::{Arc, watch};
+use crate::slot::{Due, Entry, Patience, Slot};
+use crate::sync::{Arc, AtomicBool, watch};
 use crate::token::{AccessToken, IssuedToken};
 
 /// Time passes for a refresher that sleeps no longer than this. A longer sleep ends only when it is woken, so
@@ -50,7 +50,10 @@ pub(crate) struct Cache {
     pub(crate) begun: watch::Sender<u64>,
     /// Attempts whose result the slot has.
     pub(crate) ended: AtomicU64,
-    attending: watch::Sender<u64>,
+    /// A refresher is there, as `idp_http::SupervisedTask` notes it.
+    running: AtomicBool,
+    /// Refreshers that are there or just going.
+    alive: watch::Sender<u64>,
     refreshers: Mutex<Vec<AbortHandle>>,
     cancelled: watch::Sender<bool>,
 }
@@ -66,7 +69,8 @@ impl Cache {
             fetching: AtomicU64::new(0),
             begun: watch::Sender::new(0),
             ended: AtomicU64::new(0),
-            attending: watch::Sender::new(0),
+            running: AtomicBool::new(false),
+            alive: watch::Sender::new(0),
             refreshers: Mutex::default(),
             cancelled: watch::Sender::new(false),
         })
@@ -92,14 +96,30 @@ impl Cache {
         let token = match self.slot.peek(self.now()) {
             Some((token, Freshness::Fresh)) => Ok(token),
             Some((token, Freshness::Stale)) => {
-                self.slot.nudge();
+                self.slot.wake_refresher(|| self.ensure_refresher());
                 Ok(token)
             }
-            _ => self.slot.join(|| self.now(), || self.attend()).await,
+            _ => self.join(Patience::OneAttempt).await,
         };
         token
             .map(|token| token.secret().to_owned())
             .map_err(|error| error.kind())
+    }
+
+    async fn join(self: &Arc<Self>, patience: Patience) -> Result<AccessToken, TokenError> {
+        let (now, ensure) = (|| self.now(), || self.ensure_refresher());
+        self.slot.join(now, patience, ensure).await
+    }
+
+    /// Waits for a token through an outage.
+    pub(crate) async fn token_at_last(self: &Arc<Self>) -> Outcome {
+        loop {
+            match self.join(Patience::NextAttempt).await {
+                Ok(token) => return Ok(token.secret().to_owned()),
+                Err(error) if error.kind() == DOWN => {}
+                Err(error) => return Err(error.kind()),
+            }
+        }
     }
 
     pub(crate) fn caller(self: &Arc<Self>) -> JoinHandle<Outcome> {
@@ -123,11 +143,12 @@ impl Cache {
         self.slot.invalidate(&Self::held(characters), self.now())
     }
 
-    pub(crate) fn attend(self: &Arc<Self>) -> bool {
+    /// As `SupervisedTask::ensure`.
+    pub(crate) fn ensure_refresher(self: &Arc<Self>) -> bool {
         if *self.cancelled.borrow() {
             return false;
         }
-        if self.slot.attend() {
+        if !self.running.swap(true, Ordering::SeqCst) {
             let place = Place::new(Arc::clone(self));
             let refresher = spawn(refresh(place));
             self.refreshers
@@ -149,8 +170,8 @@ impl Cache {
     /// Ends everything and waits for it, as `TokenCache::shutdown` does.
     pub(crate) async fn shutdown(&self) {
         self.cancelled.send_modify(|cancelled| *cancelled = true);
-        self.slot.close();
-        until(&self.attending, |attending| *attending == 0).await;
+        self.slot.wake_waiters();
+        until(&self.alive, |alive| *alive == 0).await;
     }
 
     fn answer(&self) -> Answer {
@@ -170,20 +191,22 @@ pub(crate) async fn until<T>(value: &watch::Sender<T>, wanted: impl Fn(&T) -> bo
     }
 }
 
-/// The refresher's place in the slot, from before its task runs until after it ended.
+/// The refresher's place, from before its task runs until after it ended.
 struct Place(Arc<Cache>);
 
 impl Place {
     fn new(cache: Arc<Cache>) -> Self {
-        cache.attending.send_modify(|attending| *attending += 1);
+        cache.alive.send_modify(|alive| *alive += 1);
         Self(cache)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.slot.unattend();
-        self.0.attending.send_modify(|attending| *attending -= 1);
+        self.0.slot.drop_attempt();
+        self.0.running.store(false, Ordering::SeqCst);
+        self.0.slot.refresher_gone();
+        self.0.alive.send_modify(|alive| *alive -= 1);
     }
 }
 
@@ -193,7 +216,6 @@ async fn refresh(place: Place) {
     let mut work = pin!(refresh_for_ever(cache));
     poll_fn(|cx| {
         if cancelled.as_mut().poll(cx).is_ready() {
-            cache.slot.close();
             return Poll::Ready(());
         }
         work.as_mut().poll(cx)

@@ -6,12 +6,10 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use idp_http::{SupervisedTask, Supervisor};
 use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
 
 use crate::error::{TokenError, TokenErrorKind, Transient};
 use crate::freshness::Freshness;
@@ -20,15 +18,11 @@ use crate::metrics::{CacheMetrics, Read};
 use crate::policy::StartupPolicy;
 use crate::refresher::{Refresher, Shared};
 use crate::request::TokenRequest;
-use crate::slot::Slot;
+use crate::slot::{Patience, Slot};
 use crate::source::TokenSource;
 use crate::token::AccessToken;
 
 pub use builder::TokenCacheBuilder;
-
-/// How long [`TokenCache::shutdown`] waits for its tasks. They end at their next await, so this is
-/// reached only on a runtime that does not run.
-const SHUTDOWN_LIMIT: Duration = Duration::from_secs(1);
 
 /// Keeps access tokens fresh in memory. Clones share everything.
 ///
@@ -43,22 +37,22 @@ pub struct TokenCache {
 #[derive(Debug)]
 struct Inner {
     shared: Arc<Shared>,
-    own: Arc<Slot>,
+    own: Kept,
     others: ArcSwap<HashMap<TokenRequest, Arc<Kept>>>,
     /// Serialises changes of `others`.
     inserting: Mutex<()>,
-    tasks: TaskTracker,
-    cancel: CancellationToken,
+    supervisor: Supervisor,
     started: Instant,
-    _end_tasks_on_drop: DropGuard,
 }
 
 #[derive(Debug)]
 struct Kept {
     slot: Arc<Slot>,
+    refresher: SupervisedTask,
+    /// The cache's own token is refreshed whether or not anybody reads it.
+    always: bool,
     /// Milliseconds since the cache was built.
     last_used_ms: AtomicU64,
-    cancel: CancellationToken,
 }
 
 impl TokenCache {
@@ -72,41 +66,41 @@ impl TokenCache {
     /// Starts to get and refresh the cache's own token, on the current runtime.
     ///
     /// Calling it is optional, since the first caller starts it too, and calling it again starts
-    /// nothing new.
+    /// nothing new, unless the runtime on which it was started is gone.
     ///
     /// # Errors
     ///
-    /// Fails with [`StartupPolicy::Require`] when no token came in time, with the last failure. The
-    /// cache goes on asking all the same.
+    /// Fails with [`StartupPolicy::Require`] when no token came in time, with the last failure: at once
+    /// where the next attempt would come too late. The cache goes on asking all the same. Fails with
+    /// [`TokenErrorKind::Cancelled`] when the cache or the runtime was shut down.
     pub async fn start(&self, policy: StartupPolicy) -> Result<(), TokenError> {
-        let slot = &self.inner.own;
-        self.inner.attend_own();
+        let inner = &self.inner;
         match policy {
             StartupPolicy::Background => {
-                let now = self.inner.shared.now();
-                let jitter = self.inner.shared.policy.start_jitter;
+                if !inner.ensure_refresher(&inner.own) {
+                    return Err(TokenError::new(TokenErrorKind::Cancelled));
+                }
+                let now = inner.shared.now();
+                let jitter = inner.shared.policy.start_jitter;
+                let slot = &inner.own.slot;
                 slot.ask(now, now.monotonic + jitter.mul_f64(fastrand::f64()));
                 Ok(())
             }
             StartupPolicy::Require(limit) => {
                 let began = Instant::now();
+                let mut last = TokenError::new(TokenErrorKind::Transient(Transient::Timeout));
                 loop {
                     let left = limit.saturating_sub(began.elapsed());
-                    let error = match tokio::time::timeout(left, self.token()).await {
+                    let attempt = inner.wait(&inner.own, Patience::NextAttempt);
+                    last = match tokio::time::timeout(left, attempt).await {
                         Ok(Ok(_)) => return Ok(()),
                         Ok(Err(error)) => error,
-                        Err(_) => {
-                            return Err(TokenError::new(TokenErrorKind::Transient(
-                                Transient::Timeout,
-                            )));
-                        }
+                        Err(_) => return Err(last),
                     };
-                    let wait = error.retry_in();
-                    let over = began.elapsed().saturating_add(wait) >= limit;
-                    if over || error.kind() == TokenErrorKind::Cancelled {
-                        return Err(error);
+                    let over = began.elapsed().saturating_add(last.retry_in()) >= limit;
+                    if over || last.kind() == TokenErrorKind::Cancelled {
+                        return Err(last);
                     }
-                    tokio::time::sleep(wait).await;
                 }
             }
         }
@@ -129,7 +123,7 @@ impl TokenCache {
         let inner = &self.inner;
         match inner.ready(&inner.own) {
             Some(token) => Ok(token),
-            None => inner.wait(&inner.own, || inner.attend_own()).await,
+            None => inner.wait(&inner.own, Patience::OneAttempt).await,
         }
     }
 
@@ -148,22 +142,21 @@ impl TokenCache {
     /// resource that no provider can take.
     pub async fn token_for(&self, request: &TokenRequest) -> Result<AccessToken, TokenError> {
         let inner = &self.inner;
-        if request == inner.own.request() {
+        if request == inner.own.slot.request() {
             return self.token().await;
         }
         loop {
             let kept = inner.kept(request)?;
-            if let Some(token) = inner.ready(&kept.slot) {
+            if let Some(token) = inner.ready(&kept) {
                 return Ok(token);
             }
-            let attend = || inner.attend(&kept.slot, false, &kept.cancel);
-            match inner.wait(&kept.slot, attend).await {
+            match inner.wait(&kept, Patience::OneAttempt).await {
                 // Another request took its place between the look and the wait. The kind alone does not
                 // say so: a source can fail with it too.
                 Err(error)
                     if error.kind() == TokenErrorKind::Cancelled
-                        && kept.slot.is_closed()
-                        && !inner.cancel.is_cancelled() => {}
+                        && kept.refresher.has_ended()
+                        && !inner.supervisor.has_ended() => {}
                 result => return result,
             }
         }
@@ -173,13 +166,13 @@ impl TokenCache {
     #[cfg(feature = "tower")]
     pub(crate) fn ready_token(&self, request: Option<&TokenRequest>) -> Option<AccessToken> {
         let inner = &self.inner;
-        let Some(request) = request.filter(|request| *request != inner.own.request()) else {
+        let Some(request) = request.filter(|request| *request != inner.own.slot.request()) else {
             return inner.ready(&inner.own);
         };
         let others = inner.others.load();
         let kept = others.get(request)?;
         inner.touch(kept);
-        inner.ready(&kept.slot)
+        inner.ready(kept)
     }
 
     /// Returns the token before `token` for a request, or for the cache's own, where that may be accepted although
@@ -191,8 +184,8 @@ impl TokenCache {
     ) -> Option<AccessToken> {
         let inner = &self.inner;
         let now = inner.shared.now();
-        match request.filter(|request| *request != inner.own.request()) {
-            None => inner.own.token_before(token, now),
+        match request.filter(|request| *request != inner.own.slot.request()) {
+            None => inner.own.slot.token_before(token, now),
             Some(request) => {
                 let others = inner.others.load();
                 others.get(request)?.slot.token_before(token, now)
@@ -216,7 +209,7 @@ impl TokenCache {
         let others = self.inner.others.load();
         // Both sides are evaluated for each slot: a token belongs to one request only, but two
         // requests may have been answered with the same characters.
-        let mut dropped = self.inner.own.invalidate(rejected, now);
+        let mut dropped = self.inner.own.slot.invalidate(rejected, now);
         for kept in others.values() {
             dropped |= kept.slot.invalidate(rejected, now);
         }
@@ -226,13 +219,13 @@ impl TokenCache {
     /// Returns the state of the cache's own token.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.inner.own.health(self.inner.shared.now())
+        self.inner.own.slot.health(self.inner.shared.now())
     }
 
     /// Returns the state of another request's token, if the cache keeps it.
     #[must_use]
     pub fn health_for(&self, request: &TokenRequest) -> Option<Health> {
-        if request == self.inner.own.request() {
+        if request == self.inner.own.slot.request() {
             return Some(self.health());
         }
         let others = self.inner.others.load();
@@ -245,26 +238,26 @@ impl TokenCache {
     /// afterwards; whoever would have to wait gets [`TokenErrorKind::Cancelled`].
     pub async fn shutdown(&self) {
         let inner = &self.inner;
-        inner.cancel.cancel();
-        inner.own.close();
+        inner.supervisor.end();
+        // The tasks would do it as they end, but theirs may be a runtime that does not run.
+        inner.own.slot.wake_waiters();
         for kept in inner.others.load().values() {
-            kept.slot.close();
+            kept.slot.wake_waiters();
         }
-        inner.tasks.close();
-        let _ = tokio::time::timeout(SHUTDOWN_LIMIT, inner.tasks.wait()).await;
+        inner.supervisor.shutdown().await;
     }
 }
 
 impl Inner {
     /// The way of nearly every call: the token, unless its caller has to wait.
-    fn ready(&self, slot: &Slot) -> Option<AccessToken> {
-        match slot.peek(self.shared.now()) {
+    fn ready(&self, kept: &Kept) -> Option<AccessToken> {
+        match kept.slot.peek(self.shared.now()) {
             Some((token, Freshness::Fresh)) => {
                 self.shared.metrics.read(Read::Fresh);
                 Some(token)
             }
             Some((token, Freshness::Stale)) => {
-                slot.nudge();
+                kept.slot.wake_refresher(|| self.ensure_refresher(kept));
                 self.shared.metrics.read(Read::Stale);
                 Some(token)
             }
@@ -272,15 +265,12 @@ impl Inner {
         }
     }
 
-    async fn wait(
-        &self,
-        slot: &Slot,
-        attend: impl Fn() -> bool,
-    ) -> Result<AccessToken, TokenError> {
+    async fn wait(&self, kept: &Kept, patience: Patience) -> Result<AccessToken, TokenError> {
         let now = || self.shared.now();
+        let slot = &kept.slot;
         let (result, read) = match slot.peek(now()) {
-            Some(_) => (self.wait_briefly(slot, attend).await, Read::Critical),
-            None => (slot.join(now, attend).await, Read::Wait),
+            Some(_) => (self.wait_briefly(kept, patience).await, Read::Critical),
+            None => (self.join(kept, patience).await, Read::Wait),
         };
         // Waiting took time: the old token may have expired meanwhile, or a wall clock was stepped back
         // to where it has not.
@@ -296,36 +286,40 @@ impl Inner {
     /// Waits for a newer token, and no longer than briefly while there is one to settle for.
     async fn wait_briefly(
         &self,
-        slot: &Slot,
-        attend: impl Fn() -> bool,
+        kept: &Kept,
+        patience: Patience,
     ) -> Result<AccessToken, TokenError> {
-        let now = || self.shared.now();
         let wait = self.shared.policy.critical_wait;
-        let mut join = pin!(slot.join(now, attend));
+        let mut join = pin!(self.join(kept, patience));
         if let Ok(result) = tokio::time::timeout(wait, join.as_mut()).await {
             return result;
         }
-        match slot.peek(now()) {
+        match kept.slot.peek(self.shared.now()) {
             Some((token, _)) => Ok(token),
             // It expired or was rejected during the wait: now this is a caller without a token.
             None => join.await,
         }
     }
 
-    fn attend_own(&self) -> bool {
-        self.attend(&self.own, true, &self.cancel)
+    async fn join(&self, kept: &Kept, patience: Patience) -> Result<AccessToken, TokenError> {
+        let (now, ensure) = (|| self.shared.now(), || self.ensure_refresher(kept));
+        kept.slot.join(now, patience, ensure).await
     }
 
-    /// Starts a refresher unless there is one. Returns false when the cache was shut down.
-    fn attend(&self, slot: &Arc<Slot>, always: bool, cancel: &CancellationToken) -> bool {
-        if cancel.is_cancelled() {
-            return false;
-        }
-        if slot.attend() {
-            let refresher = Refresher::new(Arc::clone(&self.shared), Arc::clone(slot), always);
-            self.tasks.spawn(refresher.run(cancel.clone()));
-        }
-        true
+    /// Starts a refresher unless there is one. Returns false when there can be none: this cache, or the
+    /// caller's runtime, was shut down, or the place was given to another request.
+    fn ensure_refresher(&self, kept: &Kept) -> bool {
+        let (shared, slot, always) = (
+            Arc::clone(&self.shared),
+            Arc::clone(&kept.slot),
+            kept.always,
+        );
+        let left = Arc::clone(&kept.slot);
+        let refresh = move || Refresher::new(Arc::clone(&shared), Arc::clone(&slot), always).run();
+        let refresher = kept
+            .refresher
+            .ensure(refresh, move || left.refresher_gone());
+        refresher.is_ok()
     }
 
     fn kept(&self, request: &TokenRequest) -> Result<Arc<Kept>, TokenError> {
@@ -354,18 +348,14 @@ impl Inner {
             };
             evicted.extend(others.remove(&oldest));
         }
-        let kept = Arc::new(Kept {
-            slot: Arc::new(Slot::new(request.clone())),
-            last_used_ms: AtomicU64::new(0),
-            cancel: self.cancel.child_token(),
-        });
+        let kept = Arc::new(Kept::new(request.clone(), self.supervisor.task(), false));
         self.touch(&kept);
         others.insert(request.clone(), Arc::clone(&kept));
         self.others.store(Arc::new(others));
         // After the change is seen: who is turned away looks for a new place.
         for kept in evicted {
-            kept.slot.close();
-            kept.cancel.cancel();
+            kept.refresher.end();
+            kept.slot.wake_waiters();
         }
         Ok(kept)
     }
@@ -373,6 +363,17 @@ impl Inner {
     fn touch(&self, kept: &Kept) {
         let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         kept.last_used_ms.store(now_ms, Ordering::Relaxed);
+    }
+}
+
+impl Kept {
+    fn new(request: TokenRequest, refresher: SupervisedTask, always: bool) -> Self {
+        Self {
+            slot: Arc::new(Slot::new(request)),
+            refresher,
+            always,
+            last_used_ms: AtomicU64::new(0),
+        }
     }
 }
 

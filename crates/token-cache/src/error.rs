@@ -48,7 +48,7 @@ pub enum TokenErrorKind {
     Invalid(Invalid),
     /// The request's URL is outside the allowed origins; no token was asked for.
     OriginNotAllowed,
-    /// The cache was shut down.
+    /// The cache was shut down, or the runtime of the caller is shutting down.
     Cancelled,
 }
 
@@ -330,7 +330,7 @@ impl TokenErrorKind {
             Self::Transient(Transient::Panic) => "the token source panicked",
             Self::Invalid(_) => "the provider's answer is no usable token",
             Self::OriginNotAllowed => "the request's origin may not receive the token",
-            Self::Cancelled => "the token cache was shut down",
+            Self::Cancelled => "the token cache, or its runtime, was shut down",
         }
     }
 }

@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 use clock::Clock;
 use idp_http::{Backoff, Outage};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
@@ -45,7 +44,7 @@ impl Shared {
     }
 }
 
-/// Fetches for one slot until cancelled.
+/// Fetches for one slot, as long as its task lives.
 pub(crate) struct Refresher {
     shared: Arc<Shared>,
     slot: Arc<Slot>,
@@ -58,24 +57,12 @@ pub(crate) struct Refresher {
     /// Held from a failure to the next success.
     failing: Option<OpenWindow>,
     outage: Outage,
-    /// Part of this from the start: a runtime that goes away may drop the task before its first poll.
-    _place: Place,
-}
-
-/// Gives the slot's place back even if the task is dropped with its runtime or panics.
-struct Place(Arc<Slot>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.unattend();
-    }
 }
 
 impl Refresher {
-    /// The slot's place must have been claimed with [`Slot::attend`].
+    /// A slot has one at a time.
     pub(crate) fn new(shared: Arc<Shared>, slot: Arc<Slot>, always: bool) -> Self {
         Self {
-            _place: Place(Arc::clone(&slot)),
             shared,
             slot,
             always,
@@ -87,16 +74,8 @@ impl Refresher {
         }
     }
 
-    /// Runs until `cancel`.
-    pub(crate) async fn run(mut self, cancel: CancellationToken) {
-        tokio::select! {
-            biased;
-            () = cancel.cancelled() => self.slot.close(),
-            () = self.refresh_for_ever() => {}
-        }
-    }
-
-    async fn refresh_for_ever(&mut self) {
+    /// Runs until dropped.
+    pub(crate) async fn run(mut self) {
         loop {
             let keep = self.is_used();
             match self.slot.due(|| self.shared.now(), keep) {
@@ -308,6 +287,12 @@ impl Refresher {
             return Err(error.with_detail("the token expired before it arrived"));
         }
         Ok(entry)
+    }
+}
+
+impl Drop for Refresher {
+    fn drop(&mut self) {
+        self.slot.drop_attempt();
     }
 }
 

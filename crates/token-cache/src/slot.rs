@@ -4,8 +4,8 @@
 //! mutex that is never held across an await and never taken while a fresh token is served.
 
 // As a path, because `token-cache-schedules` takes this file into a crate of its own.
-#[path = "slot/attended.rs"]
-mod attended;
+#[path = "slot/attempts.rs"]
+mod attempts;
 
 use std::time::Duration;
 
@@ -52,15 +52,11 @@ pub(crate) struct Slot {
     /// Set by readers, cleared by the refresher: whether anybody uses this token.
     used: AtomicBool,
     /// Set by the first reader of a stale token, cleared when the refresher has seen to it.
-    nudged: AtomicBool,
+    refresher_told: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// A refresher task exists.
-    attended: bool,
-    /// The cache was shut down, or this slot was evicted.
-    closed: bool,
     running: bool,
     /// Why somebody wants an attempt.
     asked: Option<Trigger>,
@@ -89,8 +85,15 @@ enum Join {
     Ready(AccessToken),
     Failed(TokenError),
     Wait,
-    /// Nobody would answer: the refresher has to be started first.
-    Unattended,
+}
+
+/// For how long a caller without a token waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Until the attempt that runs or starts has ended. In an outage, not at all.
+    OneAttempt,
+    /// In an outage too, until the next attempt has ended.
+    NextAttempt,
 }
 
 /// What the refresher has to do next.
@@ -137,7 +140,7 @@ impl Slot {
             wake: Notify::new(),
             news: watch::Sender::new(()),
             used: AtomicBool::new(false),
-            nudged: AtomicBool::new(false),
+            refresher_told: AtomicBool::new(false),
         }
     }
 
@@ -166,10 +169,17 @@ impl Slot {
     }
 
     /// Tells the refresher to look at the clocks again, unless it was told and has yet to. Its own
-    /// timer follows the monotonic clock only, so after a suspend or a step it would be late.
-    pub(crate) fn nudge(&self) {
-        if set(&self.nudged) {
+    /// timer follows the monotonic clock only, so after a suspend or a step it would be late. `ensure`
+    /// starts a refresher when there is none.
+    pub(crate) fn wake_refresher(&self, ensure: impl FnOnce() -> bool) {
+        if !set(&self.refresher_told) {
+            return;
+        }
+        if ensure() {
             self.wake.notify_one();
+        } else {
+            // The next reader may be on a runtime that can.
+            self.refresher_told.store(false, Ordering::Relaxed);
         }
     }
 
@@ -177,35 +187,39 @@ impl Slot {
         self.wake.notified().await;
     }
 
-    /// Waits for the running attempt or asks for one. `attend` starts a refresher when there is none;
-    /// it returns false when the cache is shut down.
+    /// Waits for the running attempt or asks for one. `ensure` starts a refresher when there is none;
+    /// it returns false when none can be: the cache or the caller's runtime was shut down.
     ///
     /// Cancelling it leaves the attempt running.
     pub(crate) async fn join(
         &self,
         now: impl Fn() -> Moment,
-        attend: impl Fn() -> bool,
+        patience: Patience,
+        ensure: impl Fn() -> bool,
     ) -> Result<AccessToken, TokenError> {
         let mut news = self.news.subscribe();
         let mut target = None;
         loop {
-            match self.step(&mut target, now()) {
+            // First the refresher, then the step: if it goes after this, that is news.
+            let has_refresher = ensure();
+            match self.step(&mut target, now(), patience, has_refresher) {
                 Join::Ready(token) => return Ok(token),
                 Join::Failed(error) => return Err(error),
                 Join::Wait => {
                     // The sender lives in `self`, so this cannot fail.
                     let _ = news.changed().await;
                 }
-                Join::Unattended => {
-                    if !attend() {
-                        return Err(TokenError::new(TokenErrorKind::Cancelled));
-                    }
-                }
             }
         }
     }
 
-    fn step(&self, target: &mut Option<u64>, now: Moment) -> Join {
+    fn step(
+        &self,
+        target: &mut Option<u64>,
+        now: Moment,
+        patience: Patience,
+        has_refresher: bool,
+    ) -> Join {
         let mut state = self.lock();
         if target.is_some_and(|target| state.finished >= target)
             && let Some(outcome) = &state.outcome
@@ -219,11 +233,8 @@ impl Slot {
                 Ok(_) => *target = None,
             }
         }
-        if state.closed {
+        if !has_refresher {
             return Join::Failed(TokenError::new(TokenErrorKind::Cancelled));
-        }
-        if !state.attended {
-            return Join::Unattended;
         }
         if target.is_none() {
             // Published between the caller's look and this lock.
@@ -233,7 +244,8 @@ impl Slot {
             set(&self.used);
             // In an outage callers fail at once, also while the next attempt is under way: it may
             // take seconds, and each of them would wait for it.
-            if let Some(until) = state.window
+            if patience == Patience::OneAttempt
+                && let Some(until) = state.window
                 && (state.running || now.monotonic < until)
                 && let Some(Err(error)) = &state.outcome
             {

@@ -6,6 +6,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clock::ManualClock;
+use idp_http::Supervisor;
 use serde_json::json;
 
 use super::*;
@@ -35,7 +36,8 @@ fn issuer() -> Issuer {
         clock: Arc::new(ManualClock::at_unix(NOW)),
         idle_after: None,
     };
-    Issuer::new(ISSUER, ISSUER, IssuerKeys::new(Nobody), settings)
+    let refresher = Supervisor::new().task();
+    Issuer::new(ISSUER, ISSUER, IssuerKeys::new(Nobody), settings, refresher)
 }
 
 fn publish(issuer: &Issuer, keys: &KeySet) {
@@ -136,6 +138,7 @@ fn a_token_with_a_known_key_is_decided_on_without_the_lock() {
         clock: Arc::new(ManualClock::at_unix(NOW)),
         verified: Some(VerifiedTokens::new(8).unwrap()),
         revocation: None,
+        supervisor: Supervisor::new(),
     });
     let state = issuer.state();
     for _ in ["from its signature", "from memory"] {

@@ -146,9 +146,10 @@ impl JwtValidator {
     async fn await_other_keys(
         &self,
         token: &str,
-        issuer: &Issuer,
+        issuer: &Arc<Issuer>,
         mut refusal: Refusal,
     ) -> Result<Arc<Claims>, AuthError> {
+        self.ensure_refresher(issuer);
         let deadline = Instant::now() + MAX_WAIT;
         let slot = self.slot(token.as_bytes());
         let arrival = issuer.begun();
@@ -177,8 +178,9 @@ impl JwtValidator {
                         };
                         return Err(self.unavailable(issuer, reason));
                     }
-                    let ended = timeout_at(deadline, issuer.wait_for(number)).await;
-                    (ended.is_err(), None)
+                    let ended = issuer.wait_for(number, || self.ensure_refresher(issuer));
+                    let ended = timeout_at(deadline, ended).await;
+                    (ended != Ok(true), None)
                 }
             };
             // Others who waited with the same token may have checked its signature by now.

@@ -4,8 +4,6 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tokio_util::sync::CancellationToken;
-
 use super::JwtValidator;
 use crate::claims::{Claims, UnverifiedClaims};
 use crate::compact;
@@ -14,12 +12,20 @@ use crate::reason::Reason;
 use crate::refresh;
 
 impl JwtValidator {
-    /// Keeps an issuer's keys current until told to stop.
-    pub(super) fn spawn(&self, issuer: Arc<Issuer>, stop: CancellationToken) {
-        let task = refresh::run(issuer, Arc::clone(&self.inner.published), stop);
-        if let Some(runtime) = self.inner.runtime.get() {
-            self.inner.tasks.spawn_on(task, runtime);
-        }
+    /// Starts the task that keeps an issuer's keys current, unless it runs. Returns false when it cannot
+    /// run: the validator, or the caller's runtime, was shut down, or the issuer made room for another.
+    pub(super) fn ensure_refresher(&self, issuer: &Arc<Issuer>) -> bool {
+        let (fetching, left) = (Arc::clone(issuer), Arc::clone(issuer));
+        let published = Arc::clone(&self.inner.published);
+        let refresh = {
+            let published = Arc::clone(&published);
+            move || refresh::run(Arc::clone(&fetching), Arc::clone(&published))
+        };
+        let gone = move || {
+            left.refresher_gone();
+            published.send_modify(|_| {});
+        };
+        issuer.refresher.ensure(refresh, gone).is_ok()
     }
 
     /// Returns the keys of the issuer of this name, and notes in `asked` which one it is. Admits it if
@@ -40,12 +46,8 @@ impl JwtValidator {
         let admitted = admitted.ok_or(Reason::UnknownIssuer)?;
         let (id, issuer) = match admitted.find(name) {
             Some(found) => found,
-            None if self.inner.runtime.get().is_none() || self.inner.stop.is_cancelled() => {
-                return Err(Reason::KeysUnavailable);
-            }
-            None => admitted.admit(name, &self.inner.stop, worth, |issuer, stop| {
-                self.spawn(issuer, stop);
-            })?,
+            None if self.inner.supervisor.has_ended() => return Err(Reason::KeysUnavailable),
+            None => admitted.admit(name, &self.inner.supervisor, worth)?,
         };
         asked.set(Some(id));
         issuer.keys(now)

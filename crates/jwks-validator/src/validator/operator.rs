@@ -15,15 +15,15 @@ impl JwtValidator {
     /// Fetches the keys of every issuer now, and returns when these fetches have ended.
     ///
     /// At most one per issuer and 10 s, and none before the end of a `Retry-After`; callers that come while
-    /// one is under way wait for that one. A fetch that fails leaves the keys in use, as ever. Dropping the
-    /// future cancels no fetch.
+    /// one is under way wait for that one. A fetch that fails leaves the keys in use, as ever. Starts what has
+    /// not been started. Dropping the future cancels no fetch.
     pub async fn refresh(&self) -> Vec<IssuerRefresh> {
-        let is_running = self.inner.runtime.get().is_some() && !self.inner.stop.is_cancelled();
         // All are asked for before one is waited for, so that they run side by side.
         let requested: Vec<_> = self
             .all_issuers()
             .into_iter()
             .map(|issuer| {
+                let is_running = self.ensure_refresher(&issuer);
                 let request = is_running.then(|| issuer.request_manually());
                 (issuer, request)
             })
@@ -35,8 +35,8 @@ impl JwtValidator {
                 Some(Err(retry_after)) => RefreshOutcome::TooSoon { retry_after },
                 Some(Ok(number)) => tokio::select! {
                     biased;
-                    outcome = manual_outcome(&issuer, number) => outcome,
-                    () = self.inner.stop.cancelled() => RefreshOutcome::NotRunning,
+                    outcome = self.manual_outcome(&issuer, number) => outcome,
+                    () = self.inner.supervisor.ended() => RefreshOutcome::NotRunning,
                 },
             };
             refreshed.push(IssuerRefresh {
@@ -45,6 +45,24 @@ impl JwtValidator {
             });
         }
         refreshed
+    }
+
+    async fn manual_outcome(&self, issuer: &Arc<Issuer>, number: u64) -> RefreshOutcome {
+        let ensure = || self.ensure_refresher(issuer);
+        // The one before it may end with a `Retry-After`, which holds for this one too.
+        if !issuer.wait_for(number - 1, ensure).await {
+            return RefreshOutcome::NotRunning;
+        }
+        if let Some(retry_after) = issuer.held_off(number) {
+            return RefreshOutcome::TooSoon { retry_after };
+        }
+        if !issuer.wait_for(number, ensure).await {
+            return RefreshOutcome::NotRunning;
+        }
+        match issuer.failure_of(number) {
+            None => RefreshOutcome::Refreshed,
+            Some(kind) => RefreshOutcome::Failed(kind),
+        }
     }
 
     /// Makes the key with this id unusable, although the issuer may go on publishing it: for a key
@@ -141,19 +159,6 @@ impl JwtValidator {
     }
 }
 
-async fn manual_outcome(issuer: &Issuer, number: u64) -> RefreshOutcome {
-    // The one before it may end with a `Retry-After`, which holds for this one too.
-    issuer.wait_for(number - 1).await;
-    if let Some(retry_after) = issuer.held_off(number) {
-        return RefreshOutcome::TooSoon { retry_after };
-    }
-    issuer.wait_for(number).await;
-    match issuer.failure_of(number) {
-        None => RefreshOutcome::Refreshed,
-        Some(kind) => RefreshOutcome::Failed(kind),
-    }
-}
-
 /// What [`JwtValidator::refresh`] did for one issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -178,7 +183,7 @@ pub enum RefreshOutcome {
         /// When the next one will be made.
         retry_after: Duration,
     },
-    /// The validator was not started, or is shut down.
+    /// The validator, or the runtime of the caller, is shut down.
     NotRunning,
 }
 

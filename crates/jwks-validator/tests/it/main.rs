@@ -44,6 +44,7 @@ mod remote;
 mod reporting;
 mod resource;
 mod revocation;
+mod runtimes;
 mod scopes;
 mod signatures;
 mod signer;

@@ -10,7 +10,9 @@ use jwks_validator::{
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance};
 
-use crate::fake_source::{FakeSource, Script, builder, keys, reason, settle, started};
+use crate::fake_source::{
+    FakeSource, SECOND, Script, builder, keys, pass, reason, settle, started,
+};
 use crate::signer::{ISSUER, NOW, Signer, good_claims};
 
 async fn refresh(validator: &JwtValidator) -> RefreshOutcome {
@@ -137,12 +139,12 @@ async fn a_refresh_asks_all_issuers_side_by_side() {
 
 /// D40, B18
 #[tokio::test(start_paused = true)]
-async fn a_refresh_of_a_validator_that_does_not_run_ends_at_once() {
+async fn a_refresh_starts_a_validator_and_ends_with_it() {
     let source = FakeSource::with_keys(&[&Signer::es256("k")]);
     let validator = builder(&source).build().unwrap();
-    assert_eq!(refresh(&validator).await, RefreshOutcome::NotRunning);
-    validator.start();
-    source.ended(1).await;
+    // Nobody has started it: the refresh does.
+    assert_eq!(refresh(&validator).await, RefreshOutcome::Refreshed);
+    pass(10 * SECOND).await;
     source.set(Script::Hang);
     let waiting = tokio::spawn({
         let validator = validator.clone();

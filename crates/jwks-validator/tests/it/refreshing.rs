@@ -20,7 +20,7 @@ async fn without_keys_every_token_gets_503_and_the_first_keys_end_that() {
     let source = FakeSource::new(Script::Fail(Answer::None));
     let validator = builder(&source).build().unwrap();
     let error = validator.validate(&signer.good()).await.unwrap_err();
-    assert_eq!(error.reason(), Reason::KeysUnavailable, "before `start`");
+    assert_eq!(error.reason(), Reason::KeysUnavailable, "the first fetch");
     assert_eq!(error.status(), 503);
 
     validator.start();

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use shuttle::future::{block_on, spawn, yield_now};
 
-use super::{explore, results};
+use super::{explore, explore_all, results};
 use crate::error::TokenErrorKind;
 use crate::refresher::{Answer, Cache, DOWN, HOUR, until};
-use crate::sync::Arc;
+use crate::slot::Patience;
+use crate::sync::{Arc, AtomicBool};
 
 /// B1
 #[test]
@@ -59,7 +60,7 @@ fn callers_that_meet_changed_credentials_get_the_old_failure_or_the_new_token() 
         let callers = cache.callers(2);
         // The refresher itself does it in the cache, so it is awake.
         cache.slot.reopen();
-        cache.slot.nudge();
+        cache.slot.wake_refresher(|| true);
         for outcome in results(callers) {
             assert!(
                 matches!(outcome.as_deref(), Err(&DOWN) | Ok("a")),
@@ -103,6 +104,45 @@ fn a_waiter_replaces_a_refresher_that_ended() {
         block_on(killer).unwrap();
         // There is one answer, so no more than one fetch came to its end.
         assert!(*cache.begun.borrow() <= 2);
+    });
+}
+
+/// N1
+#[test]
+fn no_schedule_of_a_refresher_that_is_lost_leaves_a_caller_behind() {
+    explore_all(|| {
+        let cache = Cache::new([]);
+        // Lost once, and not to be had again.
+        let lost = Arc::new(AtomicBool::new(false));
+        let caller = spawn({
+            let (cache, lost) = (Arc::clone(&cache), Arc::clone(&lost));
+            async move {
+                let ensure = || !lost.load(Ordering::SeqCst);
+                let join = cache
+                    .slot
+                    .join(|| cache.now(), Patience::OneAttempt, ensure);
+                join.await
+            }
+        });
+        lost.store(true, Ordering::SeqCst);
+        cache.slot.refresher_gone();
+        assert!(block_on(caller).unwrap().is_err());
+    });
+}
+
+/// B8
+#[test]
+fn a_caller_that_waits_through_an_outage_gets_what_ends_it() {
+    explore(|| {
+        let cache = Cache::new([
+            Answer::Down(HOUR / 3_600),
+            Answer::Down(HOUR / 3_600),
+            Answer::Token("a", HOUR),
+        ]);
+        let callers = cache.callers(1);
+        assert_eq!(block_on(cache.token_at_last()).as_deref(), Ok("a"));
+        assert_eq!(*cache.begun.borrow(), 3);
+        results(callers);
     });
 }
 

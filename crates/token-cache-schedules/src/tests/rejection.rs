@@ -27,7 +27,7 @@ fn rejecting(cache: &Arc<Cache>, token: &'static str) -> JoinHandle<bool> {
 /// Inside the refresh margin, where a reader starts the refresh.
 fn grow_stale(cache: &Cache) {
     cache.suspend(HOUR - HOUR / 15);
-    cache.slot.nudge();
+    cache.slot.wake_refresher(|| true);
 }
 
 /// B16

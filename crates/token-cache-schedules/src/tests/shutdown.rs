@@ -5,7 +5,8 @@ use shuttle::future::{block_on, spawn};
 use super::{explore, explore_all, results};
 use crate::error::TokenErrorKind;
 use crate::refresher::{Answer, Cache, HOUR};
-use crate::sync::Arc;
+use crate::slot::Patience;
+use crate::sync::{Arc, AtomicBool, Ordering};
 
 /// B18
 #[test]
@@ -56,13 +57,20 @@ fn shutdown_meets_a_refresh_and_a_rejection() {
 fn no_schedule_of_a_caller_and_a_shutdown_hangs() {
     explore_all(|| {
         let cache = Cache::new([]);
-        // The place is taken, by a refresher that does nothing.
-        assert!(cache.slot.attend());
+        // A refresher that does nothing is there until the end, which the caller sees or is told.
+        let ended = Arc::new(AtomicBool::new(false));
         let caller = spawn({
-            let cache = Arc::clone(&cache);
-            async move { cache.slot.join(|| cache.now(), || true).await }
+            let (cache, ended) = (Arc::clone(&cache), Arc::clone(&ended));
+            async move {
+                let ensure = || !ended.load(Ordering::SeqCst);
+                let join = cache
+                    .slot
+                    .join(|| cache.now(), Patience::OneAttempt, ensure);
+                join.await
+            }
         });
-        cache.slot.close();
+        ended.store(true, Ordering::SeqCst);
+        cache.slot.wake_waiters();
         let error = block_on(caller).unwrap().unwrap_err();
         assert_eq!(error.kind(), TokenErrorKind::Cancelled);
     });

@@ -4,17 +4,15 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use clock::{Clock, SystemClock};
+use idp_http::Supervisor;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use super::{Inner, TokenCache};
+use super::{Inner, Kept, TokenCache};
 use crate::error::ConfigError;
 use crate::metrics::CacheMetrics;
 use crate::policy::RefreshPolicy;
 use crate::refresher::Shared;
 use crate::request::TokenRequest;
-use crate::slot::Slot;
 use crate::source::TokenSource;
 
 /// Settings of a [`TokenCache`].
@@ -85,7 +83,7 @@ impl TokenCacheBuilder {
                 "must be at least 0 and less than 1",
             ));
         }
-        let cancel = CancellationToken::new();
+        let supervisor = Supervisor::new();
         Ok(TokenCache {
             inner: Arc::new(Inner {
                 shared: Arc::new(Shared {
@@ -95,12 +93,10 @@ impl TokenCacheBuilder {
                     metrics: CacheMetrics::new(&self.name),
                     name: self.name,
                 }),
-                own: Arc::new(Slot::new(self.request)),
+                own: Kept::new(self.request, supervisor.task(), true),
                 others: ArcSwap::default(),
                 inserting: Mutex::new(()),
-                tasks: TaskTracker::new(),
-                _end_tasks_on_drop: cancel.clone().drop_guard(),
-                cancel,
+                supervisor,
                 started: Instant::now(),
             }),
         })

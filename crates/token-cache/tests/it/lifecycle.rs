@@ -1,9 +1,12 @@
 //! The beginning and the end of a cache, on paused time.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use token_cache::{StartupPolicy, TokenErrorKind, Transient};
-use tokio::time::{Instant, advance};
+use clock::Clock;
+use token_cache::{RefreshPolicy, StartupPolicy, TokenCache, TokenErrorKind, Transient};
+use tokio::time::{Instant, advance, sleep};
 
 use crate::script::{self, DOWN, Script, Step, settle};
 
@@ -107,4 +110,56 @@ async fn tasks_end_with_the_last_clone_of_the_cache() {
     advance(HOUR).await;
     settle().await;
     assert_eq!(source.calls(), calls);
+}
+
+/// N5
+#[tokio::test(start_paused = true)]
+async fn a_start_that_needs_a_token_waits_for_attempts_and_does_not_poll() {
+    let script = Script::gated([DOWN, DOWN]);
+    script.open();
+    let clock = CountingClock::default();
+    let mut policy = RefreshPolicy::default();
+    policy.retries = 0;
+    let cache = TokenCache::builder(script.clone())
+        .refresh_policy(policy)
+        .clock(clock.0.clone())
+        .build()
+        .unwrap();
+    // The second attempt is under way for ten seconds.
+    let start = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.start(StartupPolicy::Require(HOUR)).await }
+    });
+    script.called(2).await;
+    advance(Duration::from_secs(1)).await;
+    let before = clock.looks();
+    sleep(Duration::from_secs(10)).await;
+    let looks = clock.looks() - before;
+    assert!(
+        looks <= 10,
+        "{looks} looks at the clock while an attempt runs"
+    );
+    script.open();
+    script.open();
+    start.await.unwrap().unwrap();
+    assert_eq!(script.calls(), 3);
+}
+
+#[derive(Debug, Default)]
+struct Looks(AtomicU64);
+
+#[derive(Debug, Default)]
+struct CountingClock(Arc<Looks>);
+
+impl CountingClock {
+    fn looks(&self) -> u64 {
+        self.0.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Clock for Looks {
+    fn now(&self) -> SystemTime {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        UNIX_EPOCH + Duration::from_secs(2_000_000_000)
+    }
 }

@@ -21,6 +21,7 @@ mod middleware;
 mod outage;
 mod rejected;
 mod rules;
+mod runtimes;
 mod script;
 mod settings;
 mod simulation;

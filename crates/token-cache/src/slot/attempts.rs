@@ -1,4 +1,4 @@
-//! The refresher's side of a slot.
+//! Attempts: when one is due, and what its end changes. The refresher's side of a slot.
 
 use tokio::time::Instant;
 use tracing::Span;
@@ -9,37 +9,25 @@ use crate::freshness::Moment;
 use crate::sync::{Arc, Ordering};
 
 impl Slot {
-    /// Claims the refresher's place. Only one task at a time has it.
-    pub(crate) fn attend(&self) -> bool {
+    /// Notes that the refresher is dropped, and with it the attempt that ran. To be called before another
+    /// one can start.
+    pub(crate) fn drop_attempt(&self) {
         let mut state = self.lock();
-        if state.attended || state.closed {
-            return false;
-        }
-        state.attended = true;
-        true
-    }
-
-    /// Gives the refresher's place back, when its task ended for whatever reason. Waiters look again.
-    pub(crate) fn unattend(&self) {
-        let mut state = self.lock();
-        state.attended = false;
         if state.running {
             state.running = false;
             state.asked = Some(Trigger::Retry);
         }
-        drop(state);
-        self.news.send_modify(|()| {});
     }
 
-    /// Ends the slot: waiters and later callers get [`TokenErrorKind::Cancelled`].
-    pub(crate) fn close(&self) {
-        self.lock().closed = true;
-        self.news.send_modify(|()| {});
-        self.wake.notify_one();
+    /// Tells readers and waiters that there is no refresher. To be called when another one can start.
+    pub(crate) fn refresher_gone(&self) {
+        self.refresher_told.store(false, Ordering::Relaxed);
+        self.wake_waiters();
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.lock().closed
+    /// Lets all who wait look again, whether there is a refresher first of all.
+    pub(crate) fn wake_waiters(&self) {
+        self.news.send_modify(|()| {});
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -56,7 +44,7 @@ impl Slot {
     pub(crate) fn due(&self, now: impl FnOnce() -> Moment, keep: bool) -> Due {
         let state = self.lock();
         // Cleared before the clocks are read: whoever sees a later time than this wakes us again.
-        self.nudged.store(false, Ordering::Relaxed);
+        self.refresher_told.store(false, Ordering::Relaxed);
         let now = now();
         let wanted = if state.asked.is_some() || (keep && state.window.is_some()) {
             Some(now.monotonic)
@@ -74,7 +62,8 @@ impl Slot {
                 .or(state.start_at)
         };
         let Some(wanted) = wanted else {
-            self.nudged.store(state.is_single_use(), Ordering::Relaxed);
+            self.refresher_told
+                .store(state.is_single_use(), Ordering::Relaxed);
             return Due::WhenAsked;
         };
         let earliest = state.window.max(state.not_before);
@@ -84,7 +73,7 @@ impl Slot {
         }
         if at > wanted {
             // Held back. Readers of a stale token would wake the refresher all the time for nothing.
-            self.nudged.store(true, Ordering::Relaxed);
+            self.refresher_told.store(true, Ordering::Relaxed);
         }
         Due::At(at)
     }
@@ -92,7 +81,7 @@ impl Slot {
     /// Begins an attempt and returns what it is for, with the span of the caller that asked first.
     pub(crate) fn begin(&self) -> (Trigger, Option<Span>) {
         let mut state = self.lock();
-        self.nudged.store(false, Ordering::Relaxed);
+        self.refresher_told.store(false, Ordering::Relaxed);
         state.running = true;
         state.rejected.clear();
         let start = state.start_at.take();
@@ -134,7 +123,7 @@ impl Slot {
             self.current.store(Some(entry));
         }
         drop(state);
-        self.news.send_modify(|()| {});
+        self.wake_waiters();
         true
     }
 
@@ -147,7 +136,7 @@ impl Slot {
         state.finished += 1;
         state.outcome = Some(Err(error));
         drop(state);
-        self.news.send_modify(|()| {});
+        self.wake_waiters();
     }
 
     /// Ends the failure window: what was refused has changed.
