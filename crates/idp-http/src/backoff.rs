@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::reply::{MAX_RETRY_AFTER, MIN_RETRY_AFTER};
+
 /// What a failed attempt got from the provider; it decides how soon the next one may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
@@ -48,15 +50,18 @@ impl Backoff {
 
     /// Records a failed attempt and returns the wait before the next one.
     ///
-    /// `retry_after` is what the provider asked for, already clamped
-    /// ([`Reply::retry_after`](crate::Reply::retry_after)).
+    /// `retry_after` is what the provider asked for; [`MIN_RETRY_AFTER`] to [`MAX_RETRY_AFTER`] of it
+    /// count.
     pub fn after(&mut self, answer: Answer, retry_after: Option<Duration>) -> Duration {
         let failures = match self.last {
             Some((last, failures)) if last == answer => failures.saturating_add(1),
             _ => 0,
         };
         self.last = Some((answer, failures));
-        retry_after.unwrap_or_else(|| equal_jitter(nominal(answer, failures), fastrand::f64()))
+        match retry_after {
+            Some(wait) => wait.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER),
+            None => equal_jitter(nominal(answer, failures), fastrand::f64()),
+        }
     }
 
     /// Forgets the failures, after a success or when what was refused has changed.

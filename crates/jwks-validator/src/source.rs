@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use idp_http::{Answer, FetchErrorKind, MAX_RETRY_AFTER};
+use idp_http::{Answer, FetchErrorKind, MAX_RETRY_AFTER, MIN_RETRY_AFTER};
 
 use crate::key_set::{KeySet, KeySetError, KeySetErrorKind, SkippedKey};
 use crate::required::{ClaimValue, RequiredClaim};
@@ -194,11 +194,11 @@ impl SourceError {
         self
     }
 
-    /// Sets how long the issuer asked to be left alone, at most 5 min. Until then no fetch is made, whoever
-    /// asks for one.
+    /// Sets how long the issuer asked to be left alone, at least 1 s and at most 5 min of it. Until then no
+    /// fetch is made, whoever asks for one.
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
-        self.retry_after = retry_after.map(|wait| wait.min(MAX_RETRY_AFTER));
+        self.retry_after = retry_after.map(|wait| wait.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER));
         self
     }
 

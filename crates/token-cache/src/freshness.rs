@@ -4,10 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use crate::policy::RefreshPolicy;
-
-/// The longest lifetime under any policy, a hundred years: its end is a moment that both clocks have.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
+use crate::policy::{LONGEST, RefreshPolicy};
 
 /// The state of a token at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

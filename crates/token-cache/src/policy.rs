@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+/// A hundred years: longer than anything runs, and every clock has the moment at their end.
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
+
 /// When a token is refreshed and how long callers wait. The defaults suit services that make calls
-/// all day and tokens that live for minutes to hours.
+/// all day and tokens that live for minutes to hours. No duration is longer than a hundred years.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct RefreshPolicy {
@@ -59,6 +62,26 @@ impl Default for RefreshPolicy {
             start_jitter: Duration::ZERO,
             max_keys: 1000,
         }
+    }
+}
+
+impl RefreshPolicy {
+    /// With no duration that a clock cannot add to now.
+    pub(crate) fn bounded(mut self) -> Self {
+        for duration in [
+            &mut self.min_margin,
+            &mut self.max_margin,
+            &mut self.max_leeway,
+            &mut self.critical_wait,
+            &mut self.default_lifetime,
+            &mut self.max_lifetime,
+            &mut self.retry_window,
+            &mut self.idle_after,
+            &mut self.start_jitter,
+        ] {
+            *duration = (*duration).min(LONGEST);
+        }
+        self
     }
 }
 

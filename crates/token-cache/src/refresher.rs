@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use clock::Clock;
 use idp_http::{Backoff, Outage};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
@@ -19,6 +19,9 @@ use crate::token::IssuedToken;
 
 /// How often a secret that was rejected, or could not be read, is looked at again.
 const CREDENTIALS_POLL: Duration = Duration::from_secs(1);
+/// Longer than metadata in three places and a token take with the HTTP client's 3 s for each. It ends the
+/// call of a source that has no time limit of its own.
+const MAX_CALL: Duration = Duration::from_secs(15);
 /// The nominal wait before the first retry inside an attempt; the real one is random below it.
 const RETRY_BASE: Duration = Duration::from_millis(200);
 /// How many seconds two clocks may be apart before the log says so: half of what services commonly
@@ -248,14 +251,13 @@ impl Refresher {
         }
     }
 
-    /// In a task of its own, so that a panic in the source ends this request and nothing else.
     async fn fetch(&self) -> Result<IssuedToken, TokenError> {
         let source = Arc::clone(&self.shared.source);
         let slot = Arc::clone(&self.slot);
-        let fetch = async move { source.fetch(slot.request()).await };
-        let result = AbortOnDropHandle::new(tokio::spawn(fetch.in_current_span()))
-            .await
-            .unwrap_or_else(|_| Err(TokenError::new(TokenErrorKind::Transient(Transient::Panic))));
+        let result = match call(async move { source.fetch(slot.request()).await }).await {
+            Ok(result) => result,
+            Err(failure) => Err(TokenError::new(TokenErrorKind::Transient(failure))),
+        };
         let outcome = result
             .as_ref()
             .map_or_else(|error| error.kind().as_str(), |_| "ok");
@@ -263,12 +265,10 @@ impl Refresher {
         result
     }
 
-    /// In a task of its own for the same reason. `None` if it panicked: then nothing is known to have
-    /// changed.
+    /// `None` if the source did not say: then nothing is known to have changed.
     async fn credentials_version(&self) -> Option<u64> {
         let source = Arc::clone(&self.shared.source);
-        let version = async move { source.credentials_version().await };
-        AbortOnDropHandle::new(tokio::spawn(version.in_current_span()))
+        call(async move { source.credentials_version().await })
             .await
             .ok()
     }
@@ -287,6 +287,18 @@ impl Refresher {
             return Err(error.with_detail("the token expired before it arrived"));
         }
         Ok(entry)
+    }
+}
+
+/// Calls the source in a task of its own, so that neither its panic nor its silence ends anything else.
+async fn call<T: Send + 'static>(
+    asked: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Transient> {
+    let task = AbortOnDropHandle::new(tokio::spawn(asked.in_current_span()));
+    match timeout(MAX_CALL, task).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) => Err(Transient::Panic),
+        Err(_) => Err(Transient::Timeout),
     }
 }
 

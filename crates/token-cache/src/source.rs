@@ -15,7 +15,8 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// Makes one network request for a token.
     ///
     /// The cache calls this from one task per [`TokenRequest`], never twice at once, and drops the
-    /// future only at shutdown. Retries, waiting and sharing are the cache's work.
+    /// future after 15 s, and at shutdown. That and a panic count as transient failures. Retries, waiting
+    /// and sharing are the cache's work.
     ///
     /// # Errors
     ///
@@ -26,7 +27,8 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     ///
     /// While the provider rejects the credentials, or they cannot be read
     /// ([`TokenErrorKind::Config`](crate::TokenErrorKind::Config)), the cache looks here once a second,
-    /// so that a corrected secret is used at once. The default says that they never change.
+    /// so that a corrected secret is used at once. A call that takes longer than 15 s or panics says nothing.
+    /// The default says that they never change.
     async fn credentials_version(&self) -> u64 {
         0
     }

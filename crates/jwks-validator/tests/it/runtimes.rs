@@ -4,8 +4,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use jwks_validator::{Reason, RefreshOutcome};
+use jwks_validator::{Answer, Reason, RefreshOutcome};
 use tokio::runtime::Runtime;
+use tokio::time::{sleep, timeout};
 
 use crate::fake_source::{FakeSource, Script, at_once, builder, keys, reason, started};
 use crate::signer::Signer;
@@ -110,4 +111,33 @@ async fn after_shutdown_nobody_waits_for_a_fetch() {
     validator.start();
     assert!(!validator.wait_ready().await);
     assert_eq!(source.calls(), 0);
+}
+
+/// N3
+#[tokio::test(start_paused = true)]
+async fn whatever_a_source_does_the_validator_asks_it_again() {
+    let signer = Signer::es256("k");
+    let Script::Keys(document) = keys(&[&signer]) else {
+        unreachable!("what it returns")
+    };
+    for script in [
+        Script::Panic,
+        Script::Hang,
+        Script::NotModified,
+        Script::Fail(Answer::Refused),
+        Script::Busy(Duration::ZERO),
+        Script::Busy(Duration::MAX),
+        Script::Tagged(b"{}".to_vec(), Some(Duration::MAX)),
+        Script::Tagged(document.clone(), Some(Duration::ZERO)),
+        Script::Tagged(document.clone(), Some(Duration::MAX)),
+    ] {
+        let source = FakeSource::new(script.clone());
+        let validator = builder(&source).max_stale(Duration::MAX).build().unwrap();
+        validator.start();
+        let asked_again = timeout(Duration::from_secs(3_600), source.called(3)).await;
+        assert!(asked_again.is_ok(), "{script:?}");
+        source.set(keys(&[&signer]));
+        sleep(Duration::from_secs(310)).await;
+        assert_eq!(reason(&validator, &signer.good()).await, None, "{script:?}");
+    }
 }

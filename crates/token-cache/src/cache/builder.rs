@@ -89,7 +89,7 @@ impl TokenCacheBuilder {
                 shared: Arc::new(Shared {
                     source: self.source,
                     clock: self.clock,
-                    policy: self.policy,
+                    policy: self.policy.bounded(),
                     metrics: CacheMetrics::new(&self.name),
                     name: self.name,
                 }),

@@ -176,7 +176,7 @@ async fn waiting_callers_the_leeway_and_rejections_are_counted() {
     let recorder = DebuggingRecorder::new();
     let mut recorded = Recorded::start(&recorder);
     let script = Script::gated([
-        Step::Token("one", Some(100)),
+        Step::Token("one", Some(30)),
         Step::Token("two", Some(100)),
         Step::Token("three", Some(100)),
     ]);
@@ -185,7 +185,7 @@ async fn waiting_callers_the_leeway_and_rejections_are_counted() {
     let one = cache.token().await.unwrap();
     // The refresh hangs until inside the leeway, so that a caller settles for what is there.
     script.called(2).await;
-    advance(Duration::from_secs(32)).await;
+    advance(Duration::from_secs(10)).await;
     assert!(cache.token().await.unwrap().is_same(&one));
     script.open();
     settle().await;

@@ -29,3 +29,4 @@ mod stack;
 mod telemetry;
 #[cfg(feature = "tower")]
 mod tower;
+mod unending;

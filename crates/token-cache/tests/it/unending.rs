@@ -1,0 +1,117 @@
+//! No failure is final, whatever a source does, on paused time.
+
+use std::future::pending;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use clock::ManualClock;
+use token_cache::{
+    IssuedToken, Permanent, RefreshPolicy, StartupPolicy, TokenCache, TokenError, TokenErrorKind,
+    TokenRequest, TokenSource, Transient,
+};
+use tokio::time::{Instant, advance, sleep, timeout};
+
+use crate::script::{Script, cache_with};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[derive(Clone, Copy, Debug)]
+enum Misdeed {
+    Panics,
+    NeverAnswers,
+    AsksToBeLeftAlone(Duration),
+    RefusesForGood,
+    Lives(Duration),
+    NeverSaysWhetherTheSecretChanged,
+    PanicsOverTheSecret,
+}
+
+/// Does it to the first three requests.
+#[derive(Debug)]
+struct Source(Misdeed, AtomicU64);
+
+#[async_trait]
+impl TokenSource for Source {
+    async fn fetch(&self, _request: &TokenRequest) -> Result<IssuedToken, TokenError> {
+        if self.1.fetch_add(1, Ordering::Relaxed) >= 3 {
+            return IssuedToken::new("good".to_owned(), Some(HOUR));
+        }
+        let failed = |kind| Err(TokenError::new(kind));
+        match self.0 {
+            Misdeed::Panics => panic!("told to"),
+            Misdeed::NeverAnswers => pending().await,
+            Misdeed::AsksToBeLeftAlone(wait) => {
+                let error = TokenError::new(TokenErrorKind::Transient(Transient::Status));
+                Err(error.with_retry_after(Some(wait)))
+            }
+            Misdeed::Lives(lifetime) => IssuedToken::new("short".to_owned(), Some(lifetime)),
+            _ => failed(TokenErrorKind::Permanent(Permanent::InvalidClient)),
+        }
+    }
+
+    async fn credentials_version(&self) -> u64 {
+        match self.0 {
+            Misdeed::NeverSaysWhetherTheSecretChanged => pending().await,
+            Misdeed::PanicsOverTheSecret => panic!("told to"),
+            _ => 0,
+        }
+    }
+}
+
+/// N3
+#[tokio::test(start_paused = true)]
+async fn whatever_a_source_does_the_cache_asks_it_again() {
+    for misdeed in [
+        Misdeed::Panics,
+        Misdeed::NeverAnswers,
+        Misdeed::AsksToBeLeftAlone(Duration::ZERO),
+        Misdeed::AsksToBeLeftAlone(Duration::MAX),
+        Misdeed::RefusesForGood,
+        Misdeed::Lives(Duration::ZERO),
+        Misdeed::Lives(Duration::from_nanos(1)),
+        Misdeed::NeverSaysWhetherTheSecretChanged,
+        Misdeed::PanicsOverTheSecret,
+    ] {
+        let mut policy = RefreshPolicy::default();
+        policy.retries = 0;
+        let cache = TokenCache::builder(Source(misdeed, AtomicU64::new(0)))
+            .refresh_policy(policy)
+            .build()
+            .unwrap();
+        let good = async {
+            loop {
+                match cache.token().await {
+                    Ok(token) if token.secret() == "good" => return,
+                    Ok(_) => sleep(Duration::from_secs(1)).await,
+                    Err(error) => sleep(error.retry_after()).await,
+                }
+            }
+        };
+        assert!(timeout(HOUR, good).await.is_ok(), "{misdeed:?}");
+    }
+}
+
+/// N3
+#[tokio::test(start_paused = true)]
+async fn a_source_that_never_answers_is_a_failure_after_fifteen_seconds() {
+    let cache = TokenCache::builder(Source(Misdeed::NeverAnswers, AtomicU64::new(0)))
+        .build()
+        .unwrap();
+    let began = Instant::now();
+    let error = timeout(HOUR, cache.token()).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Timeout));
+    assert_eq!(began.elapsed().as_secs(), 15);
+}
+
+/// N3
+#[tokio::test(start_paused = true)]
+async fn no_start_is_spread_over_more_time_than_there_is() {
+    let mut policy = RefreshPolicy::default();
+    policy.start_jitter = Duration::MAX;
+    let script = Script::new([]);
+    let cache = cache_with(&script, policy, ManualClock::at_unix(2_000_000_000));
+    cache.start(StartupPolicy::Background).await.unwrap();
+    advance(HOUR).await;
+    assert_eq!(cache.token().await.unwrap().secret(), "token-1");
+}
