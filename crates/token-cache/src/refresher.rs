@@ -84,7 +84,12 @@ impl Refresher {
             match self.slot.due(|| self.shared.now(), keep) {
                 Due::Now => self.attempt().await,
                 Due::At(at) => self.sleep_until(at).await,
-                Due::WhenAsked => self.slot.woken().await,
+                Due::WhenAsked => {
+                    // Nobody has used the token for so long that it is not asked for again: a failure that
+                    // nobody tries to end is none to count.
+                    self.failing = None;
+                    self.slot.woken().await;
+                }
             }
         }
     }

@@ -251,6 +251,38 @@ async fn a_thousand_requests_share_their_labels_and_leave_no_window_open() {
     assert_eq!(recorded.read()["window_open"], [0.0]);
 }
 
+/// N4
+#[tokio::test(start_paused = true)]
+async fn the_failure_of_a_token_that_nobody_asks_for_any_more_is_not_counted() {
+    let wanted = TokenRequest::new().audience("wanted");
+    for end in ["nobody asks", "another takes its place", "shutdown"] {
+        let recorder = DebuggingRecorder::new();
+        let mut recorded = Recorded::start(&recorder);
+        let mut policy = RefreshPolicy::default();
+        policy.retries = 0;
+        policy.max_keys = 2;
+        let script = Script::new([DOWN]).then_always(DOWN);
+        let cache = TokenCache::builder(script.clone())
+            .name("reports")
+            .refresh_policy(policy)
+            .build()
+            .unwrap();
+        cache.token_for(&wanted).await.unwrap_err();
+        assert_eq!(recorded.read()["window_open"], [1.0], "{end}");
+        match end {
+            "nobody asks" => advance(Duration::from_secs(3_600)).await,
+            "shutdown" => cache.shutdown().await,
+            _ => {
+                let other = TokenRequest::new().audience("other");
+                script.now_always(None);
+                cache.token_for(&other).await.unwrap();
+            }
+        }
+        settle().await;
+        assert_eq!(recorded.read()["window_open"], [0.0], "{end}");
+    }
+}
+
 #[tokio::test]
 async fn replays_are_counted_by_what_became_of_them() {
     let recorder = DebuggingRecorder::new();
