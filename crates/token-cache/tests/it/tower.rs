@@ -4,6 +4,7 @@ mod api;
 mod former;
 mod grpc;
 mod rules;
+mod tonic_client;
 
 use std::future::ready;
 use std::io;
