@@ -85,7 +85,23 @@ async fn a_rotation_and_refused_tokens_show() {
     pair.stop().await;
 }
 
-/// N90
+/// N15
+#[tokio::test]
+async fn a_missing_scope_is_told_by_protected_data_s_own_words() {
+    let idp = DevIdp::builder().start().await.unwrap();
+    let mut variables = open(&idp);
+    variables.insert("REQUIRED_SCOPES".to_owned(), "not:granted".to_owned());
+    let pair = Pair::ready(&variables).await;
+    assert_eq!(pair.public_data().await.status(), 502);
+    let status = document(&pair.client, pair.public_admin.unwrap()).await;
+    let text = status["downstream"]["last_failure"]["text"].as_str();
+    let text = text.unwrap();
+    let named = "it refused our token with 403; the token lacks a scope (check TOKEN_SCOPE and REQUIRED_SCOPES";
+    assert!(text.starts_with(named), "{text}");
+    pair.stop().await;
+}
+
+/// N90, N15
 #[tokio::test]
 async fn one_call_that_protected_data_refuses_turns_public_data_amber_and_the_next_one_red() {
     let idp = DevIdp::builder().start().await.unwrap();
@@ -106,5 +122,7 @@ async fn one_call_that_protected_data_refuses_turns_public_data_amber_and_the_ne
         reason.contains("refused our token with 401") && reason.contains("API_AUDIENCE"),
         "{reason}"
     );
+    // A 401 is never for want of a scope.
+    assert!(!reason.contains("SCOPE"), "{reason}");
     pair.stop().await;
 }

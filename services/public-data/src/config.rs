@@ -5,9 +5,10 @@ mod tokens;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use axum::http::StatusCode;
 use idp_http::IdpClient;
 use service_kit::config::{IdentityProvider, Reader, SecretSetting};
-use token_cache::{ClientAuth, ClientCredentials, SecretSource, TokenRequest};
+use token_cache::{ClientAuth, ClientCredentials, SecretSource, TokenPlacement, TokenRequest};
 use url::Url;
 
 use crate::service::StartError;
@@ -41,6 +42,59 @@ pub struct Config {
     pub tokens: TokenSettings,
     /// `PROTECTED_DATA_URL`: where protected-data is.
     pub protected_data: Url,
+    /// How the token goes there, and which answers reject it.
+    pub attaching: Attaching,
+}
+
+/// How a token is attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attaching {
+    /// `TOKEN_PLACEMENT`. Default: `authorization:Bearer`.
+    pub placement: TokenPlacement,
+    /// `REJECTED_STATUSES`. Default: 401.
+    pub rejected_statuses: Vec<StatusCode>,
+}
+
+impl Default for Attaching {
+    fn default() -> Self {
+        Self {
+            placement: TokenPlacement::default(),
+            rejected_statuses: vec![StatusCode::UNAUTHORIZED],
+        }
+    }
+}
+
+impl Attaching {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let default = Self::default();
+        let expected = "authorization:WORD, such as authorization:Token, or header:NAME with the name of a header \
+                        that HTTP itself does not need";
+        let placement = reader.parse("TOKEN_PLACEMENT", expected, placement);
+        let expected = "statuses from 400 to 499, separated by commas";
+        let statuses = reader.parse("REJECTED_STATUSES", expected, statuses);
+        Self {
+            placement: placement.unwrap_or(default.placement),
+            rejected_statuses: statuses.unwrap_or(default.rejected_statuses),
+        }
+    }
+}
+
+fn placement(text: &str) -> Option<TokenPlacement> {
+    let placement = match text.split_once(':')? {
+        ("authorization", scheme) => TokenPlacement::authorization(scheme),
+        ("header", name) => TokenPlacement::header(name),
+        _ => return None,
+    };
+    placement.check().is_ok().then_some(placement)
+}
+
+fn statuses(text: &str) -> Option<Vec<StatusCode>> {
+    let status = |text: &str| {
+        let status: StatusCode = text.trim().parse().ok()?;
+        status.is_client_error().then_some(status)
+    };
+    text.split(',').map(status).collect()
 }
 
 pub use self::tokens::TokenSettings;
@@ -72,6 +126,7 @@ impl Config {
             request,
             tokens: TokenSettings::read(reader),
             protected_data,
+            attaching: Attaching::read(reader),
             provider,
         }
     }
@@ -116,5 +171,64 @@ impl Config {
             SecretSetting::Value(secret) => SecretSource::Value(secret),
             SecretSetting::File(path) => SecretSource::File(path),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn read(name: &str, value: &str) -> Option<Attaching> {
+        let strings = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        let mut reader = Reader::new(&strings);
+        let attaching = Attaching::read(&mut reader);
+        reader.finish().is_ok().then_some(attaching)
+    }
+
+    /// N11
+    #[test]
+    fn a_token_is_placed_as_the_variable_says() {
+        for (value, expected) in [
+            ("", Some(TokenPlacement::default())),
+            ("authorization:Bearer", Some(TokenPlacement::default())),
+            (
+                "authorization:Token",
+                Some(TokenPlacement::authorization("Token")),
+            ),
+            (
+                "header:X-Api-Token",
+                Some(TokenPlacement::header("X-Api-Token")),
+            ),
+            ("Bearer", None),
+            ("authorization:", None),
+            ("authorization:My Token", None),
+            ("header:", None),
+            ("header:Host", None),
+            ("cookie:token", None),
+        ] {
+            let read = read("TOKEN_PLACEMENT", value).map(|it| it.placement);
+            assert_eq!(read, expected, "{value}");
+        }
+    }
+
+    /// N14
+    #[test]
+    fn the_statuses_that_reject_a_token_are_client_errors() {
+        for (value, expected) in [
+            ("", Some(&[401][..])),
+            ("401,403", Some(&[401, 403])),
+            ("401, 403", Some(&[401, 403])),
+            ("403", Some(&[403])),
+            ("200", None),
+            ("401,500", None),
+            ("401,", None),
+            ("any", None),
+        ] {
+            let read = read("REJECTED_STATUSES", value).map(|it| it.rejected_statuses);
+            let read = read.map(|it| it.iter().map(StatusCode::as_u16).collect::<Vec<_>>());
+            assert_eq!(read.as_deref(), expected, "{value}");
+        }
     }
 }

@@ -20,7 +20,9 @@ use tracing::debug;
 use url::Url;
 
 use crate::budget::{RETRY_DELAY, RetryBudget};
+use crate::config::{Attaching, Config};
 use crate::hops::{Exchange, reached};
+use crate::refusal::Refusal;
 use crate::tally::Tally;
 use turns::{MAX_CALLS, Turns};
 
@@ -58,7 +60,9 @@ pub enum DownstreamError {
     Timeout,
     /// It is overloaded, and said when to come back.
     Overloaded(Option<Duration>),
-    /// It answered with another status than 200, after one repetition if that was 401.
+    /// It refused our token, after one repetition if that was with 401.
+    Refused(StatusCode, Refusal),
+    /// It answered with another status than 200.
     Status(StatusCode),
     /// Its answer is not the one agreed on.
     Answer,
@@ -75,7 +79,23 @@ impl Downstream {
         allow_insecure_http: bool,
         tokens: TokenCache,
     ) -> Result<Self, DownstreamSetupError> {
-        let client = client(base, allow_insecure_http, tokens.clone())?;
+        let client = client(
+            base,
+            allow_insecure_http,
+            tokens.clone(),
+            &Attaching::default(),
+        )?;
+        Ok(Self::over(client.build(), base, tokens))
+    }
+
+    /// Returns a client with these settings.
+    pub(crate) fn from_config(
+        config: &Config,
+        tokens: TokenCache,
+    ) -> Result<Self, DownstreamSetupError> {
+        let (base, attaching) = (&config.protected_data, &config.attaching);
+        let allow_insecure_http = config.provider.allow_insecure_http;
+        let client = client(base, allow_insecure_http, tokens.clone(), attaching)?;
         Ok(Self::over(client.build(), base, tokens))
     }
 
@@ -95,7 +115,12 @@ impl Downstream {
         tokens: TokenCache,
         transport: impl Middleware,
     ) -> Result<Self, DownstreamSetupError> {
-        let client = client(base, allow_insecure_http, tokens.clone())?;
+        let client = client(
+            base,
+            allow_insecure_http,
+            tokens.clone(),
+            &Attaching::default(),
+        )?;
         Ok(Self::over(client.with(transport).build(), base, tokens))
     }
 
@@ -205,9 +230,12 @@ fn client(
     base: &Url,
     allow_insecure_http: bool,
     tokens: TokenCache,
+    attaching: &Attaching,
 ) -> Result<ClientBuilder, DownstreamSetupError> {
     let origin = base.origin().ascii_serialization();
-    let bearer = BearerTokenMiddleware::builder(tokens);
+    let bearer = BearerTokenMiddleware::builder(tokens)
+        .placement(attaching.placement.clone())
+        .rejected_statuses(attaching.rejected_statuses.iter().copied());
     let bearer = if allow_insecure_http {
         bearer.dangerous_allow_http_origin(&origin)
     } else {
@@ -276,7 +304,10 @@ fn from_status(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Down
             DownstreamError::Overloaded(idp_http::retry_after(headers, now))
         }
         StatusCode::GATEWAY_TIMEOUT => DownstreamError::Timeout,
-        status => DownstreamError::Status(status),
+        status => match Refusal::of(status, headers) {
+            Some(refusal) => DownstreamError::Refused(status, refusal),
+            None => DownstreamError::Status(status),
+        },
     }
 }
 
@@ -298,7 +329,7 @@ impl DownstreamError {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::Status(_) | Self::Answer => StatusCode::BAD_GATEWAY,
+            Self::Refused(..) | Self::Status(_) | Self::Answer => StatusCode::BAD_GATEWAY,
         }
     }
 
@@ -322,12 +353,10 @@ impl fmt::Display for DownstreamError {
             Self::Connect => f.write_str("could not connect; check PROTECTED_DATA_URL"),
             Self::Timeout => f.write_str("it did not answer in time"),
             Self::Overloaded(_) => f.write_str("it is overloaded or has no keys yet"),
-            Self::Status(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => write!(
-                f,
-                "it refused our token with {}; its log has the reason (check API_AUDIENCE, \
-                 TOKEN_AUDIENCE, TOKEN_SCOPE and REQUIRED_SCOPES)",
-                status.as_u16()
-            ),
+            Self::Refused(status, refusal) => {
+                let (status, text) = (status.as_u16(), refusal.text());
+                write!(f, "it refused our token with {status}; {text}")
+            }
             Self::Status(status) => write!(f, "it answered {}", status.as_u16()),
             Self::Answer => {
                 f.write_str("its answer was cut off, too large or not the one agreed on")

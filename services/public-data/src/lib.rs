@@ -13,6 +13,7 @@ mod forwarded;
 mod hops;
 mod openapi;
 mod record;
+mod refusal;
 mod service;
 mod status;
 mod tally;
@@ -20,7 +21,8 @@ mod trial;
 
 pub use advice::advice;
 pub use api::{AppState, app};
-pub use config::{AUTH_METHODS, Config, TokenSettings};
+pub use config::{AUTH_METHODS, Attaching, Config, TokenSettings};
 pub use downstream::{Downstream, DownstreamError, DownstreamSetupError};
 pub use openapi::openapi;
+pub use refusal::Refusal;
 pub use service::{Service, StartError};

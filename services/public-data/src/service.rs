@@ -56,12 +56,8 @@ impl Service {
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
         let requests = Arc::new(TokenRequests::default());
         let tokens = token_cache(config, Arc::clone(&requests))?;
-        let downstream = Downstream::new(
-            &config.protected_data,
-            config.provider.allow_insecure_http,
-            tokens.clone(),
-        )
-        .map_err(StartError::Downstream)?;
+        let downstream =
+            Downstream::from_config(config, tokens.clone()).map_err(StartError::Downstream)?;
         let server = Server::builder()
             .bind(config.address)
             .await

@@ -69,7 +69,7 @@ impl Tally {
             Err(DownstreamError::Connect) => 2,
             Err(DownstreamError::Timeout) => 3,
             Err(DownstreamError::Busy | DownstreamError::Overloaded(_)) => 4,
-            Err(DownstreamError::Status(_)) => 5,
+            Err(DownstreamError::Status(_) | DownstreamError::Refused(..)) => 5,
             Err(DownstreamError::Answer) => 6,
         };
         self.outcomes[index].fetch_add(1, Ordering::Relaxed);

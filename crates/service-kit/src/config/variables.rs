@@ -4,7 +4,7 @@
 ///
 /// The binaries share one `.env`, so each of them knows the names of all. `.env.example` explains
 /// them, and a test compares it with this list.
-pub const VARIABLES: [&str; 41] = [
+pub const VARIABLES: [&str; 43] = [
     "ISSUER",
     "APPLICATION_VANITY_DOMAIN",
     "TOKEN_ENDPOINT",
@@ -31,6 +31,8 @@ pub const VARIABLES: [&str; 41] = [
     "DEV_IDP_ADDR",
     "DEV_IDP_CONTROL_ADDR",
     "PROTECTED_DATA_URL",
+    "TOKEN_PLACEMENT",
+    "REJECTED_STATUSES",
     "API_AUDIENCE",
     "DANGEROUS_SKIP_AUDIENCE",
     "REQUIRED_SCOPES",
