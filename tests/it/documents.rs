@@ -102,6 +102,7 @@ fn values_shown_as_defaults_are_the_defaults() {
         "TOKEN_PARAMETERS",
         "TOKEN_HEADERS_FILE",
         "TOKEN_TYPE_NAMES",
+        "REQUIRED_CLAIMS",
         "REQUIRED_SCOPES",
         "DEV_IDP_ADDR",
         "DEV_IDP_CONTROL_ADDR",
@@ -137,6 +138,7 @@ fn every_example_value_can_be_read() {
         "TOKEN_RESOURCE",
         "TOKEN_PARAMETERS",
         "TOKEN_TYPE_NAMES",
+        "REQUIRED_CLAIMS",
         "REQUIRED_SCOPES",
     ] {
         let mut variables = base.clone();

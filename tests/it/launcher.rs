@@ -60,6 +60,28 @@ async fn up_serves_until_it_is_interrupted() {
     assert_eq!(up.ended().await.status.code(), Some(0));
 }
 
+/// N56
+#[tokio::test]
+async fn up_shows_why_a_request_is_refused() {
+    let mut up = Program::start("up", &[], &just(&FREE_PORTS));
+    let line = up.answer("protected-data  http").await;
+    let address = line.split_whitespace().last().unwrap();
+    up.answer("Repeat it:").await;
+    let request = client().get(format!("{address}/api/protected/data"));
+    let response = request
+        .header("x-request-id", "demo-1")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 401);
+    up.signal("INT");
+    let ended = up.ended().await;
+    let line = ended.stderr.lines().find(|line| line.contains("demo-1"));
+    let line = line.unwrap_or_else(|| panic!("{}", ended.stderr));
+    let said = "refused a request: no credentials were sent";
+    assert!(line.contains(said), "{line}");
+}
+
 #[tokio::test]
 async fn up_check_that_is_ended_before_its_request_did_not_succeed() {
     let mut up = Program::start("up", &["--check"], &variables_for("http://127.0.0.1:1"));

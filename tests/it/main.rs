@@ -6,6 +6,7 @@
     reason = "helpers of tests panic where they break"
 )]
 
+mod accepting;
 mod coverage;
 mod deploy;
 mod documents;

@@ -112,6 +112,7 @@ impl ProtectedHost {
         let router = protected_data::app(protected_data::AppState {
             validator: validator.clone(),
             required_scopes: None,
+            token_from: jwks_validator::TokenFrom::default(),
             decisions: Arc::default(),
             shutdown: Shutdown::manual(Duration::from_secs(10)),
         });

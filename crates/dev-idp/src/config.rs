@@ -235,6 +235,9 @@ fn parse(flags: Flags, values: &Values) -> Result<Config, Vec<Problem>> {
     else {
         return Err(problems);
     };
+    // protected-data may know several; tokens are issued for the first.
+    let audience = value(API_AUDIENCE, flags.audience)
+        .and_then(|names| Some(names.split_ascii_whitespace().next()?.to_owned()));
     let or = |found: Option<String>, default: &str| found.unwrap_or_else(|| default.to_owned());
     Ok(Config {
         addr,
@@ -242,7 +245,7 @@ fn parse(flags: Flags, values: &Values) -> Result<Config, Vec<Problem>> {
         client_id: or(value(CLIENT_ID, flags.client_id), DEFAULT_CLIENT_ID),
         client_secret: or(value(CLIENT_SECRET, None), DEFAULT_CLIENT_SECRET),
         scopes: words(&scope),
-        audience: or(value(API_AUDIENCE, flags.audience), DEFAULT_AUDIENCE),
+        audience: or(audience, DEFAULT_AUDIENCE),
         log_format,
         log_filter,
     })
@@ -293,7 +296,10 @@ mod tests {
         let values = values(&[
             (CLIENT_ID, "variable"),
             (ADDR, "127.0.0.1:1"),
-            (API_AUDIENCE, ""),
+            (
+                API_AUDIENCE,
+                "https://protected-data.example https://other.example",
+            ),
             (TOKEN_SCOPE, "a b,c"),
         ]);
         let config = parse(flags, &values).ok().unwrap();

@@ -247,11 +247,12 @@ fn unanswered(error: &FetchError) -> SourceError {
 }
 
 fn discovery_kind(error: &DiscoveryError) -> SourceErrorKind {
-    error
-        .fetch_error()
-        .map_or(SourceErrorKind::Discovery, |error| {
-            SourceErrorKind::Fetch(error.kind())
-        })
+    match (error.fetch_error(), error.status()) {
+        (Some(error), _) => SourceErrorKind::Fetch(error.kind()),
+        // No other path would answer better.
+        (None, Some(status @ (401 | 403))) => SourceErrorKind::Status(status),
+        _ => SourceErrorKind::Discovery,
+    }
 }
 
 #[cfg(test)]

@@ -141,8 +141,9 @@ pub enum SourceErrorKind {
     /// There was no complete answer.
     #[error("no complete answer ({})", .0.as_str())]
     Fetch(FetchErrorKind),
-    /// The answer has another status than 200, or than 304 to a conditional request.
-    #[error("unexpected status {0}")]
+    /// The answer has another status than 200, or than 304 to a conditional request. 401 and 403, to the request
+    /// for metadata too: the address wants credentials, and none are sent.
+    #[error("unexpected status {0}{wanting}", wanting = wanting(*.0))]
     Status(u16),
     /// The answer is an HTML page.
     #[error("the answer is an HTML page")]
@@ -171,6 +172,13 @@ pub enum SourceErrorKind {
     /// Any other failure of a source.
     #[error("{0}")]
     Other(&'static str),
+}
+
+fn wanting(status: u16) -> &'static str {
+    match status {
+        401 | 403 => ", the address wants credentials",
+        _ => "",
+    }
 }
 
 impl SourceError {

@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(settings.get("ISSUER").unwrap(), "http://127.0.0.1:7003");
         assert_eq!(settings.get("CLIENT_ID").unwrap(), "mine");
         let (config, _) = settings.read(protected_data::Config::read).unwrap();
-        assert_eq!(config.audience, None);
+        assert!(config.audiences.is_empty());
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
         let off = strings(&[("DANGEROUS_SKIP_AUDIENCE", "false")]);
         let settings = Settings::new(&off, true);
         let (config, _) = settings.read(protected_data::Config::read).unwrap();
-        assert_eq!(config.audience.as_deref(), Some(DEV_AUDIENCE));
+        assert_eq!(config.audiences, [DEV_AUDIENCE]);
     }
 
     #[test]

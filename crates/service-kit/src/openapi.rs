@@ -175,7 +175,8 @@ pub fn describe<const N: usize>(
             problem("The answer took too long."),
         ),
     ];
-    let too_long = "The header block is larger than 16 KiB, or has more than 100 fields.";
+    let too_long = "The header block is larger than 16 KiB (or than 8 KiB beside the longest token, where tokens are \
+         validated), or has more than 100 fields.";
     let mut operation = OperationBuilder::new()
         .operation_id(Some(id))
         .summary(Some(summary))

@@ -23,6 +23,11 @@ pub fn advice_on_keys(kind: SourceErrorKind) -> &'static str {
             "is the provider running? check host and port of ISSUER, APPLICATION_VANITY_DOMAIN or \
              JWKS_URI"
         }
+        SourceErrorKind::Status(401 | 403) => {
+            "no credentials are sent for keys: let them be read without (in Kubernetes, bind the cluster role \
+             system:service-account-issuer-discovery to the group system:unauthenticated), or set JWKS_URI \
+             to where they can be"
+        }
         SourceErrorKind::IssuerMismatch => {
             "set ISSUER to the issuer exactly as its metadata names it, letter case and slash at the \
              end included"
@@ -41,8 +46,26 @@ pub fn advice_on_keys(kind: SourceErrorKind) -> &'static str {
 #[must_use]
 pub fn advice_on_refusal(reason: Reason) -> Option<&'static str> {
     Some(match reason {
-        Reason::AudienceMismatch | Reason::AudienceMissing => {
+        Reason::AudienceMismatch => {
             "if it should pass, API_AUDIENCE here or TOKEN_AUDIENCE at the caller is wrong"
+        }
+        Reason::AudienceMissing => {
+            "if it should pass, set TOKEN_AUDIENCE at the caller, AUDIENCE_CLAIM to the claim that names this API \
+             (client_id at Cognito), or DANGEROUS_SKIP_AUDIENCE=true instead of API_AUDIENCE"
+        }
+        Reason::Opaque => {
+            "if it should pass, make its provider issue a JWT for this API: many do so once TOKEN_AUDIENCE or \
+             TOKEN_RESOURCE at the caller names it"
+        }
+        Reason::Encrypted => {
+            "if it should pass, turn the encryption of access tokens for this API off at the provider"
+        }
+        Reason::TooLarge => "if it should pass, raise MAX_TOKEN_SIZE",
+        Reason::ClaimMismatch => {
+            "if it should pass, REQUIRED_CLAIMS wants another value than the token has"
+        }
+        Reason::MalformedToken => {
+            "TOKEN_FROM names a place that must hold the token and nothing else"
         }
         Reason::UnknownIssuer => "if it should pass, ISSUER differs from the token's iss",
         Reason::UnknownKey | Reason::KeyAlgorithm | Reason::Signature => {
@@ -69,6 +92,21 @@ pub fn advice_on_refusal(reason: Reason) -> Option<&'static str> {
     })
 }
 
+/// What [`advice_on_refusal`] says, and more where the issuer is one that has two kinds of tokens.
+#[must_use]
+pub(crate) fn advice_for_issuer(issuer: &str, reason: Reason) -> Option<&'static str> {
+    let is_entra_v2 = issuer.starts_with("https://login.microsoftonline.com/")
+        && issuer.trim_end_matches('/').ends_with("/v2.0");
+    if is_entra_v2 && reason == Reason::UnknownIssuer {
+        return Some(
+            "if it should pass, ISSUER differs from the token's iss; one that begins with \
+             https://sts.windows.net/ is that of a version 1 token: set requestedAccessTokenVersion to 2 in \
+             the manifest of this API's application",
+        );
+    }
+    advice_on_refusal(reason)
+}
+
 /// A key source whose failures say what to change, so that the validator's log lines do.
 #[derive(Debug)]
 pub(crate) struct Advised {
@@ -87,5 +125,30 @@ impl KeySource for Advised {
             let advice = advice_on_keys(error.kind());
             error.with_advice(advice)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// N58
+    #[test]
+    fn an_unknown_issuer_under_entra_names_the_version_of_its_tokens() {
+        const V2: &str =
+            "https://login.microsoftonline.com/00000000-0000-0000-0000-000000000000/v2.0";
+        let names_version = |issuer: &str, reason| {
+            let advice = advice_for_issuer(issuer, reason).unwrap();
+            advice.contains("requestedAccessTokenVersion")
+        };
+        assert!(names_version(V2, Reason::UnknownIssuer));
+        assert!(!names_version(V2, Reason::AudienceMismatch));
+        for issuer in [
+            "https://sts.windows.net/00000000-0000-0000-0000-000000000000/",
+            "https://idp.example/v2.0",
+            "https://login.microsoftonline.com.example/x/v2.0",
+        ] {
+            assert!(!names_version(issuer, Reason::UnknownIssuer), "{issuer}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
-use jwks_validator::{AuthError, JwtLayer, JwtValidator, RequireScopes};
+use jwks_validator::{AuthError, JwtLayer, JwtValidator, RequireScopes, TokenFrom};
 use serde::Serialize;
 use service_kit::health::{self, Readiness};
 use service_kit::problem;
@@ -17,13 +17,16 @@ use service_kit::shutdown::Shutdown;
 use tower::util::MapResponseLayer;
 use tracing::{Level, debug, enabled, info, warn};
 use utoipa::ToSchema;
+use zeroize::Zeroizing;
 
-use crate::advice::advice_on_refusal;
 use crate::decisions::Decisions;
-use crate::openapi::openapi;
+use crate::openapi::openapi_for;
 
 /// Path of the only operation beside health and the document.
 pub const DATA_PATH: &str = "/api/protected/data";
+
+/// Target of the log lines about requests that are refused; `cargo up` shows them.
+const REFUSAL: &str = "protected_data::refusal";
 
 /// What the routes need.
 #[derive(Clone, Debug)]
@@ -32,6 +35,8 @@ pub struct AppState {
     pub validator: JwtValidator,
     /// What a token must be allowed to do.
     pub required_scopes: Option<RequireScopes>,
+    /// Where a request's token stands.
+    pub token_from: TokenFrom,
     /// Counts what is decided.
     pub decisions: Arc<Decisions>,
     /// Makes the service unready.
@@ -45,7 +50,7 @@ pub fn app(state: AppState) -> Router {
     let decisions = state.decisions;
     let guard = (
         MapResponseLayer::new(move |response| log_refusal(&decisions, response)),
-        JwtLayer::new(state.validator.clone()),
+        JwtLayer::new(state.validator.clone()).token_from(state.token_from.clone()),
     );
     // Around each handler and not around the router: that would box every route once more, and copy the
     // boxes on every request.
@@ -60,7 +65,8 @@ pub fn app(state: AppState) -> Router {
     let validator = state.validator;
     // Decided here and not per request: a service that does not log it pays nothing for it.
     let guarded = if enabled!(Level::DEBUG) {
-        let explain = middleware::from_fn_with_state(validator.clone(), explain_refusal);
+        let explaining = (validator.clone(), state.token_from.clone());
+        let explain = middleware::from_fn_with_state(explaining, explain_refusal);
         guarded.layer(explain)
     } else {
         guarded
@@ -69,7 +75,9 @@ pub fn app(state: AppState) -> Router {
         .merge(health::routes(&state.shutdown, move || {
             readiness(&validator)
         }))
-        .merge(service_kit::openapi::routes(&openapi()))
+        .merge(service_kit::openapi::routes(&openapi_for(
+            &state.token_from,
+        )))
 }
 
 /// The one answer that is no refusal.
@@ -97,27 +105,27 @@ fn log_refusal(decisions: &Decisions, response: Response) -> Response {
         decisions.refused(error.reason());
         let status = error.status().as_u16();
         let reason = error.reason().as_str();
-        let advice = match advice_on_refusal(error.reason()) {
+        let advice = match decisions.advice(error.reason()) {
             Some(advice) => format!("; {advice}"),
             None => String::new(),
         };
         if error.status().is_server_error() {
             match decisions.outage.failed(error) {
                 Some(left_out) => warn!(
-                    http.status = status,
-                    auth.reason = reason,
+                    target: REFUSAL,
+                    { http.status = status, auth.reason = reason },
                     "could not decide on a request: {error}{advice}{left_out}"
                 ),
                 None => debug!(
-                    http.status = status,
-                    auth.reason = reason,
+                    target: REFUSAL,
+                    { http.status = status, auth.reason = reason },
                     "could not decide on a request: {error}"
                 ),
             }
         } else {
             info!(
-                http.status = status,
-                auth.reason = reason,
+                target: REFUSAL,
+                { http.status = status, auth.reason = reason },
                 "refused a request: {error}{advice}"
             );
         }
@@ -129,23 +137,24 @@ fn log_refusal(decisions: &Decisions, response: Response) -> Response {
 
 /// Says which check a refused token failed and by how much, to whoever reads debug logs.
 async fn explain_refusal(
-    State(validator): State<JwtValidator>,
+    State((validator, token_from)): State<(JwtValidator, TokenFrom)>,
     request: Request,
     next: Next,
 ) -> Response {
-    let authorization = request.headers().get(header::AUTHORIZATION).cloned();
+    let token = token_from.token(request.headers(), request.uri());
+    let token = token.ok().map(|token| Zeroizing::new(token.to_owned()));
     let response = next.run(request).await;
-    let token = authorization.as_ref().and_then(|value| {
-        let refused = response.extensions().get::<AuthError>()?;
-        let is_about_token = matches!(
-            refused.status(),
-            StatusCode::UNAUTHORIZED | StatusCode::SERVICE_UNAVAILABLE
-        );
-        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        (is_about_token && scheme.eq_ignore_ascii_case("Bearer")).then_some(token)
+    let token = token.filter(|_| {
+        let refused = response.extensions().get::<AuthError>();
+        refused.is_some_and(|error| {
+            matches!(
+                error.status(),
+                StatusCode::UNAUTHORIZED | StatusCode::SERVICE_UNAVAILABLE
+            )
+        })
     });
     if let Some(token) = token {
-        let explanation = validator.explain(token).await.one_line();
+        let explanation = validator.explain(&token).await.one_line();
         debug!(auth.explanation = explanation, "explained a refusal");
     }
     response

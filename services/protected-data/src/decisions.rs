@@ -10,7 +10,7 @@ use jwks_validator::Reason;
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::advice::advice_on_refusal;
+use crate::advice::advice_for_issuer;
 
 /// After so long without another refusal, the last ones say nothing about the requests of now.
 const LATELY: Duration = Duration::from_secs(60);
@@ -18,6 +18,8 @@ const LATELY: Duration = Duration::from_secs(60);
 /// Requests behind the validator by what was decided.
 #[derive(Debug)]
 pub struct Decisions {
+    /// Whose tokens are accepted: what helps depends on that.
+    issuer: String,
     accepted: AtomicU64,
     /// How many requests have been refused for what a setting can cause since one was accepted. Read before it
     /// is written: most requests are accepted after another.
@@ -33,6 +35,7 @@ const SETTLE: Duration = Duration::from_secs(10);
 impl Default for Decisions {
     fn default() -> Self {
         Self {
+            issuer: String::new(),
             accepted: AtomicU64::new(0),
             in_a_row: AtomicU64::new(0),
             refusals: Mutex::default(),
@@ -48,6 +51,8 @@ pub(crate) struct Refusing {
     pub(crate) reason: Reason,
     /// Whether it was the only one.
     pub(crate) once: bool,
+    /// What to change, if a setting can cause it.
+    pub(crate) advice: Option<&'static str>,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +73,20 @@ pub(crate) struct Counts {
 }
 
 impl Decisions {
+    /// Returns the counts of a service that accepts the tokens of this issuer.
+    #[must_use]
+    pub fn of_issuer(issuer: &str) -> Self {
+        Self {
+            issuer: issuer.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Returns which variables decide about such a refusal.
+    pub(crate) fn advice(&self, reason: Reason) -> Option<&'static str> {
+        advice_for_issuer(&self.issuer, reason)
+    }
+
     pub(crate) fn accepted(&self) {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         if self.in_a_row.load(Ordering::Relaxed) > 0 {
@@ -87,7 +106,7 @@ impl Decisions {
             refusals.undecided += 1;
         }
         // What strangers send says nothing about the configuration.
-        if advice_on_refusal(reason).is_some() {
+        if self.advice(reason).is_some() {
             refusals.last = Some((Instant::now(), reason));
             self.in_a_row.fetch_add(1, Ordering::Relaxed);
         }
@@ -110,7 +129,12 @@ impl Decisions {
         let (at, reason) = self.refusals().last?;
         let in_a_row = self.in_a_row.load(Ordering::Relaxed);
         let once = in_a_row == 1;
-        (in_a_row > 0 && at.elapsed() < LATELY).then_some(Refusing { reason, once })
+        let advice = self.advice(reason);
+        (in_a_row > 0 && at.elapsed() < LATELY).then_some(Refusing {
+            reason,
+            once,
+            advice,
+        })
     }
 
     fn refusals(&self) -> std::sync::MutexGuard<'_, Refusals> {

@@ -1,8 +1,11 @@
 //! What this service answers, as an OpenAPI document.
 
 use axum::http::{StatusCode, header};
+use jwks_validator::TokenFrom;
 use service_kit::openapi::{self, describe, json, problem, problem_for_now, with_text_header};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{ComponentsBuilder, OpenApi, Response};
 
 use crate::api::{DATA_PATH, ProtectedData};
@@ -15,9 +18,14 @@ const DESCRIPTION: &str = "The downstream service: answers callers with a valid 
 /// Name of the security scheme.
 const BEARER: &str = "bearer";
 
-/// Returns the document that the service serves at `/openapi.json`.
+/// Returns the document that the service serves at `/openapi.json` where the token stands in `Authorization`.
 #[must_use]
 pub fn openapi() -> OpenApi {
+    openapi_for(&TokenFrom::authorization())
+}
+
+/// Returns the document for a token that stands here.
+pub(crate) fn openapi_for(token_from: &TokenFrom) -> OpenApi {
     let mut data = describe(
         "protectedData",
         "Returns this service's words",
@@ -67,16 +75,26 @@ pub fn openapi() -> OpenApi {
         BEARER,
         [],
     )]);
-    let bearer = HttpBuilder::new()
-        .scheme(HttpAuthScheme::Bearer)
-        .bearer_format("JWT")
-        .description(Some(
-            "An access token of the configured issuer for this API's audience, as a JWT.",
-        ))
-        .build();
+    let description = "An access token of the configured issuer for this API's audience, as a JWT.";
+    let bearer =
+        match (token_from.header_name(), token_from.cookie_name()) {
+            (Some(name), _) => SecurityScheme::ApiKey(ApiKey::Header(
+                ApiKeyValue::with_description(name, description),
+            )),
+            (_, Some(name)) => SecurityScheme::ApiKey(ApiKey::Cookie(
+                ApiKeyValue::with_description(name, description),
+            )),
+            _ => SecurityScheme::Http(
+                HttpBuilder::new()
+                    .scheme(HttpAuthScheme::Bearer)
+                    .bearer_format("JWT")
+                    .description(Some(description))
+                    .build(),
+            ),
+        };
     let components = ComponentsBuilder::new()
         .schema_from::<ProtectedData>()
-        .security_scheme(BEARER, SecurityScheme::Http(bearer));
+        .security_scheme(BEARER, bearer);
     openapi::document(
         "protected-data",
         DESCRIPTION,
@@ -88,7 +106,12 @@ pub fn openapi() -> OpenApi {
 /// Answers that depend on the token say so to caches.
 fn guarded(response: Response) -> Response {
     let description = "The answer is for the holder of this token.";
-    with_text_header(response, &header::VARY, description, "^authorization$")
+    with_text_header(
+        response,
+        &header::VARY,
+        description,
+        "^(authorization|cookie|\\*)$",
+    )
 }
 
 fn challenged(response: Response, code: &str) -> Response {

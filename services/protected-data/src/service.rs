@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use jwks_validator::{Discovery, IdpClient, JwtValidator, RemoteJwks, RequireScopes};
+use jwks_validator::{Discovery, IdpClient, JwtValidator, RemoteJwks, RequireScopes, TokenFrom};
 use service_kit::admin::Admin;
 use service_kit::server::{BindError, Server};
 use service_kit::shutdown::Shutdown;
@@ -23,8 +23,10 @@ pub struct Service {
     admin: Option<Admin>,
     validator: JwtValidator,
     fetches: Arc<KeyFetches>,
+    decisions: Arc<Decisions>,
     expected: Expected,
     required_scopes: Option<RequireScopes>,
+    token_from: TokenFrom,
 }
 
 /// Why the service could not start. The text names the variable to change.
@@ -56,6 +58,7 @@ impl Service {
         let fetches = Arc::new(KeyFetches::default());
         let validator = validator(config, Arc::clone(&fetches))?;
         let server = Server::builder()
+            .max_header_bytes(config.max_header_bytes())
             .bind(config.address)
             .await
             .map_err(|error| StartError::Bind(error.for_variable("PROTECTED_DATA_ADDR")))?;
@@ -72,8 +75,10 @@ impl Service {
             admin,
             validator,
             fetches,
+            decisions: Arc::new(Decisions::of_issuer(&config.provider.issuer)),
             expected: Expected::new(config),
             required_scopes: config.required_scopes.clone(),
+            token_from: config.token_from.clone(),
         })
     }
 
@@ -98,10 +103,11 @@ impl Service {
     /// Serves until the drain is over, then ends the key refreshes.
     pub async fn run(self, shutdown: Shutdown) {
         self.validator.start();
-        let decisions = Arc::new(Decisions::default());
+        let decisions = self.decisions;
         let state = AppState {
             validator: self.validator.clone(),
             required_scopes: self.required_scopes,
+            token_from: self.token_from,
             decisions: Arc::clone(&decisions),
             shutdown: shutdown.clone(),
         };

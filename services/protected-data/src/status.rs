@@ -7,7 +7,6 @@ use metrics::gauge;
 use serde_json::{Value, json};
 use service_kit::admin::{Report, State, Status, milliseconds};
 
-use crate::advice::advice_on_refusal;
 use crate::config::Config;
 use crate::decisions::{Decisions, Refusing};
 use crate::record::{KeyFetch, KeyFetches};
@@ -23,6 +22,7 @@ pub(crate) struct ProtectedDataStatus {
 /// The settings that are shown.
 #[derive(Debug)]
 pub(crate) struct Expected {
+    /// Several are shown as they are configured, with spaces between them.
     audience: Option<String>,
     /// Where the keys come from: `JWKS_URI`, or the issuer's metadata.
     source: String,
@@ -31,7 +31,7 @@ pub(crate) struct Expected {
 impl Expected {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
-            audience: config.audience.clone(),
+            audience: (!config.audiences.is_empty()).then(|| config.audiences.join(" ")),
             source: match &config.provider.jwks_uri {
                 Some(url) => url.to_string(),
                 None => format!("metadata of {}", config.provider.issuer),
@@ -141,14 +141,19 @@ fn judge(issuers: &[IssuerHealth], last: Option<&KeyFetch>, refusing: Option<Ref
         let text = format!("there are no keys: {}", why());
         return Report::new(State::Red, text).advice(advice);
     }
-    if let Some(Refusing { reason, once }) = refusing {
+    if let Some(Refusing {
+        reason,
+        once,
+        advice: change,
+    }) = refusing
+    {
         // An unknown key that cannot be asked about is the provider's doing, and one can be bad luck.
         let state = if reason.status().is_server_error() && !once {
             State::Red
         } else {
             State::Amber
         };
-        let advice = advice.or_else(|| advice_on_refusal(reason));
+        let advice = advice.or(change);
         return Report::new(state, format!("the last token was refused: {reason}")).advice(advice);
     }
     if failed.is_some() {

@@ -41,8 +41,9 @@ impl Plan {
             environment,
             defaults: BTreeMap::new(),
         };
-        // The services' own lines are news to nobody here; the answer is.
-        settings.defaults.insert("RUST_LOG", "warn".to_owned());
+        // The services' own lines are news to nobody here; the answer is, and why one is a refusal.
+        let filter = "warn,protected_data::refusal=info";
+        settings.defaults.insert("RUST_LOG", filter.to_owned());
         let embedded = !settings.has("ISSUER") && !settings.has("APPLICATION_VANITY_DOMAIN");
         if embedded {
             settings.add_provider_defaults();
@@ -89,8 +90,10 @@ impl Provider {
                 .optional_loopback_addr("DEV_IDP_ADDR")
                 .unwrap_or(([127, 0, 0, 1], 6003).into()),
             control: reader.optional_loopback_addr("DEV_IDP_CONTROL_ADDR"),
+            // Of several, the first is what tokens are issued for unless another is asked for.
             audience: reader
                 .optional("API_AUDIENCE")
+                .and_then(|names| Some(names.split_ascii_whitespace().next()?.to_owned()))
                 .unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned()),
             scopes,
         }

@@ -257,6 +257,7 @@ fn run(operation: &str, times: u32) {
             let router = protected_data::app(protected_data::AppState {
                 validator,
                 required_scopes: None,
+                token_from: jwks_validator::TokenFrom::default(),
                 decisions: Arc::default(),
                 shutdown: Shutdown::manual(Duration::ZERO),
             });

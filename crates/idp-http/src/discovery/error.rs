@@ -55,6 +55,15 @@ impl DiscoveryError {
         self.overloaded
     }
 
+    /// Returns the status that the provider answered with, where that is why there are no metadata.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self.problem {
+            Problem::Status(status) => Some(status.as_u16()),
+            _ => None,
+        }
+    }
+
     /// Returns the wait that the provider asked for.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

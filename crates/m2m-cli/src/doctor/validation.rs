@@ -93,9 +93,10 @@ impl Examination {
                 ),
             );
         }
-        let audience = match &self.protected.audience {
-            Some(_) => "API_AUDIENCE",
-            None => "any audience (DANGEROUS_SKIP_AUDIENCE)",
+        let audience = if self.protected.audiences.is_empty() {
+            "any audience (DANGEROUS_SKIP_AUDIENCE)"
+        } else {
+            "API_AUDIENCE"
         };
         let scopes = if required.is_empty() {
             "no REQUIRED_SCOPES"

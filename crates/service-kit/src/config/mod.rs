@@ -180,8 +180,8 @@ impl<'a> Reader<'a> {
         let (low, high) = (*range.start(), *range.end());
         let expected = format!(
             "a duration with its unit, such as 10s, between {} and {}",
-            humantime::format_duration(low),
-            humantime::format_duration(high)
+            in_words(low),
+            in_words(high)
         );
         self.parse(name, &expected, |value| {
             humantime::parse_duration(value)
@@ -337,6 +337,15 @@ impl<'a> Reader<'a> {
 
     fn has_problem(&self, name: &str) -> bool {
         self.problems.iter().any(|problem| problem.name == name)
+    }
+}
+
+/// Whole days as days: humantime would make `1year 1month 4days …` of 400.
+fn in_words(duration: Duration) -> String {
+    const DAY: u64 = 24 * 60 * 60;
+    match duration.as_secs() {
+        seconds if seconds >= DAY && seconds % DAY == 0 => format!("{}days", seconds / DAY),
+        _ => humantime::format_duration(duration).to_string(),
     }
 }
 

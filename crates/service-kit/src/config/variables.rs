@@ -4,7 +4,7 @@
 ///
 /// The binaries share one `.env`, so each of them knows the names of all. `.env.example` explains
 /// them, and a test compares it with this list.
-pub const VARIABLES: [&str; 43] = [
+pub const VARIABLES: [&str; 47] = [
     "ISSUER",
     "APPLICATION_VANITY_DOMAIN",
     "TOKEN_ENDPOINT",
@@ -34,13 +34,17 @@ pub const VARIABLES: [&str; 43] = [
     "TOKEN_PLACEMENT",
     "REJECTED_STATUSES",
     "API_AUDIENCE",
+    "AUDIENCE_CLAIM",
     "DANGEROUS_SKIP_AUDIENCE",
+    "REQUIRED_CLAIMS",
     "REQUIRED_SCOPES",
     "SCOPE_CLAIM",
     "ALLOW_SCOPE_ARRAY",
     "ALLOWED_ALGORITHMS",
     "MAX_TOKEN_LIFETIME",
     "MAX_TOKEN_SIZE",
+    "LEEWAY",
+    "TOKEN_FROM",
     "TOKEN_CACHE_ENTRIES",
     "ALLOW_INSECURE_HTTP",
     "SHUTDOWN_GRACE",
