@@ -237,7 +237,7 @@ pub(crate) async fn raw(address: std::net::SocketAddr, request: &str) -> Respons
 async fn servers_own(document: &mut Document, address: std::net::SocketAddr, path: &str) {
     let large = format!(
         "GET {path} HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n",
-        "x".repeat(20_000)
+        "x".repeat(21 * 1024)
     );
     let fat = format!("GET {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n");
     for (request, status) in [(large, 431), (fat, 413)] {
