@@ -3,6 +3,10 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::time::{Duration, UNIX_EPOCH};
+
+use rustls::CertificateError;
+use rustls::pki_types::UnixTime;
 
 use crate::backoff::Answer;
 use crate::public_dns::OnlyPrivate;
@@ -18,16 +22,45 @@ pub enum FetchErrorKind {
     Dns,
     /// The host name resolved to private addresses only, and the client was told to ask none.
     PrivateAddress,
-    /// The TLS handshake failed: unknown authority, wrong host name, expired certificate.
+    /// The server's certificate was refused.
+    Certificate(CertificateProblem),
+    /// The server broke off TLS with an alert (RFC 8446 section 6.2): it wants a certificate of the
+    /// client's, or does not serve this host name.
+    TlsAlert,
+    /// What answered the handshake is no TLS, as when a server speaks plain http on this port.
+    NotTls,
+    /// The TLS handshake failed otherwise: no version or cipher suite in common, or a broken message.
     Tls,
     /// Connecting took longer than the connect timeout, or everything longer than the total one.
     Timeout,
-    /// The connection ended inside the answer, or what came was not HTTP.
+    /// The connection ended inside the answer.
     Truncated,
+    /// What answered is no HTTP/1, as when a server speaks TLS on an http port.
+    NotHttp,
     /// The body is larger than the cap.
     TooLarge,
     /// The URL may not be asked; see [`UrlProblem`].
     Url,
+}
+
+/// What is wrong with a server's certificate. Each has another cure, and none shows that the server is
+/// the right one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CertificateProblem {
+    /// It has expired, or this machine's clock is ahead.
+    Expired,
+    /// It is not valid yet, or this machine's clock is behind.
+    NotYetValid,
+    /// It is for other host names.
+    WrongName,
+    /// Neither the system's roots nor the extra ones lead to who signed it.
+    UnknownAuthority,
+    /// It is the certificate of an authority, which is to sign certificates of servers and not to be one
+    /// (RFC 5280 section 4.2.1.9).
+    IsAuthority,
+    /// It is revoked, malformed, or for another use.
+    Other,
 }
 
 impl FetchErrorKind {
@@ -38,11 +71,66 @@ impl FetchErrorKind {
             Self::Connect => "connect",
             Self::Dns => "dns",
             Self::PrivateAddress => "private_address",
+            Self::Certificate(CertificateProblem::Expired) => "certificate_expired",
+            Self::Certificate(CertificateProblem::NotYetValid) => "certificate_not_yet_valid",
+            Self::Certificate(CertificateProblem::WrongName) => "certificate_wrong_name",
+            Self::Certificate(CertificateProblem::UnknownAuthority) => {
+                "certificate_unknown_authority"
+            }
+            Self::Certificate(CertificateProblem::IsAuthority) => "certificate_is_authority",
+            Self::Certificate(CertificateProblem::Other) => "certificate",
+            Self::TlsAlert => "tls_alert",
+            Self::NotTls => "not_tls",
             Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::Truncated => "truncated",
+            Self::NotHttp => "not_http",
             Self::TooLarge => "too_large",
             Self::Url => "url",
+        }
+    }
+
+    /// Tells whether it was TLS that failed.
+    #[must_use]
+    pub fn is_tls(self) -> bool {
+        matches!(
+            self,
+            Self::Certificate(_) | Self::TlsAlert | Self::NotTls | Self::Tls
+        )
+    }
+
+    /// Returns what happened as a sentence without an end, without details.
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Connect => "could not connect",
+            Self::Dns => "host name did not resolve",
+            Self::PrivateAddress => "host name resolved to private addresses only",
+            Self::Certificate(problem) => problem.sentence(),
+            Self::TlsAlert => "the server broke off TLS with an alert",
+            Self::NotTls => "what answers does not speak TLS",
+            Self::Tls => "TLS handshake failed",
+            Self::Timeout => "timed out",
+            Self::Truncated => "connection ended inside the answer",
+            Self::NotHttp => "what answers does not speak HTTP/1",
+            Self::TooLarge => "answer is larger than the limit",
+            Self::Url => "URL may not be asked",
+        }
+    }
+}
+
+impl CertificateProblem {
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Expired => "the server's certificate has expired",
+            Self::NotYetValid => "the server's certificate is not valid yet",
+            Self::WrongName => "the server's certificate is for another host name",
+            Self::UnknownAuthority => {
+                "the server's certificate is not signed by an authority that is trusted here"
+            }
+            Self::IsAuthority => {
+                "the server shows the certificate of an authority in place of one of its own"
+            }
+            Self::Other => "the server's certificate cannot be used",
         }
     }
 }
@@ -51,7 +139,7 @@ impl FetchErrorKind {
 #[derive(Clone, Debug)]
 pub struct FetchError {
     kind: FetchErrorKind,
-    // Only the innermost message: reqwest's own text would repeat the URL.
+    // Only the innermost message: the outer ones would repeat the URL.
     detail: Option<String>,
 }
 
@@ -66,10 +154,10 @@ impl FetchError {
     #[must_use]
     pub fn answer(&self) -> Answer {
         match self.kind {
-            FetchErrorKind::Tls
-            | FetchErrorKind::TooLarge
-            | FetchErrorKind::PrivateAddress
-            | FetchErrorKind::Url => Answer::Unusable,
+            FetchErrorKind::TooLarge | FetchErrorKind::PrivateAddress | FetchErrorKind::Url => {
+                Answer::Unusable
+            }
+            kind if kind.is_tls() => Answer::Unusable,
             _ => Answer::None,
         }
     }
@@ -79,9 +167,12 @@ impl FetchError {
     }
 
     pub(crate) fn from_reqwest(error: &reqwest::Error) -> Self {
+        if let Some(tls) = find::<rustls::Error>(error) {
+            return tls_failure(tls);
+        }
         let kind = classify(error);
         let detail = match kind {
-            FetchErrorKind::Connect | FetchErrorKind::Dns | FetchErrorKind::Tls => {
+            FetchErrorKind::Connect | FetchErrorKind::Dns => {
                 innermost(error).map(|inner| crate::text::printable(&inner.to_string()))
             }
             _ => None,
@@ -101,16 +192,7 @@ impl From<&UrlProblem> for FetchError {
 
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            FetchErrorKind::Connect => "could not connect",
-            FetchErrorKind::Dns => "host name did not resolve",
-            FetchErrorKind::PrivateAddress => "host name resolved to private addresses only",
-            FetchErrorKind::Tls => "TLS handshake failed",
-            FetchErrorKind::Timeout => "timed out",
-            FetchErrorKind::Truncated => "connection ended inside the answer",
-            FetchErrorKind::TooLarge => "answer is larger than the limit",
-            FetchErrorKind::Url => "URL may not be asked",
-        })?;
+        f.write_str(self.kind.sentence())?;
         match &self.detail {
             Some(detail) => write!(f, " ({detail})"),
             None => Ok(()),
@@ -121,54 +203,113 @@ impl fmt::Display for FetchError {
 impl StdError for FetchError {}
 
 fn classify(error: &reqwest::Error) -> FetchErrorKind {
-    if error.is_timeout() {
+    let is_late = |io: &io::Error| io.kind() == io::ErrorKind::TimedOut;
+    if error.is_timeout() || find::<io::Error>(error).is_some_and(is_late) {
         return FetchErrorKind::Timeout;
     }
     if !error.is_connect() {
-        // Everything after the connection stood: hung up, reset, not HTTP, broken framing.
-        return FetchErrorKind::Truncated;
+        // After the connection stood: hung up, reset, broken framing, or no HTTP at all.
+        return match find::<hyper::Error>(error) {
+            Some(http) if http.is_parse() => FetchErrorKind::NotHttp,
+            _ => FetchErrorKind::Truncated,
+        };
     }
-    let mut kind = FetchErrorKind::Connect;
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if is_tls(inner) {
-            return FetchErrorKind::Tls;
-        }
-        if inner
-            .downcast_ref::<io::Error>()
-            .is_some_and(|io| io.kind() == io::ErrorKind::TimedOut)
-        {
-            return FetchErrorKind::Timeout;
-        }
-        if inner.is::<OnlyPrivate>() {
-            return FetchErrorKind::PrivateAddress;
-        }
-        // hyper-util does not export the type that says so.
-        if inner.to_string() == "dns error" {
-            kind = FetchErrorKind::Dns;
-        }
-        source = inner.source();
+    if find::<OnlyPrivate>(error).is_some() {
+        return FetchErrorKind::PrivateAddress;
     }
-    kind
+    // hyper-util does not export the type that says so.
+    if chain(error).any(|inner| inner.to_string() == "dns error") {
+        return FetchErrorKind::Dns;
+    }
+    FetchErrorKind::Connect
 }
 
-fn is_tls(error: &(dyn StdError + 'static)) -> bool {
-    if error.is::<rustls::Error>() {
-        return true;
+/// What TLS failed of. The library's own text stands only where ours says less: it has Unix seconds in it.
+fn tls_failure(error: &rustls::Error) -> FetchError {
+    let (kind, detail) = match error {
+        rustls::Error::InvalidCertificate(problem) => {
+            let (problem, detail) = certificate_failure(problem);
+            (FetchErrorKind::Certificate(problem), detail)
+        }
+        rustls::Error::AlertReceived(alert) => {
+            (FetchErrorKind::TlsAlert, Some(format!("{alert:?}")))
+        }
+        rustls::Error::InvalidMessage(_) => (FetchErrorKind::NotTls, None),
+        other => (FetchErrorKind::Tls, Some(other.to_string())),
+    };
+    FetchError {
+        kind,
+        detail: detail.map(|detail| crate::text::printable(&detail)),
     }
-    // An I/O error gives the source of what it was made of, and not that itself.
-    let made_of = error
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref);
-    made_of.is_some_and(|made_of| is_tls(made_of))
+}
+
+fn certificate_failure(error: &CertificateError) -> (CertificateProblem, Option<String>) {
+    match error {
+        CertificateError::Expired => (CertificateProblem::Expired, None),
+        CertificateError::ExpiredContext { not_after, .. } => (
+            CertificateProblem::Expired,
+            Some(format!("on {}", date(*not_after))),
+        ),
+        CertificateError::NotValidYet => (CertificateProblem::NotYetValid, None),
+        CertificateError::NotValidYetContext { not_before, .. } => (
+            CertificateProblem::NotYetValid,
+            Some(format!("before {}", date(*not_before))),
+        ),
+        CertificateError::NotValidForName => (CertificateProblem::WrongName, None),
+        CertificateError::NotValidForNameContext { presented, .. } => (
+            CertificateProblem::WrongName,
+            (!presented.is_empty()).then(|| {
+                let names: Vec<_> = presented.iter().map(|name| bare(name)).collect();
+                format!("it has {}", names.join(", "))
+            }),
+        ),
+        // The second where an authority was made anew under its old name, and only the old one is trusted.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            (CertificateProblem::UnknownAuthority, None)
+        }
+        // The type is that of a crate that rustls does not export.
+        CertificateError::Other(other) if other.to_string() == "CaUsedAsEndEntity" => {
+            (CertificateProblem::IsAuthority, None)
+        }
+        other => (CertificateProblem::Other, Some(other.to_string())),
+    }
+}
+
+/// The name in `DnsName("idp.example")` or `IpAddress(192.0.2.1)`.
+fn bare(presented: &str) -> &str {
+    let inner = presented
+        .split_once('(')
+        .map_or(presented, |(_, rest)| rest);
+    inner.trim_end_matches(')').trim_matches('"')
+}
+
+/// The date as HTTP writes it. What is later than it can say is the last that it can.
+fn date(time: UnixTime) -> httpdate::HttpDate {
+    const LAST: u64 = 253_402_300_799;
+    let since = Duration::from_secs(time.as_secs().min(LAST));
+    httpdate::HttpDate::from(UNIX_EPOCH + since)
+}
+
+/// The error and what it stems from. An I/O error gives the source of what it was made of, and not that
+/// itself, which comes behind it here.
+fn chain<'e>(
+    error: &'e (dyn StdError + 'static),
+) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        let made_of = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+            .map(|made_of| made_of as &(dyn StdError + 'static));
+        made_of.or_else(|| error.source())
+    })
+}
+
+fn find<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
+    chain(error).find_map(|inner| inner.downcast_ref::<E>())
 }
 
 fn innermost(error: &reqwest::Error) -> Option<&(dyn StdError + 'static)> {
-    let mut innermost = error.source()?;
-    while let Some(inner) = innermost.source() {
-        innermost = inner;
-    }
-    Some(innermost)
+    chain(error).skip(1).last()
 }
 
 /// Why a client could not be built.

@@ -45,7 +45,7 @@ mod url_rules;
 pub use backoff::{Answer, Backoff};
 pub use client::{IdpClient, IdpClientBuilder};
 pub use discovery::{Discovery, DiscoveryError, Metadata, Reader};
-pub use error::{BuildError, FetchError, FetchErrorKind};
+pub use error::{BuildError, CertificateProblem, FetchError, FetchErrorKind};
 pub use moved::may_have_moved;
 pub use outage::{LeftOut, Outage, OutageEnd};
 pub use reply::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Reply, retry_after};

@@ -122,7 +122,7 @@ pub use builder::{BuildError, BuildErrorKind, JwtValidatorBuilder};
 pub use claims::Claims;
 pub use error::AuthError;
 pub use explain::{Check, CheckOutcome, CheckReport, Explanation, explain, explain_without_keys};
-pub use idp_http::{Answer, Discovery, IdpClient};
+pub use idp_http::{Answer, Discovery, FetchErrorKind, IdpClient};
 pub use issuer::{IssuerHealth, KeyHealth};
 pub use key::SkipReason;
 pub use key_set::{KeySet, KeySetError, KeySetErrorKind, SkippedKey};

@@ -27,6 +27,7 @@ pub struct TokenError {
 struct Shared {
     kind: TokenErrorKind,
     code: Option<String>,
+    fetch: Option<FetchErrorKind>,
     detail: Option<String>,
     advice: Option<&'static str>,
     // What the provider asked for, before the cache turned it into an instant.
@@ -61,7 +62,8 @@ pub enum Permanent {
     InvalidClient,
     /// Another OAuth error code; [`TokenError`]'s text names it.
     OAuth,
-    /// The TLS handshake failed: unknown authority, wrong host name, expired certificate.
+    /// TLS failed: the certificate was refused, or the handshake went wrong.
+    /// [`TokenError::fetch_error_kind`] tells which.
     Tls,
     /// The endpoint answered with a redirect, which is not followed.
     Redirect,
@@ -103,6 +105,8 @@ pub enum Invalid {
     TooLarge,
     /// HTML, as a captive portal sends it.
     ContentType,
+    /// No HTTP/1 at all.
+    NotHttp,
     /// Not a JSON object, or one with duplicate members.
     Json,
     /// `access_token` is missing, empty or not a string.
@@ -126,6 +130,7 @@ impl TokenError {
             shared: Arc::new(Shared {
                 kind,
                 code: None,
+                fetch: None,
                 detail: None,
                 advice: None,
                 retry_after: None,
@@ -167,6 +172,12 @@ impl TokenError {
     #[must_use]
     pub fn oauth_code(&self) -> Option<&str> {
         self.shared.code.as_deref()
+    }
+
+    /// Returns what broke the exchange, where no complete answer came of the endpoint or of the metadata.
+    #[must_use]
+    pub fn fetch_error_kind(&self) -> Option<FetchErrorKind> {
+        self.shared.fetch
     }
 
     /// Tells whether asking again, without changing anything, can help.
@@ -237,12 +248,16 @@ impl TokenError {
             FetchErrorKind::Connect => TokenErrorKind::Transient(Transient::Connect),
             FetchErrorKind::Dns => TokenErrorKind::Transient(Transient::Dns),
             FetchErrorKind::Timeout => TokenErrorKind::Transient(Transient::Timeout),
-            FetchErrorKind::Tls => TokenErrorKind::Permanent(Permanent::Tls),
+            FetchErrorKind::NotHttp => TokenErrorKind::Invalid(Invalid::NotHttp),
             FetchErrorKind::TooLarge => TokenErrorKind::Invalid(Invalid::TooLarge),
             FetchErrorKind::Url => TokenErrorKind::Config,
+            kind if kind.is_tls() => TokenErrorKind::Permanent(Permanent::Tls),
             _ => TokenErrorKind::Transient(Transient::Truncated),
         };
-        Self::new(kind).with_detail(&error.to_string())
+        let fetch = Some(error.kind());
+        Self::new(kind)
+            .with_detail(&error.to_string())
+            .changed(|shared| shared.fetch = fetch)
     }
 
     /// Puts something before the detail that there is.
@@ -294,6 +309,7 @@ impl TokenErrorKind {
             Self::Transient(Transient::Panic) => "panic",
             Self::Invalid(Invalid::TooLarge) => "too_large",
             Self::Invalid(Invalid::ContentType) => "content_type",
+            Self::Invalid(Invalid::NotHttp) => "not_http",
             Self::Invalid(Invalid::Json) => "json",
             Self::Invalid(Invalid::MissingToken) => "missing_token",
             Self::Invalid(Invalid::TokenSyntax) => "token_syntax",
@@ -312,7 +328,7 @@ impl TokenErrorKind {
                 "the provider rejected the client's credentials"
             }
             Self::Permanent(Permanent::OAuth) => "the provider refused the token request",
-            Self::Permanent(Permanent::Tls) => "the provider's TLS certificate was not accepted",
+            Self::Permanent(Permanent::Tls) => "no TLS connection to the provider",
             Self::Permanent(Permanent::Redirect) => {
                 "the token endpoint answered with a redirect, which is not followed"
             }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jwks_validator::{
     Fetched, KeySource, Reason, RemoteJwks, SourceError, SourceErrorKind, Validators,
 };
+use service_kit::config::advice_on_fetch;
 use tokio::time::Instant;
 
 use crate::record::KeyFetches;
@@ -14,11 +15,12 @@ use crate::record::KeyFetches;
 /// [`Config`](crate::Config).
 #[must_use]
 pub fn advice_on_keys(kind: SourceErrorKind) -> &'static str {
+    if let SourceErrorKind::Fetch(kind) = kind
+        && let Some(advice) = advice_on_fetch(kind)
+    {
+        return advice;
+    }
     match kind {
-        SourceErrorKind::Fetch(kind) if kind.as_str() == "tls" => {
-            "set IDP_CA_FILE to the authority that signed the provider's certificate, and check scheme \
-             and host of ISSUER, APPLICATION_VANITY_DOMAIN or JWKS_URI"
-        }
         SourceErrorKind::Fetch(_) | SourceErrorKind::TooSlow => {
             "is the provider running? check host and port of ISSUER, APPLICATION_VANITY_DOMAIN or \
              JWKS_URI"

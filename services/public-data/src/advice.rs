@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use service_kit::config::advice_on_fetch;
 use service_kit::trace;
 use token_cache::{
     ClientCredentials, Invalid, IssuedToken, Permanent, TokenError, TokenErrorKind, TokenRequest,
@@ -16,6 +17,9 @@ use crate::record::TokenRequests;
 /// [`Config`](crate::Config).
 #[must_use]
 pub fn advice(error: &TokenError) -> &'static str {
+    if let Some(advice) = error.fetch_error_kind().and_then(advice_on_fetch) {
+        return advice;
+    }
     match error.kind() {
         TokenErrorKind::Permanent(Permanent::InvalidClient) => {
             "correct CLIENT_SECRET (or CLIENT_SECRET_FILE) and CLIENT_ID; if these are right, the \
@@ -26,10 +30,6 @@ pub fn advice(error: &TokenError) -> &'static str {
              ACCEPT_NARROWER_SCOPE=true"
         }
         TokenErrorKind::Permanent(Permanent::OAuth) => on_code(error.oauth_code()),
-        TokenErrorKind::Permanent(Permanent::Tls) => {
-            "set IDP_CA_FILE to the authority that signed the provider's certificate, and check scheme \
-             and host of ISSUER, APPLICATION_VANITY_DOMAIN or TOKEN_ENDPOINT"
-        }
         TokenErrorKind::Permanent(Permanent::Discovery) => {
             "set ISSUER to the issuer exactly as its metadata names it, or set TOKEN_ENDPOINT"
         }

@@ -159,7 +159,7 @@ async fn a_server_that_says_goaway_is_not_understood_and_the_next_connection_is_
     let client = IdpClient::builder().build().unwrap();
     let url = url(address);
     let error = client.get(&url, HeaderMap::new(), 1_000).await.unwrap_err();
-    assert_eq!(error.kind(), FetchErrorKind::Truncated);
+    assert_eq!(error.kind(), FetchErrorKind::NotHttp);
     let reply = client.get(&url, HeaderMap::new(), 1_000).await.unwrap();
     assert_eq!(reply.status, 200);
     server.await.unwrap();

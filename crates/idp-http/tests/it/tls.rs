@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use idp_http::{FetchErrorKind, IdpClient, UrlProblem};
+use idp_http::{CertificateProblem, FetchError, FetchErrorKind, IdpClient, UrlProblem};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd,
 };
@@ -31,22 +31,21 @@ impl Authority {
 /// SETTINGS and GOAWAY with HTTP_1_1_REQUIRED (RFC 9113 sections 6.5 and 6.8).
 const GO_AWAY: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0d";
 
-/// A TLS server for `name` with a certificate of this authority. It offers HTTP/2, and wants to be rid
-/// of whoever takes that.
-async fn server(authority: &Authority, name: &str, expired: bool) -> Url {
+/// A TLS server for `name` with a certificate of this authority that is valid from the one year to the
+/// other. It offers HTTP/2, and wants to be rid of whoever takes that.
+async fn server(authority: &Authority, name: &str, years: (i32, i32)) -> Url {
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-    if expired {
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(2020, 2, 1);
-    }
+    params.not_before = date_time_ymd(years.0, 1, 1);
+    params.not_after = date_time_ymd(years.1, 2, 1);
     let key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&key, &authority.0).unwrap();
     serve(&certificate, &key).await
 }
 
-/// A TLS server whose certificate nobody but its own key vouches for.
-async fn self_signed_server() -> Url {
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+/// A TLS server whose certificate nobody but its own key vouches for, as an authority or as none.
+async fn self_signed_server(is_ca: IsCa) -> Url {
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.is_ca = is_ca;
     let key = KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap();
     serve(&certificate, &key).await
@@ -87,15 +86,17 @@ async fn serve(certificate: &Certificate, key: &KeyPair) -> Url {
     format!("https://localhost:{port}/").parse().unwrap()
 }
 
-async fn kind(client: &IdpClient, url: &Url) -> Option<FetchErrorKind> {
-    client
-        .get(url, HeaderMap::new(), 1_000)
-        .await
-        .err()
-        .map(|error| error.kind())
+async fn failure(client: &IdpClient, url: &Url) -> Option<FetchError> {
+    client.get(url, HeaderMap::new(), 1_000).await.err()
 }
 
-/// A4
+async fn kind(client: &IdpClient, url: &Url) -> Option<FetchErrorKind> {
+    failure(client, url).await.map(|error| error.kind())
+}
+
+const VALID: (i32, i32) = (2020, 2090);
+
+/// A4, N20
 #[tokio::test]
 async fn only_a_valid_certificate_of_a_trusted_authority_for_this_host_is_accepted() {
     let authority = Authority::new();
@@ -104,31 +105,129 @@ async fn only_a_valid_certificate_of_a_trusted_authority_for_this_host_is_accept
         .extra_roots_pem(authority.pem().as_bytes())
         .build()
         .unwrap();
-    let refused = Some(FetchErrorKind::Tls);
+    let refused = FetchErrorKind::Certificate;
     for (name, url, expected) in [
         (
             "trusted",
-            server(&authority, "localhost", false).await,
+            server(&authority, "localhost", VALID).await,
             None,
         ),
         (
             "another host",
-            server(&authority, "idp.example", false).await,
-            refused,
+            server(&authority, "idp.example", VALID).await,
+            Some((
+                refused(CertificateProblem::WrongName),
+                "the server's certificate is for another host name (it has idp.example)",
+            )),
         ),
         (
             "expired",
-            server(&authority, "localhost", true).await,
-            refused,
+            server(&authority, "localhost", (2020, 2021)).await,
+            Some((
+                refused(CertificateProblem::Expired),
+                "the server's certificate has expired (on Mon, 01 Feb 2021 00:00:00 GMT)",
+            )),
+        ),
+        (
+            "not yet valid",
+            server(&authority, "localhost", (2080, 2090)).await,
+            Some((
+                refused(CertificateProblem::NotYetValid),
+                "the server's certificate is not valid yet (before Mon, 01 Jan 2080 00:00:00 GMT)",
+            )),
         ),
         (
             "an unknown authority",
-            server(&stranger, "localhost", false).await,
-            refused,
+            server(&stranger, "localhost", VALID).await,
+            Some((
+                refused(CertificateProblem::UnknownAuthority),
+                "the server's certificate is not signed by an authority that is trusted here",
+            )),
         ),
-        ("no authority", self_signed_server().await, refused),
+        (
+            "no authority",
+            self_signed_server(IsCa::NoCa).await,
+            Some((
+                refused(CertificateProblem::UnknownAuthority),
+                "the server's certificate is not signed by an authority that is trusted here",
+            )),
+        ),
+        (
+            "the authority itself",
+            self_signed_server(IsCa::Ca(BasicConstraints::Unconstrained)).await,
+            Some((
+                refused(CertificateProblem::IsAuthority),
+                "the server shows the certificate of an authority in place of one of its own",
+            )),
+        ),
     ] {
-        assert_eq!(kind(&client, &url).await, expected, "{name}");
+        let found = failure(&client, &url).await;
+        let found = found.map(|error| (error.kind(), error.to_string()));
+        let expected = expected.map(|(kind, text)| (kind, text.to_owned()));
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+/// A server that answers whatever comes first with these bytes.
+async fn answering(bytes: &'static [u8], scheme: &str) -> Url {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut first = [0; 4_096];
+        assert!(stream.read(&mut first).await.unwrap() > 0);
+        let _ = stream.write_all(bytes).await;
+        // Until the client goes away: what it reads is the answer and no reset.
+        let _ = stream.read(&mut first).await;
+    });
+    format!("{scheme}://{address}/").parse().unwrap()
+}
+
+/// N20
+#[tokio::test]
+async fn what_answers_without_a_certificate_is_told_apart() {
+    let client = IdpClient::builder()
+        .extra_roots_pem(Authority::new().pem().as_bytes())
+        .build()
+        .unwrap();
+    for (name, url, kind, text) in [
+        (
+            "an alert: handshake failure",
+            answering(b"\x15\x03\x03\0\x02\x02\x28", "https").await,
+            FetchErrorKind::TlsAlert,
+            "the server broke off TLS with an alert (HandshakeFailure)",
+        ),
+        (
+            "an alert: unrecognised name",
+            answering(b"\x15\x03\x03\0\x02\x02\x70", "https").await,
+            FetchErrorKind::TlsAlert,
+            "the server broke off TLS with an alert (UnrecognisedName)",
+        ),
+        (
+            "plain http where TLS is expected",
+            answering(b"HTTP/1.1 400 Bad Request\r\n\r\n", "https").await,
+            FetchErrorKind::NotTls,
+            "what answers does not speak TLS",
+        ),
+        (
+            "TLS where http is expected",
+            answering(b"\x15\x03\x03\0\x02\x02\x0a", "http").await,
+            FetchErrorKind::NotHttp,
+            "what answers does not speak HTTP/1",
+        ),
+        (
+            "a mail server",
+            answering(b"220 mail.example ESMTP\r\n", "http").await,
+            FetchErrorKind::NotHttp,
+            "what answers does not speak HTTP/1",
+        ),
+    ] {
+        let error = failure(&client, &url).await.unwrap();
+        assert_eq!(
+            (error.kind(), error.to_string().as_str()),
+            (kind, text),
+            "{name}"
+        );
     }
 }
 
@@ -153,7 +252,7 @@ async fn a_server_that_speaks_no_tls_is_not_spoken_to_in_the_clear() {
         .extra_roots_pem(authority.pem().as_bytes())
         .build()
         .unwrap();
-    assert_eq!(kind(&client, &url).await, Some(FetchErrorKind::Tls));
+    assert_eq!(kind(&client, &url).await, Some(FetchErrorKind::NotTls));
     // A TLS handshake record, not the `G` of a GET.
     assert_eq!(server.await.unwrap(), 22);
 }

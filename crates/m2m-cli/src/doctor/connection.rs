@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use idp_http::{FetchError, FetchErrorKind, IdpClient, UrlProblem, is_loopback};
+use service_kit::config::advice_on_fetch;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 use url::{Host, Url};
@@ -113,15 +114,13 @@ impl Examination {
     async fn advice(&self, error: &FetchError, url: &Url, variable: &str) -> String {
         let is_https = url.scheme() == "https";
         match error.kind() {
-            FetchErrorKind::Tls if speaks_plain_http(url).await => format!(
+            FetchErrorKind::NotTls if speaks_plain_http(url).await => format!(
                 "it speaks plain http: write http:// in {variable} (taken for loopback addresses, or \
                  with ALLOW_INSECURE_HTTP=true)"
             ),
-            FetchErrorKind::Tls => format!(
-                "set IDP_CA_FILE to the authority that signed its certificate, or correct the host in \
-                 {variable}"
-            ),
-            FetchErrorKind::Truncated if !is_https && speaks_tls(&self.http, url).await => {
+            FetchErrorKind::Truncated | FetchErrorKind::NotHttp
+                if !is_https && speaks_tls(&self.http, url).await =>
+            {
                 format!("it speaks TLS: write https:// in {variable}")
             }
             FetchErrorKind::Connect | FetchErrorKind::Timeout if variable == "DEV_IDP_ADDR" => {
@@ -131,6 +130,7 @@ impl Examination {
             FetchErrorKind::Connect | FetchErrorKind::Timeout => {
                 format!("is the provider running? check host and port in {variable}")
             }
+            kind if let Some(advice) = advice_on_fetch(kind) => advice.to_owned(),
             _ => format!("something else than a provider answers; check {variable}"),
         }
     }
@@ -200,6 +200,9 @@ async fn speaks_tls(http: &IdpClient, url: &Url) -> bool {
     }
     match http.get(&secure, HeaderMap::new(), MAX_BODY).await {
         Ok(_) => true,
-        Err(error) => error.kind() == FetchErrorKind::Tls,
+        Err(error) => matches!(
+            error.kind(),
+            FetchErrorKind::Certificate(_) | FetchErrorKind::TlsAlert | FetchErrorKind::Tls
+        ),
     }
 }

@@ -9,6 +9,7 @@
 mod credential;
 mod dollars;
 mod environment;
+mod fetch_advice;
 mod identity_provider;
 mod nearest;
 mod runtime;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use self::environment::{Environment, UnknownVariable};
+pub use self::fetch_advice::advice_on_fetch;
 pub use self::identity_provider::IdentityProvider;
 pub use self::runtime::Runtime;
 pub use self::secret::SecretSetting;

@@ -157,7 +157,7 @@ async fn broken_answers_have_their_kinds() {
             "is no HTTP",
             "SSH-2.0-x\r\n\r\n".to_owned(),
             Then::Close,
-            TokenErrorKind::Transient(Transient::Truncated),
+            TokenErrorKind::Invalid(Invalid::NotHttp),
         ),
         (
             "never ends",

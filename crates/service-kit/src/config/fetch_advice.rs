@@ -1,0 +1,76 @@
+//! What to change when an identity provider cannot be spoken to.
+
+use idp_http::{CertificateProblem, FetchErrorKind};
+
+/// Returns what to change for this failure to go away, by the names of the variables of
+/// [`IdentityProvider`](super::IdentityProvider), where that follows from the failure alone; `None` where
+/// it depends on what was asked, as with a server that does not answer.
+#[must_use]
+pub fn advice_on_fetch(kind: FetchErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        FetchErrorKind::Certificate(CertificateProblem::UnknownAuthority) => {
+            "set IDP_CA_FILE to the authority that signed the provider's certificate, and let the provider \
+             send the certificates between"
+        }
+        FetchErrorKind::Certificate(CertificateProblem::Expired) => {
+            "renew the provider's certificate; if it is new, set the clock of this machine"
+        }
+        FetchErrorKind::Certificate(CertificateProblem::NotYetValid) => {
+            "set the clock of this machine; if it is right, the provider's certificate begins too late"
+        }
+        FetchErrorKind::Certificate(CertificateProblem::WrongName) => {
+            "write the host that the certificate names in ISSUER or the address that overrides it, or \
+             give the provider a certificate for this one"
+        }
+        FetchErrorKind::Certificate(CertificateProblem::IsAuthority) => {
+            "give the provider's server a certificate of its own that this authority signed"
+        }
+        FetchErrorKind::Certificate(_) => "give the provider's server another certificate",
+        FetchErrorKind::TlsAlert => {
+            "check the host in ISSUER or the address that overrides it: its server does not take this \
+             name, or wants a client certificate"
+        }
+        FetchErrorKind::NotTls => {
+            "check the port in ISSUER or the address that overrides it: https leads to something that \
+             speaks no TLS"
+        }
+        FetchErrorKind::Tls => {
+            "let the provider's server speak TLS 1.2 or 1.3 with a cipher suite of today"
+        }
+        FetchErrorKind::NotHttp => {
+            "check scheme and port in ISSUER or the address that overrides it: what answers there does \
+             not speak HTTP/1"
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// N20
+    #[test]
+    fn only_an_unknown_authority_leads_to_the_file_of_authorities() {
+        let unknown = FetchErrorKind::Certificate(CertificateProblem::UnknownAuthority);
+        assert!(advice_on_fetch(unknown).unwrap().contains("IDP_CA_FILE"));
+        let mut seen = Vec::new();
+        for kind in [
+            FetchErrorKind::Certificate(CertificateProblem::Expired),
+            FetchErrorKind::Certificate(CertificateProblem::NotYetValid),
+            FetchErrorKind::Certificate(CertificateProblem::WrongName),
+            FetchErrorKind::Certificate(CertificateProblem::IsAuthority),
+            FetchErrorKind::Certificate(CertificateProblem::Other),
+            FetchErrorKind::TlsAlert,
+            FetchErrorKind::NotTls,
+            FetchErrorKind::Tls,
+            FetchErrorKind::NotHttp,
+        ] {
+            let advice = advice_on_fetch(kind).unwrap();
+            assert!(!advice.contains("IDP_CA_FILE"), "{kind:?}: {advice}");
+            assert!(!advice.contains("running"), "{kind:?}: {advice}");
+            assert!(!seen.contains(&advice), "{kind:?}: {advice}");
+            seen.push(advice);
+        }
+    }
+}
