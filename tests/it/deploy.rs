@@ -91,7 +91,7 @@ fn problems(service: &str, settings: &BTreeMap<String, String>) -> Vec<String> {
 }
 
 /// The variables of a service that the compose file does not pass on.
-const OF_NO_USE_IN_A_CONTAINER: [&str; 11] = [
+const OF_NO_USE_IN_A_CONTAINER: [&str; 12] = [
     // The image sets them, and a port that is published goes with them.
     "PUBLIC_DATA_ADDR",
     "PROTECTED_DATA_ADDR",
@@ -99,9 +99,10 @@ const OF_NO_USE_IN_A_CONTAINER: [&str; 11] = [
     "PROTECTED_DATA_ADMIN_ADDR",
     // Instead of the file.
     "CLIENT_SECRET",
-    // A path within the container, where nothing is mounted.
+    // Paths within the container, where nothing is mounted.
     "CLIENT_ID_FILE",
     "IDP_CA_FILE",
+    "IDP_PROXY_CREDENTIALS_FILE",
     "TOKEN_HEADERS_FILE",
     // Goes with `stop_grace_period`.
     "SHUTDOWN_GRACE",

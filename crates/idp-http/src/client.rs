@@ -1,32 +1,59 @@
 //! The hardened client.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BytesMut;
-use http::{HeaderMap, HeaderValue, header};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::timeout;
+use tower::Service;
 use url::Url;
 
-use crate::error::{BuildError, FetchError, FetchErrorKind};
-use crate::public_dns::PublicOnly;
+use crate::addresses::Resolver;
+use crate::connect::{Connector, Stream};
+use crate::error::{BuildError, FetchError, FetchErrorKind, ProxyProblem};
+use crate::proxy::Proxy;
 use crate::reply::Reply;
+use crate::trust::{ExtraRoots, Identity, Trust};
 use crate::url_rules::{self, UrlProblem};
 
-/// HTTP/1 client for an identity provider. Clones share their connections.
+/// How often a file of the settings is looked at while exchanges succeed.
+const LOOK: Duration = Duration::from_secs(30);
+/// How often while they fail: what somebody mends is to be seen soon.
+const LOOK_WHILE_FAILING: Duration = Duration::from_secs(1);
+
+/// HTTP/1 client for an identity provider. Clones share connections, root certificates and settings; one
+/// is enough for any number of clients or issuers.
 ///
 /// Speaks https only (http to loopback addresses), follows no redirect (a 307 would send the form,
 /// secret included, to wherever it points), takes no proxy from the environment, keeps no cookies and
-/// asks for answers without compression. Names are resolved anew for every connection, and an idle connection is
+/// asks for no compression. Names are resolved anew for every connection, and an idle connection is
 /// closed after 30 s, so an address change at the provider is followed.
 ///
+/// Of several addresses the next is tried 250 ms after the one before, or as soon as that has failed
+/// (RFC 8305), and the first connection is used. Each has the whole
+/// [`connect_timeout`](IdpClientBuilder::connect_timeout).
+///
 /// Dropping a request's future abandons the request and closes its connection.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct IdpClient {
-    http: reqwest::Client,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    http: legacy::Client<Dial, Full<Bytes>>,
+    connector: Arc<Connector>,
+    timeout: Duration,
     allow_http: bool,
-    deny_private: bool,
-    has_roots: bool,
+    is_failing: AtomicBool,
 }
 
 /// Settings of an [`IdpClient`]. `Debug` shows no private key.
@@ -34,12 +61,11 @@ pub struct IdpClient {
 pub struct IdpClientBuilder {
     connect_timeout: Duration,
     timeout: Duration,
-    extra_roots: Option<Vec<u8>>,
+    extra_roots: ExtraRoots,
     allow_http: bool,
-    deny_private: bool,
-    resolver: PublicOnly,
-    proxy: Option<reqwest::Proxy>,
-    identity: Option<reqwest::Identity>,
+    resolver: Resolver,
+    proxy: Option<Proxy>,
+    identity: Option<Arc<Identity>>,
 }
 
 impl IdpClient {
@@ -49,12 +75,51 @@ impl IdpClient {
         IdpClientBuilder {
             connect_timeout: Duration::from_secs(1),
             timeout: Duration::from_secs(3),
-            extra_roots: None,
+            extra_roots: ExtraRoots::None,
             allow_http: false,
-            deny_private: false,
-            resolver: PublicOnly::new(),
+            resolver: Resolver::default(),
             proxy: None,
             identity: None,
+        }
+    }
+
+    /// Returns a client with the same settings that presents this certificate to servers that ask for one
+    /// (RFC 8705): PEM with the certificate, what else its chain needs, and the private key. It shares the
+    /// root certificates with this one, and no connections.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the text does not hold a certificate and its private key.
+    pub fn with_client_certificate_pem(&self, pem: &[u8]) -> Result<Self, BuildError> {
+        let connector = &self.shared.connector;
+        let trust = connector.trust.with_identity(Identity::from_pem(pem)?)?;
+        Ok(Self::new(
+            Connector {
+                resolver: connector.resolver.clone(),
+                limit: connector.limit,
+                trust: Arc::new(trust),
+                proxy: connector.proxy.clone(),
+            },
+            self.shared.timeout,
+            self.shared.allow_http,
+        ))
+    }
+
+    fn new(connector: Connector, timeout: Duration, allow_http: bool) -> Self {
+        let connector = Arc::new(connector);
+        let http = legacy::Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(2)
+            .pool_timer(TokioTimer::new())
+            .build(Dial(Arc::clone(&connector)));
+        Self {
+            shared: Arc::new(Shared {
+                http,
+                connector,
+                timeout,
+                allow_http,
+                is_failing: AtomicBool::new(false),
+            }),
         }
     }
 
@@ -66,11 +131,12 @@ impl IdpClient {
     /// fragment in the URL, on a private address if these are denied, and on https when the system
     /// has no root certificates.
     pub fn check_url(&self, url: &Url) -> Result<(), UrlProblem> {
-        url_rules::check(url, self.allow_http)?;
-        if self.deny_private && url_rules::is_private(url) {
+        let connector = &self.shared.connector;
+        url_rules::check(url, self.shared.allow_http)?;
+        if connector.resolver.deny_private && url_rules::is_private(url) {
             return Err(UrlProblem::PrivateAddress);
         }
-        if url.scheme() == "https" && !self.has_roots {
+        if url.scheme() == "https" && !connector.trust.has_roots() {
             return Err(UrlProblem::NoTrustRoots);
         }
         Ok(())
@@ -88,9 +154,7 @@ impl IdpClient {
         headers: HeaderMap,
         max_body: usize,
     ) -> Result<Reply, FetchError> {
-        self.check_url(url)
-            .map_err(|problem| FetchError::from(&problem))?;
-        self.send(self.http.get(url.clone()).headers(headers), max_body)
+        self.send(Method::GET, url, headers, Bytes::new(), max_body)
             .await
     }
 
@@ -103,59 +167,159 @@ impl IdpClient {
     pub async fn post_form(
         &self,
         url: &Url,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         form: Vec<u8>,
         max_body: usize,
     ) -> Result<Reply, FetchError> {
-        self.check_url(url)
-            .map_err(|problem| FetchError::from(&problem))?;
-        let request = self
-            .http
-            .post(url.clone())
-            .headers(headers)
-            .body(form)
-            .header(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/x-www-form-urlencoded"),
-            );
-        self.send(request, max_body).await
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        self.send(Method::POST, url, headers, form.into(), max_body)
+            .await
+    }
+
+    /// Looks at the files that the settings name, if the last look is a second old, and returns a number
+    /// that is another one when their content is: what failed may succeed then.
+    pub async fn settings_version(&self) -> u64 {
+        let connector = &self.shared.connector;
+        connector.trust.look(LOOK_WHILE_FAILING).await;
+        let proxy = match &connector.proxy {
+            Some(proxy) => proxy.version().await,
+            None => 0,
+        };
+        connector.trust.version().wrapping_add(proxy)
     }
 
     async fn send(
         &self,
-        request: reqwest::RequestBuilder,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
         max_body: usize,
     ) -> Result<Reply, FetchError> {
-        let mut response = request
-            .send()
+        self.check_url(url)
+            .map_err(|problem| FetchError::from(&problem))?;
+        let shared = &*self.shared;
+        let after = match shared.is_failing.load(Ordering::Relaxed) {
+            true => LOOK_WHILE_FAILING,
+            false => LOOK,
+        };
+        shared.connector.trust.look(after).await;
+        let exchange = self.exchange(method, url, headers, body, max_body);
+        let result = timeout(shared.timeout, exchange)
             .await
-            .map_err(|error| FetchError::from_reqwest(&error))?;
+            .unwrap_or_else(|_| Err(FetchError::new(FetchErrorKind::Timeout)));
+        shared.is_failing.store(result.is_err(), Ordering::Relaxed);
+        result
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+        max_body: usize,
+    ) -> Result<Reply, FetchError> {
+        let uri: Uri = url
+            .as_str()
+            .parse()
+            .map_err(|_| FetchError::from(&UrlProblem::Syntax))?;
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        let headers = request.headers_mut();
+        headers
+            .entry(header::ACCEPT)
+            .or_insert(HeaderValue::from_static("*/*"));
+        // Left out, it means that every encoding will do (RFC 9110 section 12.5.3).
+        headers.insert(
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
+        );
+        headers.insert(
+            header::USER_AGENT,
+            HeaderValue::from_static(concat!("m2m-auth/", env!("CARGO_PKG_VERSION"))),
+        );
+        let whole_to = match (&self.shared.connector.proxy, url.scheme()) {
+            (Some(proxy), "http") => Some(proxy),
+            _ => None,
+        };
+        if let Some(proxy) = whole_to
+            && let Some(value) = proxy.authorization().await?
+        {
+            headers.insert(header::PROXY_AUTHORIZATION, value);
+        }
+        let response = self
+            .shared
+            .http
+            .request(request)
+            .await
+            .map_err(|error| FetchError::in_exchange(&error))?;
+        let (head, mut incoming) = response.into_parts();
+        if whole_to.is_some() && head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            let kind = FetchErrorKind::Proxy(ProxyProblem::Credentials);
+            return Err(FetchError::new(kind));
+        }
         // Grown as bytes arrive: `Content-Length` is the provider's claim, not a size to allocate.
         let mut body = BytesMut::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| FetchError::from_reqwest(&error))?
-        {
+        while let Some(frame) = incoming.frame().await {
+            let frame = frame.map_err(|error| FetchError::in_exchange(&error))?;
+            let Ok(chunk) = frame.into_data() else {
+                continue;
+            };
             if body.len() + chunk.len() > max_body {
                 return Err(FetchError::new(FetchErrorKind::TooLarge));
             }
             body.extend_from_slice(&chunk);
         }
         Ok(Reply {
-            status: response.status(),
-            headers: std::mem::take(response.headers_mut()),
+            status: head.status,
+            headers: head.headers,
             body: body.freeze(),
         })
     }
 
     pub(crate) fn allows_http(&self) -> bool {
-        self.allow_http
+        self.shared.allow_http
+    }
+}
+
+impl fmt::Debug for IdpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdpClient")
+            .field("timeout", &self.shared.timeout)
+            .field("allow_http", &self.shared.allow_http)
+            .field("connector", &self.shared.connector)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The connector in the form that the pool wants.
+#[derive(Clone)]
+struct Dial(Arc<Connector>);
+
+impl Service<Uri> for Dial {
+    type Response = TokioIo<Stream>;
+    type Error = FetchError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, FetchError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), FetchError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        let connector = Arc::clone(&self.0);
+        Box::pin(async move { connector.connect(&to).await.map(TokioIo::new) })
     }
 }
 
 impl IdpClientBuilder {
-    /// Sets how long connecting may take, TLS handshake included. Default 1 s.
+    /// Sets how long connecting to an address may take: TCP and TLS together. Each address of a name has
+    /// all of it. Default 1 s.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -172,13 +336,24 @@ impl IdpClientBuilder {
     /// Trusts these PEM certificates in addition to the system's.
     #[must_use]
     pub fn extra_roots_pem(mut self, pem: &[u8]) -> Self {
-        self.extra_roots = Some(pem.to_vec());
+        self.extra_roots = ExtraRoots::Pem(pem.to_vec());
         self
     }
 
-    /// Sends every request through this proxy. Default: none, whatever the environment says.
+    /// Trusts the PEM certificates in this file in addition to the system's. It is looked at again before an
+    /// exchange: each second while exchanges fail, else every 30 s. While what it holds then cannot be
+    /// used, the certificates before stay, and a warning says so. It replaces
+    /// [`extra_roots_pem`](Self::extra_roots_pem).
     #[must_use]
-    pub fn proxy(mut self, proxy: reqwest::Proxy) -> Self {
+    pub fn extra_roots_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.extra_roots = ExtraRoots::File(path.into());
+        self
+    }
+
+    /// Sends every request through this proxy, those to loopback addresses too. Default: none, whatever the
+    /// environment says.
+    #[must_use]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.proxy = Some(proxy);
         self
     }
@@ -190,8 +365,7 @@ impl IdpClientBuilder {
     ///
     /// Fails when the text does not hold a certificate and its private key.
     pub fn client_certificate_pem(mut self, pem: &[u8]) -> Result<Self, BuildError> {
-        let identity = reqwest::Identity::from_pem(pem).map_err(|_| BuildError::Identity)?;
-        self.identity = Some(identity);
+        self.identity = Some(Arc::new(Identity::from_pem(pem)?));
         Ok(self)
     }
 
@@ -210,7 +384,7 @@ impl IdpClientBuilder {
     /// differently the next moment gains nothing.
     #[must_use]
     pub fn deny_private_addresses(mut self, deny: bool) -> Self {
-        self.deny_private = deny;
+        self.resolver.deny_private = deny;
         self
     }
 
@@ -221,69 +395,21 @@ impl IdpClientBuilder {
     ///
     /// # Errors
     ///
-    /// Fails when the extra roots are not PEM certificates, when private addresses are denied and a
-    /// proxy would resolve the names, or when the TLS library cannot be set up.
+    /// Fails when the extra roots are not PEM certificates or their file cannot be read, when a client
+    /// certificate and its key do not belong together, when private addresses are denied and a proxy
+    /// would resolve the names, and when the TLS library cannot be set up.
     pub fn build(self) -> Result<IdpClient, BuildError> {
-        if self.deny_private && self.proxy.is_some() {
+        if self.resolver.deny_private && self.proxy.is_some() {
             return Err(BuildError::PrivateBehindProxy);
         }
-        let roots = match &self.extra_roots {
-            Some(pem) => match reqwest::Certificate::from_pem_bundle(pem) {
-                Ok(roots) if !roots.is_empty() => roots,
-                _ => return Err(BuildError::Roots),
-            },
-            None => Vec::new(),
+        let connector = Connector {
+            resolver: self.resolver,
+            limit: self.connect_timeout,
+            trust: Arc::new(Trust::new(self.extra_roots, self.identity)?),
+            proxy: self.proxy,
         };
-        let with_system_roots = self.client(|http| http.tls_certs_merge(roots.clone()));
-        let (http, has_roots) = match with_system_roots {
-            Ok(http) => (http, true),
-            Err(error) if !roots.is_empty() => return Err(BuildError::Setup(error)),
-            // The platform verifier refuses an empty trust store; an empty list of our own does not.
-            Err(_) => (
-                self.client(|http| http.tls_certs_only([]))
-                    .map_err(BuildError::Setup)?,
-                false,
-            ),
-        };
-        Ok(IdpClient {
-            http,
-            allow_http: self.allow_http,
-            deny_private: self.deny_private,
-            has_roots,
-        })
+        Ok(IdpClient::new(connector, self.timeout, self.allow_http))
     }
-
-    fn client(
-        &self,
-        roots: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-    ) -> reqwest::Result<reqwest::Client> {
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(self.connect_timeout)
-            .timeout(self.timeout)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(2)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .user_agent(concat!("m2m-auth/", env!("CARGO_PKG_VERSION")))
-            .default_headers(uncompressed());
-        if let Some(proxy) = &self.proxy {
-            builder = builder.proxy(proxy.clone());
-        }
-        if self.deny_private {
-            builder = builder.dns_resolver(Arc::new(self.resolver.clone()));
-        }
-        if let Some(identity) = &self.identity {
-            builder = builder.identity(identity.clone());
-        }
-        roots(builder).build()
-    }
-}
-
-/// A request that does not say which codings it takes takes all of them (RFC 9110 section 12.5.3).
-fn uncompressed() -> HeaderMap {
-    let identity = HeaderValue::from_static("identity");
-    HeaderMap::from_iter([(header::ACCEPT_ENCODING, identity)])
 }
 
 impl fmt::Debug for IdpClientBuilder {
@@ -292,7 +418,8 @@ impl fmt::Debug for IdpClientBuilder {
             .field("connect_timeout", &self.connect_timeout)
             .field("timeout", &self.timeout)
             .field("allow_http", &self.allow_http)
-            .field("deny_private", &self.deny_private)
+            .field("resolver", &self.resolver)
+            .field("proxy", &self.proxy)
             .field("has_client_certificate", &self.identity.is_some())
             .finish_non_exhaustive()
     }
@@ -303,23 +430,20 @@ mod tests {
     use std::net::SocketAddr;
     use std::sync::Mutex;
 
-    use reqwest::dns::{Addrs, Name, Resolve, Resolving};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
     use super::*;
 
     fn resolving_to(addresses: &'static [&'static str]) -> IdpClient {
-        let mut builder = IdpClient::builder()
-            .dangerous_allow_http(true)
-            .deny_private_addresses(true);
-        builder.resolver = PublicOnly::with(move |_| {
+        let mut builder = IdpClient::builder().dangerous_allow_http(true);
+        builder.resolver = Resolver::with(move |_, port| {
             let addresses = addresses.iter().map(|address| address.parse().unwrap());
             Ok(addresses
-                .map(|address| SocketAddr::new(address, 0))
+                .map(|address| SocketAddr::new(address, port))
                 .collect())
         });
-        builder.build().unwrap()
+        builder.deny_private_addresses(true).build().unwrap()
     }
 
     async fn failure(client: &IdpClient, url: &str) -> FetchErrorKind {
@@ -376,16 +500,10 @@ mod tests {
         let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let second = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let place = Arc::new(Mutex::new(first.local_addr().unwrap()));
-        let resolver = Arc::new(Moving(Arc::clone(&place)));
-        let http = IdpClient::builder()
-            .client(|http| http.tls_certs_only([]).dns_resolver(resolver))
-            .unwrap();
-        let client = IdpClient {
-            http,
-            allow_http: true,
-            deny_private: false,
-            has_roots: false,
-        };
+        let mut builder = IdpClient::builder().dangerous_allow_http(true);
+        let known = Arc::clone(&place);
+        builder.resolver = Resolver::with(move |_, _| Ok(vec![*known.lock().unwrap()]));
+        let client = builder.build().unwrap();
         let url = "http://idp.example/".parse().unwrap();
         for (listener, body) in [(&first, "1"), (&second, "2")] {
             *place.lock().unwrap() = listener.local_addr().unwrap();
@@ -403,19 +521,98 @@ mod tests {
         }
     }
 
-    /// A name server whose only answer changes.
-    struct Moving(Arc<Mutex<SocketAddr>>);
-
-    impl Resolve for Moving {
-        fn resolve(&self, _: Name) -> Resolving {
-            let address = *self.0.lock().unwrap();
-            Box::pin(async move { Ok(Box::new(std::iter::once(address)) as Addrs) })
+    /// A listener that answers no handshake: its backlog is full, and what else comes is dropped, as by a
+    /// black hole. Port 0 takes any.
+    async fn black_hole(address: &str, port: u16) -> (TcpListener, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket
+            .bind(SocketAddr::new(address.parse().unwrap(), port))
+            .unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut held = Vec::new();
+        while let Ok(stream) =
+            timeout(Duration::from_millis(200), TcpStream::connect(address)).await
+        {
+            held.push(stream.unwrap());
         }
+        (listener, held)
+    }
+
+    async fn answer(listener: &TcpListener) {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1_024];
+            // Those that filled the backlog send nothing.
+            if matches!(
+                timeout(Duration::from_millis(50), stream.read(&mut request)).await,
+                Ok(Ok(1..))
+            ) {
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                stream.write_all(answer).await.unwrap();
+                return;
+            }
+        }
+    }
+
+    /// N21
+    #[tokio::test]
+    async fn every_address_of_a_name_has_the_whole_connect_limit() {
+        let (slow, held) = black_hole("127.0.0.2", 0).await;
+        let port = slow.local_addr().unwrap().port();
+        let (dead, others) =
+            tokio::join!(black_hole("127.0.0.3", port), black_hole("127.0.0.4", port),);
+        let mut builder = IdpClient::builder()
+            .dangerous_allow_http(true)
+            .connect_timeout(Duration::from_millis(2_900));
+        let (begun, mut begins) = tokio::sync::watch::channel(());
+        builder.resolver = Resolver::with(move |_, port| {
+            begun.send_replace(());
+            let hosts = ["127.0.0.2", "127.0.0.3", "127.0.0.4"];
+            let addresses = hosts.map(|host| SocketAddr::new(host.parse().unwrap(), port));
+            Ok(addresses.to_vec())
+        });
+        let client = builder.build().unwrap();
+        let url = format!("http://idp.example:{port}/").parse().unwrap();
+        let server = async {
+            begins.changed().await.unwrap();
+            // The client has knocked by then and knocks again a second later: more than a third of its limit.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            drop(held);
+            answer(&slow).await;
+        };
+        let (reply, ()) = tokio::join!(client.get(&url, HeaderMap::new(), 10), server);
+        assert_eq!(reply.unwrap().status, 200);
+        drop((dead, others));
+    }
+
+    /// N21
+    #[tokio::test]
+    async fn addresses_that_never_answer_delay_the_next_by_a_moment_each() {
+        let (last, _) = (TcpListener::bind("127.0.0.9:0").await.unwrap(), ());
+        let port = last.local_addr().unwrap().port();
+        let dead = tokio::join!(
+            black_hole("127.0.0.5", port),
+            black_hole("127.0.0.6", port),
+            black_hole("127.0.0.7", port),
+        );
+        let mut builder = IdpClient::builder().dangerous_allow_http(true);
+        builder.resolver = Resolver::with(move |_, port| {
+            let hosts = ["127.0.0.5", "127.0.0.6", "127.0.0.7", "127.0.0.9"];
+            let addresses = hosts.map(|host| SocketAddr::new(host.parse().unwrap(), port));
+            Ok(addresses.to_vec())
+        });
+        let client = builder.build().unwrap();
+        let url = format!("http://idp.example:{port}/").parse().unwrap();
+        let (reply, ()) = tokio::join!(client.get(&url, HeaderMap::new(), 10), answer(&last));
+        assert_eq!(reply.unwrap().status, 200);
+        drop(dead);
     }
 
     #[test]
     fn private_addresses_cannot_be_denied_behind_a_proxy() {
-        let proxy = reqwest::Proxy::all("http://proxy.example:3128").unwrap();
+        let proxy = Proxy::new("http://proxy.example:3128".parse().unwrap()).unwrap();
         let builder = IdpClient::builder().proxy(proxy);
         assert!(builder.clone().build().is_ok());
         let error = builder.deny_private_addresses(true).build().unwrap_err();

@@ -65,10 +65,9 @@ pub enum Reader {
 /// that is no JSON object: some web servers have a page for every path.
 ///
 /// The published `issuer` must equal the configured one byte for byte (RFC 8414 section 3.3).
-/// Endpoints may be on other hosts, since the operator named the issuer and large providers do so,
-/// but they must be https (or http on loopback), and a private address is accepted only when the
-/// issuer's own address is private. For an issuer that nobody named beforehand there is
-/// [`restrict_to_origins`](Self::restrict_to_origins).
+/// Endpoints must be https (or http on loopback) and may be on any host, since the operator named the
+/// issuer: large providers have them elsewhere, and clusters on private addresses. For an issuer that
+/// nobody named beforehand there is [`restrict_to_origins`](Self::restrict_to_origins).
 #[derive(Debug)]
 pub struct Discovery {
     client: IdpClient,
@@ -102,15 +101,34 @@ impl Discovery {
         if url.query().is_some() {
             return Err(UrlProblem::Query);
         }
-        Ok(Self {
-            candidates: candidates(&url),
-            issuer_is_private: url_rules::is_private(&url),
+        let is_private = url_rules::is_private(&url);
+        Ok(Self::asking(client, issuer, candidates(&url), is_private))
+    }
+
+    /// Returns a discovery that asks this address alone, for an issuer whose metadata are not below its
+    /// name, or whose name is no address at all, such as `urn:example:issuer`: the name is compared, and
+    /// never asked. The address may have a query.
+    ///
+    /// # Errors
+    ///
+    /// Fails when `metadata_url` is not an https URL (or http on loopback) without credentials and
+    /// fragment.
+    pub fn at(client: IdpClient, issuer: &str, metadata_url: Url) -> Result<Self, UrlProblem> {
+        client.check_url(&metadata_url)?;
+        let is_private = url_rules::is_private(&metadata_url);
+        Ok(Self::asking(client, issuer, vec![metadata_url], is_private))
+    }
+
+    fn asking(client: IdpClient, issuer: &str, candidates: Vec<Url>, is_private: bool) -> Self {
+        Self {
+            candidates,
+            issuer_is_private: is_private,
             reader: None,
             origins: None,
             issuer: issuer.to_owned(),
             client,
             known: Mutex::new(None),
-        })
+        }
     }
 
     /// Reads the metadata for this reader only: an endpoint that it does not ask is left out of them
@@ -122,8 +140,9 @@ impl Discovery {
         self
     }
 
-    /// Accepts endpoints on the issuer's own origin and those of `others` only. Keys elsewhere make
-    /// the metadata unusable, a token endpoint elsewhere is left out of it.
+    /// Accepts endpoints on the origin of the metadata and those of `others` only, and private addresses only
+    /// if that of the metadata is private. Keys elsewhere make the metadata unusable, a token endpoint
+    /// elsewhere is left out of it.
     ///
     /// For an issuer whose name came from outside: else its metadata could send requests anywhere.
     /// Names that resolve to private addresses are another matter, see
@@ -304,12 +323,13 @@ impl Discovery {
     fn check_endpoint(&self, name: &'static str, url: Url) -> Result<Url, DiscoveryError> {
         url_rules::check(&url, self.client.allows_http())
             .map_err(|problem| DiscoveryError::new(Problem::Endpoint(name, problem)))?;
+        let Some(origins) = &self.origins else {
+            return Ok(url);
+        };
         if url_rules::is_private(&url) && !self.issuer_is_private {
             return Err(DiscoveryError::new(Problem::PrivateEndpoint(name)));
         }
-        if let Some(origins) = &self.origins
-            && !origins.contains(&url.origin())
-        {
+        if !origins.contains(&url.origin()) {
             return Err(DiscoveryError::new(Problem::ForeignEndpoint(name)));
         }
         Ok(url)

@@ -9,7 +9,7 @@ use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
 
 use crate::backoff::Answer;
-use crate::public_dns::OnlyPrivate;
+use crate::file::FileProblem;
 use crate::url_rules::UrlProblem;
 
 /// What broke an exchange. A complete answer is never an error, whatever its status.
@@ -31,6 +31,8 @@ pub enum FetchErrorKind {
     NotTls,
     /// The TLS handshake failed otherwise: no version or cipher suite in common, or a broken message.
     Tls,
+    /// The proxy is what failed.
+    Proxy(ProxyProblem),
     /// Connecting took longer than the connect timeout, or everything longer than the total one.
     Timeout,
     /// The connection ended inside the answer.
@@ -63,6 +65,18 @@ pub enum CertificateProblem {
     Other,
 }
 
+/// What a proxy did in the way of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProxyProblem {
+    /// There is no connection to the proxy itself.
+    Unreachable,
+    /// The proxy wants credentials, or others (407).
+    Credentials,
+    /// The proxy refused to connect to the provider.
+    Refused,
+}
+
 impl FetchErrorKind {
     /// Returns a short lower-case name for logs and metrics.
     #[must_use]
@@ -82,6 +96,9 @@ impl FetchErrorKind {
             Self::TlsAlert => "tls_alert",
             Self::NotTls => "not_tls",
             Self::Tls => "tls",
+            Self::Proxy(ProxyProblem::Unreachable) => "proxy_unreachable",
+            Self::Proxy(ProxyProblem::Credentials) => "proxy_credentials",
+            Self::Proxy(ProxyProblem::Refused) => "proxy_refused",
             Self::Timeout => "timeout",
             Self::Truncated => "truncated",
             Self::NotHttp => "not_http",
@@ -109,6 +126,11 @@ impl FetchErrorKind {
             Self::TlsAlert => "the server broke off TLS with an alert",
             Self::NotTls => "what answers does not speak TLS",
             Self::Tls => "TLS handshake failed",
+            Self::Proxy(ProxyProblem::Unreachable) => "could not connect to the proxy",
+            Self::Proxy(ProxyProblem::Credentials) => {
+                "the proxy got no credentials that it takes (407)"
+            }
+            Self::Proxy(ProxyProblem::Refused) => "the proxy refused to connect to the provider",
             Self::Timeout => "timed out",
             Self::Truncated => "connection ended inside the answer",
             Self::NotHttp => "what answers does not speak HTTP/1",
@@ -157,6 +179,8 @@ impl FetchError {
             FetchErrorKind::TooLarge | FetchErrorKind::PrivateAddress | FetchErrorKind::Url => {
                 Answer::Unusable
             }
+            FetchErrorKind::Proxy(ProxyProblem::Credentials) => Answer::Refused,
+            FetchErrorKind::Proxy(ProxyProblem::Refused) => Answer::Unusable,
             kind if kind.is_tls() => Answer::Unusable,
             _ => Answer::None,
         }
@@ -166,18 +190,45 @@ impl FetchError {
         Self { kind, detail: None }
     }
 
-    pub(crate) fn from_reqwest(error: &reqwest::Error) -> Self {
+    pub(crate) fn with_text(kind: FetchErrorKind, text: &str) -> Self {
+        Self {
+            kind,
+            detail: Some(crate::text::printable(text)),
+        }
+    }
+
+    /// Returns an error with the innermost text of its cause.
+    pub(crate) fn told(kind: FetchErrorKind, cause: &(dyn StdError + 'static)) -> Self {
+        let innermost = chain(cause).last().unwrap_or(cause);
+        Self::with_text(kind, &innermost.to_string())
+    }
+
+    /// The same under another kind, with the former sentence behind it.
+    pub(crate) fn with_kind(&self, kind: FetchErrorKind) -> Self {
+        Self::with_text(kind, &self.to_string())
+    }
+
+    pub(crate) fn in_handshake(error: &io::Error) -> Self {
+        match find::<rustls::Error>(error) {
+            Some(tls) => tls_failure(tls),
+            None => Self::told(FetchErrorKind::Connect, error),
+        }
+    }
+
+    /// Returns what broke an exchange, from connecting to the last byte.
+    pub(crate) fn in_exchange(error: &(dyn StdError + 'static)) -> Self {
+        if let Some(error) = find::<Self>(error) {
+            return error.clone();
+        }
+        // With TLS 1.3 the client is through the handshake before the server looks at its certificate.
         if let Some(tls) = find::<rustls::Error>(error) {
             return tls_failure(tls);
         }
-        let kind = classify(error);
-        let detail = match kind {
-            FetchErrorKind::Connect | FetchErrorKind::Dns => {
-                innermost(error).map(|inner| crate::text::printable(&inner.to_string()))
-            }
-            _ => None,
-        };
-        Self { kind, detail }
+        // Hung up, reset, broken framing, or no HTTP at all.
+        Self::new(match find::<hyper::Error>(error) {
+            Some(http) if http.is_parse() => FetchErrorKind::NotHttp,
+            _ => FetchErrorKind::Truncated,
+        })
     }
 }
 
@@ -201,28 +252,6 @@ impl fmt::Display for FetchError {
 }
 
 impl StdError for FetchError {}
-
-fn classify(error: &reqwest::Error) -> FetchErrorKind {
-    let is_late = |io: &io::Error| io.kind() == io::ErrorKind::TimedOut;
-    if error.is_timeout() || find::<io::Error>(error).is_some_and(is_late) {
-        return FetchErrorKind::Timeout;
-    }
-    if !error.is_connect() {
-        // After the connection stood: hung up, reset, broken framing, or no HTTP at all.
-        return match find::<hyper::Error>(error) {
-            Some(http) if http.is_parse() => FetchErrorKind::NotHttp,
-            _ => FetchErrorKind::Truncated,
-        };
-    }
-    if find::<OnlyPrivate>(error).is_some() {
-        return FetchErrorKind::PrivateAddress;
-    }
-    // hyper-util does not export the type that says so.
-    if chain(error).any(|inner| inner.to_string() == "dns error") {
-        return FetchErrorKind::Dns;
-    }
-    FetchErrorKind::Connect
-}
 
 /// What TLS failed of. The library's own text stands only where ours says less: it has Unix seconds in it.
 fn tls_failure(error: &rustls::Error) -> FetchError {
@@ -308,10 +337,6 @@ fn find<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Optio
     chain(error).find_map(|inner| inner.downcast_ref::<E>())
 }
 
-fn innermost(error: &reqwest::Error) -> Option<&(dyn StdError + 'static)> {
-    chain(error).skip(1).last()
-}
-
 /// Why a client could not be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -319,6 +344,9 @@ pub enum BuildError {
     /// The extra root certificates hold no certificate, or one that cannot be read.
     #[error("extra root certificates are not PEM certificates")]
     Roots,
+    /// The file of the extra root certificates cannot be used.
+    #[error("extra root certificates: the file {0}")]
+    RootsFile(FileProblem),
     /// The client certificate cannot be read, or its private key is missing.
     #[error("client certificate is not PEM with a certificate and its private key")]
     Identity,
@@ -327,5 +355,5 @@ pub enum BuildError {
     PrivateBehindProxy,
     /// The TLS library refused to start.
     #[error("could not set up the HTTP client")]
-    Setup(#[source] reqwest::Error),
+    Setup(#[source] rustls::Error),
 }

@@ -6,13 +6,14 @@
 //! down. The rules live here once:
 //!
 //! - [`IdpClient`]: https only (http on loopback), no redirects, no proxy from the environment, no
-//!   cookies, no decompression, 1 s to connect, 3 s in all, a cap on the body.
+//!   cookies, no decompression, 1 s to connect to each address, 3 s in all, a cap on the body.
 //! - [`Discovery`]: OpenID Connect Discovery 1.0 and RFC 8414, with the issuer compared byte for
 //!   byte.
 //! - [`Backoff`]: how long to leave a provider alone after a failed attempt.
 //! - [`may_have_moved`]: whether to read the metadata again after an exchange of no use.
 //! - [`Outage`]: which failed attempts are worth a log line.
 //! - [`Supervisor`]: the life of the tasks that keep tokens and keys current.
+//! - [`file`](mod@file): secrets and certificates from files, without waiting for a pipe.
 //! - [`json`]: JSON with duplicate members refused.
 //!
 //! ```no_run
@@ -29,25 +30,31 @@
 //! # }
 //! ```
 
+mod addresses;
 mod backoff;
 mod client;
+mod connect;
 mod discovery;
 mod error;
+pub mod file;
 pub mod json;
 mod moved;
 mod outage;
-mod public_dns;
+mod proxy;
+mod race;
 mod reply;
 mod supervisor;
 mod text;
+mod trust;
 mod url_rules;
 
 pub use backoff::{Answer, Backoff};
 pub use client::{IdpClient, IdpClientBuilder};
 pub use discovery::{Discovery, DiscoveryError, Metadata, Reader};
-pub use error::{BuildError, CertificateProblem, FetchError, FetchErrorKind};
+pub use error::{BuildError, CertificateProblem, FetchError, FetchErrorKind, ProxyProblem};
 pub use moved::may_have_moved;
 pub use outage::{LeftOut, Outage, OutageEnd};
+pub use proxy::Proxy;
 pub use reply::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Reply, retry_after};
 pub use supervisor::{Ended, SupervisedTask, Supervisor};
 pub use text::{copying_slip, printable};

@@ -23,6 +23,12 @@ pub enum UrlProblem {
     /// The URL has a query where none may be, as in an issuer (RFC 8414 section 2).
     #[error("must not contain a query")]
     Query,
+    /// A proxy's URL that is neither https nor http.
+    #[error("must be an http or https URL")]
+    ProxyScheme,
+    /// A path where none may be.
+    #[error("must not contain a path")]
+    Path,
     /// A private address, and the client was told to ask none.
     #[error("must not be a private address")]
     PrivateAddress,
@@ -31,13 +37,14 @@ pub enum UrlProblem {
     NoTrustRoots,
 }
 
-/// Tells whether the URL's host is `localhost`, an address in 127.0.0.0/8, or `::1`.
+/// Tells whether the URL's host is `localhost`, an address in 127.0.0.0/8, or `::1`, also where
+/// the former is written as an IPv6 address.
 #[must_use]
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
         None => false,
     }
 }

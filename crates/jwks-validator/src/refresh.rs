@@ -17,12 +17,16 @@ use crate::source::{Fetched, SourceError, SourceErrorKind, Validators};
 /// the attempt of a source that has no time limit of its own.
 const MAX_ATTEMPT: Duration = Duration::from_secs(15);
 
+/// How often settings under which a fetch failed are looked at again.
+const SETTINGS_POLL: Duration = Duration::from_secs(1);
+
 /// Fetches when a fetch is due or asked for, one at a time, until dropped.
 pub(crate) async fn run(issuer: Arc<Issuer>, published: Arc<watch::Sender<u64>>) {
     let refresher = Refresher(issuer);
+    let mut failed_under = None;
     loop {
-        wait_for_work(&refresher.0).await;
-        fetch(&refresher.0, &published).await;
+        wait_for_work(&refresher.0, failed_under).await;
+        failed_under = fetch(&refresher.0, &published).await;
     }
 }
 
@@ -34,10 +38,24 @@ impl Drop for Refresher {
     }
 }
 
-async fn wait_for_work(issuer: &Issuer) {
+/// `failed_under` is the version of the settings under which the last fetch failed, where others may help.
+async fn wait_for_work(issuer: &Issuer, failed_under: Option<u64>) {
     loop {
+        let next = issuer.next();
+        let until = match failed_under {
+            Some(_) => next.min(Instant::now() + SETTINGS_POLL),
+            None => next,
+        };
         tokio::select! {
-            () = sleep_until(issuer.next()) => return,
+            () = sleep_until(until) => {
+                if until == next {
+                    return;
+                }
+                let version = issuer.source.settings_version().await;
+                if failed_under.is_some_and(|failed_under| failed_under != version) {
+                    return;
+                }
+            }
             () = issuer.asked.notified() => {
                 // The ring may be that of a request which a due fetch has served already.
                 if issuer.is_requested() {
@@ -48,7 +66,11 @@ async fn wait_for_work(issuer: &Issuer) {
     }
 }
 
-async fn fetch(issuer: &Issuer, published: &watch::Sender<u64>) {
+/// Returns the version of the settings under which it failed, where others may help.
+async fn fetch(issuer: &Issuer, published: &watch::Sender<u64>) -> Option<u64> {
+    // Before the attempt: what changes during it may not have been used in it.
+    let version = issuer.source.settings_version().await;
+    let mut failed_under = None;
     let began = Instant::now();
     let validators = issuer.begin();
     let conditional = validators.is_some();
@@ -85,6 +107,7 @@ async fn fetch(issuer: &Issuer, published: &watch::Sender<u64>) {
             next_in,
         } => {
             issuer.metrics.fetched(FetchOutcome::Failed);
+            failed_under = error.is_about_settings().then_some(version);
             if let Some(left_out) = issuer.outage.failed(&error) {
                 tracing::warn!(
                     jwks.issuer = &*issuer.name,
@@ -110,6 +133,7 @@ async fn fetch(issuer: &Issuer, published: &watch::Sender<u64>) {
     for key in &skipped {
         report(issuer, key);
     }
+    failed_under
 }
 
 /// A private key in a public document, or two keys of one name, are for somebody to act on. A key of

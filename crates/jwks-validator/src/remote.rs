@@ -104,6 +104,10 @@ impl KeySource for RemoteJwks {
         }
         fetched
     }
+
+    async fn settings_version(&self) -> u64 {
+        self.client.settings_version().await
+    }
 }
 
 /// What one request brought.

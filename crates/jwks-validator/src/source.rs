@@ -24,6 +24,15 @@ pub trait KeySource: fmt::Debug + Send + Sync + 'static {
     ///
     /// Fails when no usable keys could be had. The keys in use are not affected by that.
     async fn fetch(&self, validators: Option<&Validators>) -> Result<Fetched, SourceError>;
+
+    /// Returns a number that changes with the settings of the source, such as a renewed file of root
+    /// certificates.
+    ///
+    /// While TLS fails or a proxy refuses, the validator looks here once a second and fetches at once when
+    /// the number is another one. The default says that they never change.
+    async fn settings_version(&self) -> u64 {
+        0
+    }
 }
 
 /// An issuer's keys, and what its tokens must say besides.
@@ -220,6 +229,14 @@ impl SourceError {
     #[must_use]
     pub fn answer(&self) -> Answer {
         self.answer
+    }
+
+    /// Tells whether a change of the source's settings may end the failure.
+    pub(crate) fn is_about_settings(&self) -> bool {
+        matches!(
+            self.kind,
+            SourceErrorKind::Fetch(kind) if kind.is_tls() || matches!(kind, FetchErrorKind::Proxy(_))
+        )
     }
 
     /// Returns the keys that were there and are not usable, with the reason for each.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use clock::{Clock, SystemClock};
 use http::{HeaderMap, HeaderValue, header};
-use idp_http::{Discovery, IdpClient, IdpClientBuilder, Reader};
+use idp_http::{Discovery, IdpClient, IdpClientBuilder, Reader, UrlProblem};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Url, form_urlencoded};
 
@@ -70,9 +70,8 @@ impl Assertion {
 }
 
 /// The client that presents the certificate, made again when the certificate changes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Certificate {
-    settings: IdpClientBuilder,
     current: Mutex<Option<(u64, IdpClient)>>,
 }
 
@@ -85,7 +84,8 @@ pub struct ClientCredentialsBuilder {
     headers: Result<HeaderMap, ConfigError>,
     headers_file: Option<SecretSource>,
     endpoint: Option<Place>,
-    http: IdpClientBuilder,
+    metadata_url: Option<String>,
+    http: Http,
     auth: ClientAuth,
     #[cfg(feature = "private-key-jwt")]
     assertion: Assertion,
@@ -93,6 +93,12 @@ pub struct ClientCredentialsBuilder {
     token_types: Vec<String>,
     max_token_size: usize,
     clock: Arc<dyn Clock>,
+}
+
+#[derive(Clone, Debug)]
+enum Http {
+    Settings(Box<IdpClientBuilder>),
+    Client(IdpClient),
 }
 
 #[derive(Clone, Debug)]
@@ -119,7 +125,8 @@ impl ClientCredentials {
             headers: Ok(HeaderMap::new()),
             headers_file: None,
             endpoint: None,
-            http: IdpClient::builder(),
+            metadata_url: None,
+            http: Http::Settings(Box::new(IdpClient::builder())),
             auth: ClientAuth::default(),
             #[cfg(feature = "private-key-jwt")]
             assertion: Assertion::default(),
@@ -174,11 +181,9 @@ impl ClientCredentials {
         {
             return Ok(http.clone());
         }
-        let http = certificate
-            .settings
-            .clone()
-            .client_certificate_pem(secret.expose_secret().as_bytes())
-            .and_then(IdpClientBuilder::build)
+        let http = self
+            .http
+            .with_client_certificate_pem(secret.expose_secret().as_bytes())
             .map_err(|error| {
                 TokenError::new(TokenErrorKind::Config).with_detail(&error.to_string())
             })?;
@@ -235,7 +240,8 @@ impl TokenSource for ClientCredentials {
     }
 
     async fn credentials_version(&self) -> u64 {
-        self.version().await
+        let files = self.version().await;
+        files.wrapping_add(self.http.settings_version().await)
     }
 }
 
@@ -270,6 +276,14 @@ impl ClientCredentialsBuilder {
         self
     }
 
+    /// Reads the issuer's metadata at this address and nowhere else; their `issuer` must still be the one that
+    /// is set, byte for byte, and that may then be any name. Default: below the issuer.
+    #[must_use]
+    pub fn metadata_url(mut self, url: &str) -> Self {
+        self.metadata_url = Some(url.to_owned());
+        self
+    }
+
     /// Sets how the client authenticates. Default: [`ClientAuth::SecretBasic`].
     #[must_use]
     pub fn auth(mut self, auth: ClientAuth) -> Self {
@@ -281,7 +295,15 @@ impl ClientCredentialsBuilder {
     /// [`IdpClient::builder`] as it is.
     #[must_use]
     pub fn http(mut self, settings: IdpClientBuilder) -> Self {
-        self.http = settings;
+        self.http = Http::Settings(Box::new(settings));
+        self
+    }
+
+    /// Asks with this client, which any number of sources can share: a program with many tenants then has
+    /// one set of root certificates and one pool of connections. It replaces [`http`](Self::http).
+    #[must_use]
+    pub fn http_client(mut self, client: IdpClient) -> Self {
+        self.http = Http::Client(client);
         self
     }
 
@@ -396,11 +418,12 @@ impl ClientCredentialsBuilder {
                 "must be 1 to 32768 bytes",
             ));
         }
-        let http = self
-            .http
-            .clone()
-            .build()
-            .map_err(|error| ConfigError::new("http", error))?;
+        let http = match self.http {
+            Http::Settings(settings) => settings
+                .build()
+                .map_err(|error| ConfigError::new("http", error))?,
+            Http::Client(client) => client,
+        };
         let endpoint = match self.endpoint {
             Some(Place::Url(text)) => {
                 let url = Url::parse(&text)
@@ -414,18 +437,22 @@ impl ClientCredentialsBuilder {
                     ClientAuth::TlsClientCertificate => Reader::MutualTlsClient,
                     _ => Reader::Client,
                 };
-                let discovery = Discovery::new(http.clone(), &issuer)
-                    .map_err(|error| ConfigError::new("issuer", error))?;
+                let discovery = match &self.metadata_url {
+                    Some(url) => Url::parse(url)
+                        .map_err(|_| UrlProblem::Syntax)
+                        .and_then(|url| Discovery::at(http.clone(), &issuer, url))
+                        .map_err(|error| ConfigError::new("metadata_url", error))?,
+                    None => Discovery::new(http.clone(), &issuer)
+                        .map_err(|error| ConfigError::new("issuer", error))?,
+                };
                 Endpoint::Discovered(discovery.for_reader(reader))
             }
             None => return Err(ConfigError::new("token_endpoint", "set it or the issuer")),
         };
         #[cfg(feature = "private-key-jwt")]
         let assertion = self.assertion.clone().or_for(&endpoint, self.auth)?;
-        let certificate = (self.auth == ClientAuth::TlsClientCertificate).then(|| Certificate {
-            settings: self.http,
-            current: Mutex::new(None),
-        });
+        let certificate =
+            (self.auth == ClientAuth::TlsClientCertificate).then(Certificate::default);
         Ok(ClientCredentials {
             http,
             certificate,

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use idp_http::{Answer, FetchError, FetchErrorKind};
+use idp_http::{Answer, FetchError, FetchErrorKind, ProxyProblem};
 use tokio::time::Instant;
 
 /// Less would be load on a provider that asked for the contrary.
@@ -65,6 +65,8 @@ pub enum Permanent {
     /// TLS failed: the certificate was refused, or the handshake went wrong.
     /// [`TokenError::fetch_error_kind`] tells which.
     Tls,
+    /// The proxy in between refuses our credentials (407), or to connect to the provider.
+    Proxy,
     /// The endpoint answered with a redirect, which is not followed.
     Redirect,
     /// Any other status of the 4xx class without an OAuth error, and 404 and 405 in any case: a proxy that is
@@ -214,11 +216,13 @@ impl TokenError {
         self.shared.retry_after
     }
 
-    /// Tells whether other credentials may end the failure: they were rejected, or there are none.
+    /// Tells whether other credentials or root certificates may end the failure: they were rejected, they
+    /// did not do, or there are none.
     pub(crate) fn is_about_credentials(&self) -> bool {
         matches!(
             self.kind(),
-            TokenErrorKind::Permanent(Permanent::InvalidClient) | TokenErrorKind::Config
+            TokenErrorKind::Permanent(Permanent::InvalidClient | Permanent::Tls | Permanent::Proxy)
+                | TokenErrorKind::Config
         )
     }
 
@@ -238,7 +242,10 @@ impl TokenError {
                 Permanent::Tls | Permanent::Redirect | Permanent::Status | Permanent::Discovery,
             ) => Answer::Unusable,
             TokenErrorKind::Transient(Transient::Throttled) => Answer::Refused,
-            TokenErrorKind::Transient(_) => Answer::None,
+            // What stands in for the provider while it starts is gone as suddenly.
+            TokenErrorKind::Transient(_) | TokenErrorKind::Invalid(Invalid::NotHttp) => {
+                Answer::None
+            }
             _ => Answer::Refused,
         }
     }
@@ -248,6 +255,10 @@ impl TokenError {
             FetchErrorKind::Connect => TokenErrorKind::Transient(Transient::Connect),
             FetchErrorKind::Dns => TokenErrorKind::Transient(Transient::Dns),
             FetchErrorKind::Timeout => TokenErrorKind::Transient(Transient::Timeout),
+            FetchErrorKind::Proxy(ProxyProblem::Unreachable) => {
+                TokenErrorKind::Transient(Transient::Connect)
+            }
+            FetchErrorKind::Proxy(_) => TokenErrorKind::Permanent(Permanent::Proxy),
             FetchErrorKind::NotHttp => TokenErrorKind::Invalid(Invalid::NotHttp),
             FetchErrorKind::TooLarge => TokenErrorKind::Invalid(Invalid::TooLarge),
             FetchErrorKind::Url => TokenErrorKind::Config,
@@ -296,6 +307,7 @@ impl TokenErrorKind {
             Self::Permanent(Permanent::InvalidClient) => "invalid_client",
             Self::Permanent(Permanent::OAuth) => "oauth_error",
             Self::Permanent(Permanent::Tls) => "tls",
+            Self::Permanent(Permanent::Proxy) => "proxy",
             Self::Permanent(Permanent::Redirect) => "redirect",
             Self::Permanent(Permanent::Status) => "status_4xx",
             Self::Permanent(Permanent::ScopeNotGranted) => "scope_not_granted",
@@ -329,6 +341,7 @@ impl TokenErrorKind {
             }
             Self::Permanent(Permanent::OAuth) => "the provider refused the token request",
             Self::Permanent(Permanent::Tls) => "no TLS connection to the provider",
+            Self::Permanent(Permanent::Proxy) => "the proxy on the way to the provider refused",
             Self::Permanent(Permanent::Redirect) => {
                 "the token endpoint answered with a redirect, which is not followed"
             }

@@ -2,16 +2,13 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use idp_http::file;
 use secrecy::{ExposeSecret, SecretString};
-use zeroize::Zeroizing;
 
 use crate::error::{TokenError, TokenErrorKind};
-
-/// A secret file larger than this is not a secret file.
-const MAX_FILE_LEN: u64 = 64 * 1024;
 
 /// Where the client secret comes from. `Debug` never shows it.
 #[derive(Clone)]
@@ -33,10 +30,12 @@ impl SecretSource {
             Self::File(path) => {
                 let path = path.clone();
                 // `tokio::fs` would do the same behind one more feature.
-                match tokio::task::spawn_blocking(move || read_file(&path)).await {
-                    Ok(result) => result.map_err(|problem| {
-                        TokenError::new(TokenErrorKind::Config).with_detail(problem)
-                    }),
+                match tokio::task::spawn_blocking(move || file::read_secret(&path)).await {
+                    Ok(Ok(file)) => Ok(file.secret),
+                    Ok(Err(problem)) => {
+                        let detail = format!("the secret file {problem}");
+                        Err(TokenError::new(TokenErrorKind::Config).with_detail(&detail))
+                    }
                     Err(_) => Err(TokenError::new(TokenErrorKind::Cancelled)),
                 }
             }
@@ -76,29 +75,6 @@ impl From<SecretString> for SecretSource {
     }
 }
 
-fn read_file(path: &Path) -> Result<SecretString, &'static str> {
-    let metadata = std::fs::metadata(path).map_err(|_| "the secret file cannot be read")?;
-    // Opening a FIFO waits for a writer, and a device may never end.
-    if !metadata.is_file() {
-        return Err("the secret file is not a regular file");
-    }
-    if metadata.len() > MAX_FILE_LEN {
-        return Err("the secret file is larger than 64 KiB");
-    }
-    let bytes = Zeroizing::new(std::fs::read(path).map_err(|_| "the secret file cannot be read")?);
-    let text = str::from_utf8(&bytes).map_err(|_| "the secret file is not UTF-8")?;
-    let secret = text
-        .strip_suffix('\n')
-        .map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
-    if secret.is_empty() {
-        return Err("the secret file is empty");
-    }
-    if secret.starts_with('\u{feff}') {
-        return Err("the secret file begins with a byte order mark");
-    }
-    Ok(SecretString::from(secret))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,55 +84,6 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(content).unwrap();
         file
-    }
-
-    /// H5
-    #[test]
-    fn a_file_loses_one_line_end_and_nothing_else() {
-        for (content, expected) in [
-            ("s3cret", "s3cret"),
-            ("s3cret\n", "s3cret"),
-            ("s3cret\r\n", "s3cret"),
-            ("s3cret\n\n", "s3cret\n"),
-            (" s3cret ", " s3cret "),
-        ] {
-            let file = file(content.as_bytes());
-            assert_eq!(
-                read_file(file.path()).unwrap().expose_secret(),
-                expected,
-                "{content:?}"
-            );
-        }
-        assert!(read_file(file(b"").path()).is_err());
-        assert!(read_file(file(b"\n").path()).is_err());
-        assert!(read_file(file(b"\xff").path()).is_err());
-        assert!(read_file(file(b"\xef\xbb\xbfs3cret").path()).is_err());
-        assert!(read_file(Path::new("/nonexistent/secret")).is_err());
-    }
-
-    /// H5
-    #[test]
-    fn what_is_no_regular_file_is_refused_unread() {
-        let directory = tempfile::tempdir().unwrap();
-        let refused = |path: &Path| {
-            let problem = read_file(path).unwrap_err();
-            assert_eq!(problem, "the secret file is not a regular file", "{path:?}");
-        };
-        refused(directory.path());
-        #[cfg(unix)]
-        {
-            refused(Path::new("/dev/null"));
-            let socket = directory.path().join("socket");
-            let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-            refused(&socket);
-            let link = directory.path().join("link");
-            std::os::unix::fs::symlink(&socket, &link).unwrap();
-            refused(&link);
-            let good = file(b"s3cret");
-            let link = directory.path().join("secret");
-            std::os::unix::fs::symlink(good.path(), &link).unwrap();
-            assert_eq!(read_file(&link).unwrap().expose_secret(), "s3cret");
-        }
     }
 
     /// B20

@@ -26,9 +26,10 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// Returns a number that changes when the credentials do.
     ///
     /// While the provider rejects the credentials, or they cannot be read
-    /// ([`TokenErrorKind::Config`](crate::TokenErrorKind::Config)), the cache looks here once a second,
-    /// so that a corrected secret is used at once. A call that takes longer than 15 s or panics says nothing.
-    /// The default says that they never change.
+    /// ([`TokenErrorKind::Config`](crate::TokenErrorKind::Config)), and while TLS fails or a proxy refuses,
+    /// the cache looks here once a second, so that a corrected secret, or a renewed file of root
+    /// certificates, is used at once. A call that takes longer than 15 s or panics says
+    /// nothing. The default says that they never change.
     async fn credentials_version(&self) -> u64 {
         0
     }

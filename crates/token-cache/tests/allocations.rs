@@ -124,3 +124,28 @@ fn the_tower_layer_allocates_nothing_for_a_request_that_is_sent_once() {
     });
     assert_eq!(count, 0);
 }
+
+/// N26
+#[test]
+fn a_tenant_that_shares_the_http_client_costs_little() {
+    const TENANTS: u64 = 100;
+    let http = idp_http::IdpClient::builder().build().unwrap();
+    let tenants = || -> Vec<TokenCache> {
+        (0..TENANTS)
+            .map(|tenant| {
+                let secret = secrecy::SecretString::from("a secret of a usual length");
+                let source = token_cache::ClientCredentials::builder("tenant", secret)
+                    .issuer(&format!("https://{tenant}.idp.example"))
+                    .http_client(http.clone())
+                    .build()
+                    .unwrap();
+                TokenCache::builder(source).build().unwrap()
+            })
+            .collect()
+    };
+    let mut kept = Vec::new();
+    let counted = allocation_counter::measure(|| kept = tenants());
+    assert_eq!(kept.len() as u64, TENANTS);
+    let each = counted.bytes_current / i64::try_from(TENANTS).unwrap();
+    assert!(each <= 20 * 1_024, "{each} bytes for each tenant");
+}

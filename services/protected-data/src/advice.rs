@@ -128,6 +128,10 @@ impl KeySource for Advised {
             error.with_advice(advice)
         })
     }
+
+    async fn settings_version(&self) -> u64 {
+        self.source.settings_version().await
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use jwks_validator::{Discovery, IdpClient, JwtValidator, RemoteJwks, RequireScopes, TokenFrom};
+use jwks_validator::{JwtValidator, RemoteJwks, RequireScopes, TokenFrom};
 use service_kit::admin::Admin;
 use service_kit::server::{BindError, Server};
 use service_kit::shutdown::Shutdown;
@@ -138,11 +138,7 @@ impl Service {
 
 fn validator(config: &Config, fetches: Arc<KeyFetches>) -> Result<JwtValidator, StartError> {
     let provider = &config.provider;
-    let mut http = IdpClient::builder().dangerous_allow_http(provider.allow_insecure_http);
-    if let Some(pem) = &provider.ca_pem {
-        http = http.extra_roots_pem(pem);
-    }
-    let http = http.build().map_err(StartError::Provider)?;
+    let http = provider.http().build().map_err(StartError::Provider)?;
     let keys = match &provider.jwks_uri {
         Some(url) => {
             http.check_url(url)
@@ -150,8 +146,9 @@ fn validator(config: &Config, fetches: Arc<KeyFetches>) -> Result<JwtValidator, 
             RemoteJwks::new(http, url.clone())
         }
         None => {
-            let discovery = Discovery::new(http.clone(), &provider.issuer)
-                .map_err(|problem| StartError::Url("ISSUER", problem))?;
+            let discovery = provider
+                .discovery(http.clone())
+                .map_err(|(variable, problem)| StartError::Url(variable, problem))?;
             RemoteJwks::discover(http, discovery)
         }
     };

@@ -6,7 +6,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use axum::http::StatusCode;
-use idp_http::IdpClient;
 use service_kit::config::{IdentityProvider, Reader, SecretSetting};
 use token_cache::{ClientAuth, ClientCredentials, SecretSource, TokenPlacement, TokenRequest};
 use url::Url;
@@ -139,22 +138,21 @@ impl Config {
     /// cannot work.
     pub fn token_source(&self) -> Result<ClientCredentials, StartError> {
         let provider = &self.provider;
-        let mut http = IdpClient::builder().dangerous_allow_http(provider.allow_insecure_http);
-        if let Some(pem) = &provider.ca_pem {
-            http = http.extra_roots_pem(pem);
-        }
-        // Tried here, so that a bad certificate file is named as such.
-        http.clone().build().map_err(StartError::Provider)?;
+        let http = provider.http().build().map_err(StartError::Provider)?;
         // Absent only where the configuration had problems; then the provider will say so.
         let secret = self
             .secret()
             .unwrap_or_else(|| secrecy::SecretString::default().into());
         let source = ClientCredentials::builder(&self.client_id, secret)
-            .http(http)
+            .http_client(http)
             .auth(self.client_auth);
         let source = match &provider.token_endpoint {
             Some(url) => source.token_endpoint(url.as_str()),
             None => source.issuer(&provider.issuer),
+        };
+        let source = match &provider.metadata_url {
+            Some(url) => source.metadata_url(url.as_str()),
+            None => source,
         };
         let source = match &self.client_id_file {
             Some(path) => source.client_id_file(path),

@@ -70,13 +70,14 @@ fn one_byte_order_mark_before_metadata_is_skipped() {
 
 /// D25
 #[test]
-fn endpoints_of_a_public_issuer_are_public_https_addresses() {
+fn endpoints_of_a_configured_issuer_are_https_addresses_anywhere() {
     for (uri, ok) in [
         ("https://keys.example/jwks", true),
         ("http://idp.example/jwks", false),
-        ("http://127.0.0.1/jwks", false),
-        ("https://127.0.0.1/jwks", false),
-        ("https://169.254.169.254/jwks", false),
+        ("http://10.0.0.1/jwks", false),
+        ("http://127.0.0.1/jwks", true),
+        ("https://10.96.0.1/openid/v1/jwks", true),
+        ("https://[fd00::1]:6443/openid/v1/jwks", true),
         ("https://user:pw@idp.example/jwks", false),
         ("file:///etc/passwd", false),
         ("/jwks", false),
@@ -133,7 +134,7 @@ fn an_endpoint_that_its_reader_does_not_ask_is_left_out_where_it_is_unusable() {
         "7",
         r#""/x""#,
         r#""http://idp.example/x""#,
-        r#""https://10.0.0.1/x""#,
+        r#""ftp://idp.example/x""#,
     ] {
         let keys_only = read(Reader::Validator, bad, good).unwrap();
         assert_eq!(keys_only, (None, url.clone()), "{bad}");
@@ -178,7 +179,7 @@ fn a_client_with_a_certificate_uses_the_alias_where_there_is_one() {
     for bad in [
         "null",
         r#""http://idp.example/t""#,
-        r#""https://10.0.0.1/t""#,
+        r#""https://user@idp.example/t""#,
     ] {
         let bad = format!(r#","mtls_endpoint_aliases":{{"token_endpoint":{bad}}}"#);
         assert!(read(Reader::MutualTlsClient, &bad).is_err(), "{bad}");
@@ -239,5 +240,42 @@ fn an_issuer_url_has_no_query_fragment_or_credentials() {
             expected,
             "{issuer}"
         );
+    }
+}
+
+/// N24
+#[test]
+fn metadata_elsewhere_are_of_the_configured_issuer_whatever_its_name_is() {
+    let client = IdpClient::builder().build().unwrap();
+    let place: Url = "https://login.example/x?p=policy".parse().unwrap();
+    for issuer in [
+        "https://sts.example/tenant",
+        "http://adfs.example/adfs/services/trust",
+        "urn:example:issuer",
+        "spiffe://trust.example",
+        "gitlab",
+    ] {
+        let discovery = Discovery::at(client.clone(), issuer, place.clone()).unwrap();
+        assert_eq!(
+            discovery.candidates,
+            std::slice::from_ref(&place),
+            "{issuer}"
+        );
+        let document = |issuer: &str| {
+            format!(r#"{{"issuer":"{issuer}","jwks_uri":"https://keys.example/x?p=policy"}}"#)
+        };
+        let found = discovery.read(document(issuer).as_bytes()).unwrap();
+        let keys = found.jwks_uri.unwrap();
+        assert_eq!(keys.as_str(), "https://keys.example/x?p=policy", "{issuer}");
+        let error = discovery.read(document("other").as_bytes()).unwrap_err();
+        assert_eq!(error.published_issuer(), Some("other"), "{issuer}");
+    }
+    for (url, problem) in [
+        ("http://login.example/x", UrlProblem::Scheme),
+        ("https://user@login.example/x", UrlProblem::Credentials),
+        ("https://login.example/x#y", UrlProblem::Fragment),
+    ] {
+        let found = Discovery::at(client.clone(), "urn:x", url.parse().unwrap());
+        assert_eq!(found.map(drop), Err(problem), "{url}");
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::HeaderMap;
-use idp_http::{FetchErrorKind, IdpClient};
+use idp_http::{FetchErrorKind, IdpClient, Proxy};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -101,7 +101,7 @@ async fn a_proxy_is_used_when_asked_for() {
             .unwrap();
     });
     let client = IdpClient::builder()
-        .proxy(reqwest::Proxy::all(format!("http://{address}")).unwrap())
+        .proxy(Proxy::new(url(address)).unwrap())
         .dangerous_allow_http(true)
         .build()
         .unwrap();

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use idp_http::{CertificateProblem, FetchError, FetchErrorKind, IdpClient, UrlProblem};
+use idp_http::{
+    CertificateProblem, FetchError, FetchErrorKind, IdpClient, Proxy, ProxyProblem, UrlProblem,
+};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd,
 };
+use secrecy::SecretString;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -313,4 +316,99 @@ fn plain_http_needs_loopback_or_the_dangerous_switch() {
         .build()
         .unwrap();
     assert_eq!(client.check_url(&url), Ok(()));
+}
+
+/// N25
+#[tokio::test]
+async fn a_renewed_authority_is_trusted_without_a_restart() {
+    let (former, renewed) = (Authority::new(), Authority::new());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), former.pem()).unwrap();
+    let client = IdpClient::builder()
+        .extra_roots_file(file.path())
+        .build()
+        .unwrap();
+    let url = server(&renewed, "localhost", VALID).await;
+    let unknown = FetchErrorKind::Certificate(CertificateProblem::UnknownAuthority);
+    assert_eq!(kind(&client, &url).await, Some(unknown));
+    let before = client.settings_version().await;
+    std::fs::write(file.path(), renewed.pem()).unwrap();
+    // As a refresher does that waits for its next attempt, only more often.
+    let mut pace = tokio::time::interval(std::time::Duration::from_millis(50));
+    while client.settings_version().await == before {
+        pace.tick().await;
+    }
+    assert_eq!(kind(&client, &url).await, None);
+}
+
+/// A proxy that answers `CONNECT` with this, and connects to `target` if that is a yes. Returns the requests
+/// that it got.
+async fn proxy(
+    target: &Url,
+    answer: &'static str,
+) -> (Url, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let port = target.port().unwrap();
+    let (heads, seen) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            heads
+                .send(crate::tcp::read_request(&mut stream).await)
+                .unwrap();
+            let head = format!("HTTP/1.1 {answer}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            if answer.starts_with('2') {
+                let mut to = tokio::net::TcpStream::connect(("127.0.0.1", port))
+                    .await
+                    .unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut to).await;
+            }
+        }
+    });
+    (format!("http://{address}/").parse().unwrap(), seen)
+}
+
+/// N23
+#[tokio::test]
+async fn a_tunnel_of_a_proxy_leads_to_the_provider_or_tells_who_refused() {
+    let authority = Authority::new();
+    let url = server(&authority, "localhost", VALID).await;
+    let refused = FetchErrorKind::Proxy;
+    for (answer, expected) in [
+        ("200 Connection established", None),
+        (
+            "407 Proxy Authentication Required",
+            Some(refused(ProxyProblem::Credentials)),
+        ),
+        ("403 Forbidden", Some(refused(ProxyProblem::Refused))),
+        ("502 Bad Gateway", Some(FetchErrorKind::Connect)),
+    ] {
+        let (at, mut seen) = proxy(&url, answer).await;
+        let at = Proxy::new(at).unwrap();
+        let client = IdpClient::builder()
+            .extra_roots_pem(authority.pem().as_bytes())
+            .proxy(at.credentials(SecretString::from("user:password")))
+            .build()
+            .unwrap();
+        assert_eq!(kind(&client, &url).await, expected, "{answer}");
+        let head = seen.recv().await.unwrap();
+        let port = url.port().unwrap();
+        let expected = format!("connect localhost:{port} http/1.1\r\n");
+        assert!(head.starts_with(&expected), "{head}");
+        assert!(
+            head.contains("proxy-authorization: basic dxnlcjpwyxnzd29yza=="),
+            "{head}"
+        );
+    }
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = format!("http://{}/", nobody.local_addr().unwrap());
+    drop(nobody);
+    let client = IdpClient::builder()
+        .extra_roots_pem(authority.pem().as_bytes())
+        .proxy(Proxy::new(at.parse().unwrap()).unwrap())
+        .build()
+        .unwrap();
+    let unreachable = refused(ProxyProblem::Unreachable);
+    assert_eq!(kind(&client, &url).await, Some(unreachable));
 }

@@ -1,17 +1,22 @@
 //! Fetching, on paused time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use clock::ManualClock;
-use jwks_validator::{Answer, Reason, SourceErrorKind};
+use jwks_validator::{
+    Answer, FetchErrorKind, Fetched, JwtValidator, KeySource, Reason, SourceError, SourceErrorKind,
+    Validators,
+};
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, advance};
 
 use crate::fake_source::{
     FakeSource, SECOND, Script, builder, keys, pass, reason, settle, started,
 };
-use crate::signer::{NOW, Signer, good_claims, jwks};
+use crate::signer::{AUDIENCE, ISSUER, NOW, Signer, good_claims, jwks};
 
 /// D1
 #[tokio::test(start_paused = true)]
@@ -327,4 +332,55 @@ async fn a_clock_that_is_not_set_gives_503() {
     let error = validator.validate(&signer.good()).await.unwrap_err();
     assert_eq!(error.reason(), Reason::ClockUnset);
     assert!(error.retry_after().is_some());
+}
+
+/// A source whose failures are those of TLS, under settings that change.
+#[derive(Clone, Debug)]
+struct OverTls {
+    source: FakeSource,
+    version: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl KeySource for OverTls {
+    async fn fetch(&self, validators: Option<&Validators>) -> Result<Fetched, SourceError> {
+        let fetched = self.source.fetch(validators).await;
+        fetched.map_err(|error| {
+            SourceError::new(SourceErrorKind::Fetch(FetchErrorKind::Tls), error.answer())
+        })
+    }
+
+    async fn settings_version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
+    }
+}
+
+/// N25
+#[tokio::test(start_paused = true)]
+async fn renewed_settings_end_the_wait_after_a_failure_of_tls() {
+    let signer = Signer::es256("k");
+    let source = FakeSource::new(Script::Fail(Answer::Unusable));
+    let version = Arc::new(AtomicU64::new(0));
+    let over_tls = OverTls {
+        source: source.clone(),
+        version: Arc::clone(&version),
+    };
+    let validator = JwtValidator::builder()
+        .issuer(ISSUER, over_tls)
+        .audience(AUDIENCE)
+        .clock(Arc::new(ManualClock::at_unix(NOW.unsigned_abs())))
+        .build()
+        .unwrap();
+    validator.start();
+    source.ended(7).await;
+    // The next attempt is 15 s away at least.
+    source.set(keys(&[&signer]));
+    advance(2 * SECOND).await;
+    settle().await;
+    assert_eq!(source.calls(), 7);
+    version.store(1, Ordering::Relaxed);
+    advance(SECOND).await;
+    settle().await;
+    assert_eq!(source.calls(), 8);
+    assert!(validator.ready());
 }

@@ -235,11 +235,7 @@ impl Reach {
 
 /// The client that the services ask the provider with.
 pub(crate) fn client(provider: &IdentityProvider) -> Result<IdpClient, idp_http::BuildError> {
-    let mut http = IdpClient::builder().dangerous_allow_http(provider.allow_insecure_http);
-    if let Some(pem) = &provider.ca_pem {
-        http = http.extra_roots_pem(pem);
-    }
-    http.build()
+    provider.http().build()
 }
 
 /// One line with the causes.

@@ -223,16 +223,6 @@ fn cuts_value(line: Option<&str>, name: &str, value: &str) -> bool {
     })
 }
 
-/// Says why a file could not be read without naming its path, which is a variable's value.
-pub(super) fn cannot_read(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "names a file that does not exist".to_owned(),
-        io::ErrorKind::PermissionDenied => "names a file that may not be read".to_owned(),
-        io::ErrorKind::IsADirectory => "names a directory, not a file".to_owned(),
-        _ => "names a file that cannot be read".to_owned(),
-    }
-}
-
 /// Hands out a line per read and counts them: dotenvy says what it refused and not where.
 struct LineByLine<'a> {
     rest: &'a [u8],

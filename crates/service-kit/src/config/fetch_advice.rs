@@ -1,6 +1,6 @@
 //! What to change when an identity provider cannot be spoken to.
 
-use idp_http::{CertificateProblem, FetchErrorKind};
+use idp_http::{CertificateProblem, FetchErrorKind, ProxyProblem};
 
 /// Returns what to change for this failure to go away, by the names of the variables of
 /// [`IdentityProvider`](super::IdentityProvider), where that follows from the failure alone; `None` where
@@ -41,6 +41,16 @@ pub fn advice_on_fetch(kind: FetchErrorKind) -> Option<&'static str> {
             "check scheme and port in ISSUER or the address that overrides it: what answers there does \
              not speak HTTP/1"
         }
+        FetchErrorKind::Proxy(ProxyProblem::Unreachable) => {
+            "is the proxy running? check host and port of IDP_PROXY"
+        }
+        FetchErrorKind::Proxy(ProxyProblem::Credentials) => {
+            "set IDP_PROXY_CREDENTIALS_FILE to what the proxy takes: it is the proxy that asks for it, and \
+             not the provider"
+        }
+        FetchErrorKind::Proxy(ProxyProblem::Refused) => {
+            "let the proxy of IDP_PROXY connect to the provider's host and port"
+        }
         _ => return None,
     })
 }
@@ -65,6 +75,8 @@ mod tests {
             FetchErrorKind::NotTls,
             FetchErrorKind::Tls,
             FetchErrorKind::NotHttp,
+            FetchErrorKind::Proxy(ProxyProblem::Credentials),
+            FetchErrorKind::Proxy(ProxyProblem::Refused),
         ] {
             let advice = advice_on_fetch(kind).unwrap();
             assert!(!advice.contains("IDP_CA_FILE"), "{kind:?}: {advice}");

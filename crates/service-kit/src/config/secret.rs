@@ -1,13 +1,11 @@
 //! Secrets given as a value or as a file.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use secrecy::{ExposeSecret, SecretString};
+use idp_http::file;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Reader;
-use super::environment::cannot_read;
 
 /// Where a secret comes from.
 ///
@@ -20,9 +18,6 @@ pub enum SecretSetting {
     /// A file that held a usable secret when the configuration was read.
     File(PathBuf),
 }
-
-/// More than any credential that a provider issues, and a bound on what a wrong path can cost.
-const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
 impl Reader<'_> {
     /// Reads a secret from `NAME` or from the file that `NAME_FILE` names; both at once is a problem,
@@ -64,66 +59,19 @@ impl Reader<'_> {
 
     /// Reads what the file of this variable holds, and warns where every user may do so.
     pub(super) fn secret_file(&mut self, name: &str, path: &Path) -> Option<SecretString> {
-        match read_secret(path) {
-            Ok((secret, readable_by_all)) => {
-                if readable_by_all {
+        match file::read_secret(path) {
+            Ok(found) => {
+                if found.readable_by_all {
                     self.warning(name, "names a file that every user may read");
                 }
-                Some(secret)
+                Some(found.secret)
             }
-            Err(text) => {
-                self.problem(name, text);
+            Err(problem) => {
+                self.problem(name, format!("names a file that {problem}"));
                 None
             }
         }
     }
-}
-
-/// Reads a secret; `true` when every user may.
-fn read_secret(path: &Path) -> Result<(SecretString, bool), String> {
-    let file = File::open(path).map_err(|error| cannot_read(&error))?;
-    let metadata = file.metadata().map_err(|error| cannot_read(&error))?;
-    let mut bytes = Vec::new();
-    file.take(MAX_SECRET_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| cannot_read(&error))?;
-    if bytes.len() as u64 > MAX_SECRET_BYTES {
-        return Err(format!(
-            "names a file of more than {MAX_SECRET_BYTES} bytes"
-        ));
-    }
-    let text = String::from_utf8(bytes)
-        .map(SecretString::from)
-        .map_err(|_| "names a file that is not UTF-8 text".to_owned())?;
-    if text.expose_secret().starts_with('\u{feff}') {
-        return Err("names a file that begins with a byte order mark; remove it".to_owned());
-    }
-    let secret = without_line_end(text.expose_secret());
-    if secret.is_empty() {
-        return Err("names an empty file".to_owned());
-    }
-    Ok((secret.into(), is_readable_by_all(&metadata)))
-}
-
-/// Removes one trailing LF or CRLF, which editors and `echo` add.
-fn without_line_end(text: &str) -> &str {
-    let text_without = text.strip_suffix('\n').unwrap_or(text);
-    if text_without.len() == text.len() {
-        text
-    } else {
-        text_without.strip_suffix('\r').unwrap_or(text_without)
-    }
-}
-
-#[cfg(unix)]
-fn is_readable_by_all(metadata: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    metadata.permissions().mode() & 0o004 != 0
-}
-
-#[cfg(not(unix))]
-fn is_readable_by_all(_: &std::fs::Metadata) -> bool {
-    false
 }
 
 #[cfg(test)]
@@ -153,15 +101,15 @@ mod tests {
     #[test]
     fn an_unusable_secret_file_is_a_problem_that_shows_neither_path_nor_content() {
         for (name, content, expected) in [
-            ("empty", &b""[..], "an empty file"),
-            ("only a line end", b"\r\n", "an empty file"),
+            ("empty", &b""[..], "that is empty"),
+            ("only a line end", b"\r\n", "that is empty"),
             (
                 "byte order mark",
                 b"\xef\xbb\xbfhunter2",
                 "a byte order mark",
             ),
             ("not text", b"hunter2\xff", "not UTF-8"),
-            ("too large", &[b'h'; 70_000], "more than 65536 bytes"),
+            ("too large", &[b'h'; 70_000], "larger than 65536 bytes"),
         ] {
             let file = file(content);
             let path = file.path().to_str().unwrap();
@@ -185,7 +133,7 @@ mod tests {
         let (_, problems, _) = read(&[("CLIENT_SECRET_FILE", directory.path().to_str().unwrap())]);
         assert_eq!(
             problems,
-            ["CLIENT_SECRET_FILE: names a directory, not a file"]
+            ["CLIENT_SECRET_FILE: names a file that is not a regular file"]
         );
     }
 
@@ -229,20 +177,5 @@ mod tests {
         assert!(problems.is_empty());
         assert!(!format!("{setting:?}").contains("hunter2"));
         assert!(matches!(setting, Some(SecretSetting::Value(_))));
-    }
-
-    /// H5
-    #[test]
-    fn exactly_one_line_end_is_removed() {
-        for (text, expected) in [
-            ("a", "a"),
-            ("a\n", "a"),
-            ("a\r\n", "a"),
-            ("a\n\n", "a\n"),
-            ("a\r", "a\r"),
-            (" a \n", " a "),
-        ] {
-            assert_eq!(without_line_end(text), expected, "{text:?}");
-        }
     }
 }

@@ -77,7 +77,12 @@ fn no_problem_shows_a_value() {
         "APPLICATION_VANITY_DOMAIN",
         "TOKEN_ENDPOINT",
         "JWKS_URI",
+        "METADATA_URL",
         "IDP_CA_FILE",
+        "IDP_PROXY",
+        "IDP_PROXY_CREDENTIALS_FILE",
+        "IDP_TIMEOUT",
+        "IDP_CONNECT_TIMEOUT",
         "ALLOW_INSECURE_HTTP",
         "SHUTDOWN_GRACE",
         "LOG_FORMAT",
@@ -132,7 +137,12 @@ fn an_empty_value_counts_as_unset() {
         "APPLICATION_VANITY_DOMAIN",
         "TOKEN_ENDPOINT",
         "JWKS_URI",
+        "METADATA_URL",
         "IDP_CA_FILE",
+        "IDP_PROXY",
+        "IDP_PROXY_CREDENTIALS_FILE",
+        "IDP_TIMEOUT",
+        "IDP_CONNECT_TIMEOUT",
         "ALLOW_INSECURE_HTTP",
         "SHUTDOWN_GRACE",
         "LOG_FORMAT",
@@ -366,7 +376,7 @@ fn a_ca_file_must_hold_certificates_that_can_be_used() {
     for (name, content) in [("one", pem), ("two", &two)] {
         let (good, problems) = read(&write(name, content));
         assert_eq!(problems, [""; 0], "{name}");
-        assert_eq!(good.ca_pem.as_deref(), Some(content.as_bytes()), "{name}");
+        assert!(good.ca_file.is_some(), "{name}");
     }
     let markers = |content: &str| {
         format!("-----BEGIN CERTIFICATE-----\n{content}\n-----END CERTIFICATE-----\n")

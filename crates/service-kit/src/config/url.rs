@@ -1,10 +1,13 @@
 //! URLs of servers that tokens or secrets are sent to.
 
-use std::net::IpAddr;
-
-use ::url::{Host, Url};
+use ::url::Url;
+use idp_http::is_loopback;
 
 use super::Reader;
+
+/// Completes "NAME: must be …" for [`with_query`].
+const WITH_QUERY_FORM: &str = "an absolute https URL without user and fragment (http is taken for loopback \
+                               addresses, or with ALLOW_INSECURE_HTTP=true)";
 
 /// Completes "NAME: must be …" for [`endpoint`].
 pub(super) const ENDPOINT_FORM: &str = "an absolute https URL without user, query and fragment (http is \
@@ -19,9 +22,20 @@ impl Reader<'_> {
             endpoint(value, allow_insecure_http)
         })
     }
+
+    /// The same, but a query may be part of the address (RFC 6749 section 3.2).
+    pub fn endpoint_with_query(&mut self, name: &str, allow_insecure_http: bool) -> Option<Url> {
+        self.parse(name, WITH_QUERY_FORM, |value| {
+            with_query(value, allow_insecure_http)
+        })
+    }
 }
 
 pub(super) fn endpoint(value: &str, allow_insecure_http: bool) -> Option<Url> {
+    with_query(value, allow_insecure_http).filter(|url| url.query().is_none())
+}
+
+fn with_query(value: &str, allow_insecure_http: bool) -> Option<Url> {
     // The parser silently drops or rewrites these; what is used would differ from what was written.
     if value
         .bytes()
@@ -44,17 +58,8 @@ pub(super) fn endpoint(value: &str, allow_insecure_http: bool) -> Option<Url> {
         .split('/')
         .nth(2)
         .is_some_and(|authority| authority.contains('@'));
-    let is_plain = !has_user && url.query().is_none() && url.fragment().is_none();
+    let is_plain = !has_user && url.fragment().is_none();
     (scheme_is_good && is_absolute && is_plain && url.has_host()).then_some(url)
-}
-
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]
@@ -94,6 +99,12 @@ mod tests {
                 endpoint(value, true).is_some(),
                 insecure,
                 "{value:?} insecure"
+            );
+            let has_query = value.contains('?');
+            assert_eq!(
+                with_query(value, true).is_some(),
+                insecure || has_query,
+                "{value:?} with a query"
             );
         }
     }

@@ -4,12 +4,17 @@
 ///
 /// The binaries share one `.env`, so each of them knows the names of all. `.env.example` explains
 /// them, and a test compares it with this list.
-pub const VARIABLES: [&str; 47] = [
+pub const VARIABLES: [&str; 52] = [
     "ISSUER",
     "APPLICATION_VANITY_DOMAIN",
+    "METADATA_URL",
     "TOKEN_ENDPOINT",
     "JWKS_URI",
     "IDP_CA_FILE",
+    "IDP_PROXY",
+    "IDP_PROXY_CREDENTIALS_FILE",
+    "IDP_TIMEOUT",
+    "IDP_CONNECT_TIMEOUT",
     "CLIENT_ID",
     "CLIENT_ID_FILE",
     "CLIENT_SECRET",

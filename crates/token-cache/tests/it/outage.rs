@@ -216,11 +216,13 @@ async fn what_a_provider_counts_is_asked_for_a_few_times_a_minute() {
     }
 }
 
-/// A12, B20
+/// A12, B20, N25
 #[tokio::test(start_paused = true)]
 async fn rejected_credentials_open_a_window_that_a_new_secret_ends() {
     for kind in [
         TokenErrorKind::Permanent(Permanent::InvalidClient),
+        TokenErrorKind::Permanent(Permanent::Proxy),
+        TokenErrorKind::Permanent(Permanent::Tls),
         TokenErrorKind::Config,
     ] {
         let script = Script::new([]).then_always(Step::Fail(kind));

@@ -79,12 +79,12 @@ pub(crate) fn discovery(bytes: &[u8]) {
         local.is_none() || public.is_none(),
         "a document has one issuer"
     );
-    for (_, token_endpoint, jwks_uri) in local.iter() {
+    for (_, token_endpoint, jwks_uri) in local.iter().chain(&public) {
         for url in token_endpoint.iter().chain(jwks_uri) {
             assert!(url.starts_with("https://") || is_private(url), "{url}");
         }
     }
-    for (_, token_endpoint, jwks_uri) in public.iter().chain(&restricted) {
+    for (_, token_endpoint, jwks_uri) in &restricted {
         for url in token_endpoint.iter().chain(jwks_uri) {
             assert!(url.starts_with("https://") && !is_private(url), "{url}");
             assert!(!authority(url).contains('@'), "{url}");
