@@ -33,6 +33,51 @@ pub fn from_slice(bytes: &[u8]) -> Result<Value, JsonError> {
         })
 }
 
+/// With its feature `arbitrary_precision`, which any crate of a program can turn on, serde_json hands numbers
+/// over as maps with this one member.
+const NUMBER: &str = "$serde_json::private::Number";
+
+/// Members with such a name are no member of a document's own, but instructions to serde_json.
+const TAKEN: &str = "$serde_json::private::";
+
+/// The text of such a number. Where a document has a member of that name itself, its value is lent or copied
+/// from the document and never handed over, and is refused here.
+struct NumberText;
+
+impl<'de> DeserializeSeed<'de> for NumberText {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for NumberText {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number")
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<String, E> {
+        Ok(text)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<String, E> {
+        Err(E::custom("taken name"))
+    }
+}
+
+/// What serde_json makes of a number's text otherwise.
+fn number(text: &str) -> Option<Value> {
+    let whole = text.parse().map(|number: i64| number.into());
+    let whole = whole.or_else(|_| text.parse().map(|number: u64| Value::from(number)));
+    match whole {
+        Ok(number) if text != "-0" => Some(number),
+        _ => Number::from_f64(text.parse().ok()?).map(Value::Number),
+    }
+}
+
 struct Strict;
 
 impl<'de> DeserializeSeed<'de> for Strict {
@@ -91,6 +136,13 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut members = Map::new();
         while let Some(name) = map.next_key::<String>()? {
+            if name == NUMBER {
+                return number(&map.next_value_seed(NumberText)?)
+                    .ok_or_else(|| A::Error::custom("number out of range"));
+            }
+            if name.starts_with(TAKEN) {
+                return Err(A::Error::custom("taken name"));
+            }
             if members.contains_key(&name) {
                 return Err(A::Error::custom("duplicate member"));
             }
@@ -109,6 +161,44 @@ mod tests {
         let text = r#"{"a":[1,-2,1.5,true,null,"x"],"b":{"a":{}}}"#;
         let plain: Value = serde_json::from_str(text).unwrap();
         assert_eq!(from_slice(text.as_bytes()).unwrap(), plain);
+    }
+
+    /// N27
+    #[test]
+    fn numbers_are_what_they_are_however_serde_json_is_built() {
+        for (text, integer, float) in [
+            ("0", Some(0), Some(0.0)),
+            ("-0", None, Some(-0.0)),
+            ("-7", Some(-7), Some(-7.0)),
+            ("1.5", None, Some(1.5)),
+            ("1e3", None, Some(1_000.0)),
+            (
+                "9223372036854775807",
+                Some(i64::MAX),
+                Some(9.223_372_036_854_776e18),
+            ),
+            (
+                "18446744073709551615",
+                None,
+                Some(1.844_674_407_370_955_2e19),
+            ),
+            (
+                "18446744073709551616",
+                None,
+                Some(1.844_674_407_370_955_2e19),
+            ),
+        ] {
+            let read = from_slice(text.as_bytes()).unwrap();
+            assert!(read.is_number(), "{text}");
+            assert_eq!((read.as_i64(), read.as_f64()), (integer, float), "{text}");
+            let converted = number(text).unwrap();
+            assert_eq!(
+                (converted.as_i64(), converted.as_f64()),
+                (integer, float),
+                "{text}"
+            );
+        }
+        assert_eq!(number("1e400"), None);
     }
 
     /// A26, A27
@@ -130,6 +220,18 @@ mod tests {
             ("lone surrogate", br#"{"a":"\ud800"}"#),
             ("number out of range", br#"{"a":1e400}"#),
             ("NaN", br#"{"a":NaN}"#),
+            (
+                "a name of serde_json's",
+                br#"{"$serde_json::private::RawValue":"1"}"#,
+            ),
+            (
+                "a number's name",
+                br#"{"a":{"$serde_json::private::Number":"1"}}"#,
+            ),
+            (
+                "a number's name with an escape",
+                br#"{"a":{"\u0024serde_json::private::Number":"\u0031"}}"#,
+            ),
             ("comment", b"{/**/}"),
             ("empty", b""),
             ("deep nesting", deep.as_bytes()),

@@ -150,11 +150,61 @@ impl<'de> Visitor<'de> for AnyItem {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item<'de>, A::Error> {
         let mut names = Names::default();
         while let Some(Name(name)) = map.next_key()? {
+            if name == NUMBER {
+                return number(&map.next_value_seed(NumberText)?)
+                    .ok_or_else(|| serde::de::Error::custom("number out of range"));
+            }
             names.insert::<A::Error>(name)?;
             map.next_value_seed(Self)?;
         }
         Ok(Item::Other)
     }
+}
+
+/// With its feature `arbitrary_precision`, which any crate of a program can turn on, serde_json hands numbers
+/// over as maps with this one member.
+const NUMBER: &str = "$serde_json::private::Number";
+
+/// The text of such a number. Where a document has a member of that name itself, its value is lent or copied
+/// from the document and never handed over, and is refused here.
+struct NumberText;
+
+impl<'de> DeserializeSeed<'de> for NumberText {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for NumberText {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number")
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<String, E> {
+        Ok(text)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<String, E> {
+        Err(E::custom("taken name"))
+    }
+}
+
+/// What serde_json makes of a number's text otherwise.
+fn number(text: &str) -> Option<Item<'static>> {
+    if text != "-0" {
+        if let Ok(number) = text.parse() {
+            return Some(Item::Integer(number));
+        }
+        if text.parse::<u64>().is_ok() {
+            return Some(Item::Huge);
+        }
+    }
+    let number: f64 = text.parse().ok()?;
+    number.is_finite().then_some(Item::Float(number))
 }
 
 /// A member name, borrowed unless it holds an escape.
@@ -254,6 +304,29 @@ mod tests {
         );
     }
 
+    /// N27
+    #[test]
+    fn numbers_are_what_they_are_however_serde_json_is_built() {
+        for (text, expected) in [
+            ("0", Item::Integer(0)),
+            ("-0", Item::Float(-0.0)),
+            ("-7", Item::Integer(-7)),
+            ("1.5", Item::Float(1.5)),
+            ("1e3", Item::Float(1_000.0)),
+            ("9223372036854775808", Item::Huge),
+            (
+                "18446744073709551616",
+                Item::Float(18_446_744_073_709_551_616.0),
+            ),
+        ] {
+            let document = format!(r#"{{"n":{text}}}"#);
+            let read = read(document.as_bytes()).unwrap();
+            assert_eq!(read, [("n".to_owned(), expected.clone())], "{text}");
+            assert_eq!(number(text), Some(expected), "{text}");
+        }
+        assert_eq!(number("1e400"), None);
+    }
+
     /// E24, E25, E26, E27, E28
     #[test]
     fn whatever_is_not_one_strict_object_is_refused() {
@@ -278,6 +351,14 @@ mod tests {
             (
                 "name taken by serde_json",
                 br#"{"a":[{"$serde_json::private::RawValue":"1"}]}"#,
+            ),
+            (
+                "a number's name",
+                br#"{"a":{"$serde_json::private::Number":"1"}}"#,
+            ),
+            (
+                "a number's name with an escape",
+                br#"{"a":{"\u0024serde_json::private::Number":"\u0031"}}"#,
             ),
             ("byte order mark", b"\xef\xbb\xbf{}"),
             ("UTF-16", b"{\0}\0"),
