@@ -179,6 +179,12 @@ impl IdpClient {
             .await
     }
 
+    /// Returns how long a whole exchange may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.shared.timeout
+    }
+
     /// Looks at the files that the settings name, if the last look is a second old, and returns a number
     /// that is another one when their content is: what failed may succeed then.
     pub async fn settings_version(&self) -> u64 {

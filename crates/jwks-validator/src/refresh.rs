@@ -13,10 +13,6 @@ use crate::key_set::SkippedKey;
 use crate::metrics::FetchOutcome;
 use crate::source::{Fetched, SourceError, SourceErrorKind, Validators};
 
-/// Longer than metadata in three places and keys take with the HTTP client's 3 s for each. It ends
-/// the attempt of a source that has no time limit of its own.
-const MAX_ATTEMPT: Duration = Duration::from_secs(15);
-
 /// How often settings under which a fetch failed are looked at again.
 const SETTINGS_POLL: Duration = Duration::from_secs(1);
 
@@ -163,10 +159,11 @@ fn report(issuer: &Issuer, key: &SkippedKey) {
 /// Runs the source in a task of its own, so that its panic ends that task and not this one.
 async fn attempt(issuer: &Issuer, validators: Option<Validators>) -> Result<Fetched, SourceError> {
     let source = Arc::clone(&issuer.source);
+    let limit = source.time_limit();
     let task = AbortOnDropHandle::new(tokio::spawn(async move {
         source.fetch(validators.as_ref()).await
     }));
-    match timeout(MAX_ATTEMPT, task).await {
+    match timeout(limit, task).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(SourceError::new(SourceErrorKind::Panicked, Answer::None)),
         Err(_) => Err(SourceError::new(SourceErrorKind::TooSlow, Answer::None)),

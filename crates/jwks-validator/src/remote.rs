@@ -15,7 +15,7 @@ use idp_http::{
 use url::Url;
 
 use crate::key_set::{KeySet, KeySetErrorKind};
-use crate::source::{Fetched, KeySource, SourceError, SourceErrorKind, Validators};
+use crate::source::{Fetched, KeySource, SourceError, SourceErrorKind, TIME_LIMIT, Validators};
 
 /// Fetches a JWK Set over HTTP, with `If-None-Match` and `Cache-Control: max-age`.
 ///
@@ -80,7 +80,13 @@ impl RemoteJwks {
             } else {
                 discovery_kind(&error)
             };
-            SourceError::new(kind, error.answer()).with_retry_after(error.retry_after())
+            let failure = SourceError::new(kind, error.answer())
+                .with_retry_after(error.retry_after())
+                .with_published_issuer(error.published_issuer());
+            match error.fetch_error() {
+                Some(fetch) => failure.with_detail(fetch.to_string()),
+                None => failure,
+            }
         })?;
         metadata.jwks_uri.clone().ok_or_else(|| {
             discovery.forget();
@@ -103,6 +109,12 @@ impl KeySource for RemoteJwks {
             *self.tagged_at() = Some(url);
         }
         fetched
+    }
+
+    /// At least 15 s, and what five exchanges may take: metadata in three places, and keys that are asked for
+    /// again without an entity tag.
+    fn time_limit(&self) -> Duration {
+        TIME_LIMIT.max(self.client.timeout() * 5)
     }
 
     async fn settings_version(&self) -> u64 {
@@ -248,6 +260,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
 
 fn unanswered(error: &FetchError) -> SourceError {
     SourceError::new(SourceErrorKind::Fetch(error.kind()), error.answer())
+        .with_detail(error.to_string())
 }
 
 fn discovery_kind(error: &DiscoveryError) -> SourceErrorKind {

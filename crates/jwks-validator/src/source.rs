@@ -1,5 +1,6 @@
 //! Where keys come from: one fetch, and what it brought.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +11,14 @@ use idp_http::{Answer, FetchErrorKind, MAX_RETRY_AFTER, MIN_RETRY_AFTER};
 use crate::key_set::{KeySet, KeySetError, KeySetErrorKind, SkippedKey};
 use crate::required::{ClaimValue, RequiredClaim};
 
+/// Longer than metadata in three places and keys take with the HTTP client's 3 s for each.
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(15);
+
 /// Fetches an issuer's keys, once per call.
 ///
 /// The validator calls it from one task per issuer, never twice at the same time, and keeps what it
-/// brought. A call that takes longer than 15 s is dropped; a panic counts as a failure.
+/// brought. A call that takes longer than [`time_limit`](Self::time_limit) is dropped; a panic counts as a
+/// failure.
 #[async_trait]
 pub trait KeySource: fmt::Debug + Send + Sync + 'static {
     /// Fetches the keys, unless they are still those that `validators` came with.
@@ -24,6 +29,11 @@ pub trait KeySource: fmt::Debug + Send + Sync + 'static {
     ///
     /// Fails when no usable keys could be had. The keys in use are not affected by that.
     async fn fetch(&self, validators: Option<&Validators>) -> Result<Fetched, SourceError>;
+
+    /// Returns how long a call of [`fetch`](Self::fetch) may take. Default: 15 s.
+    fn time_limit(&self) -> Duration {
+        TIME_LIMIT
+    }
 
     /// Returns a number that changes with the settings of the source, such as a renewed file of root
     /// certificates.
@@ -133,14 +143,22 @@ impl Validators {
     }
 }
 
-/// A fetch that brought no usable keys. Holds no address and no byte of the answer.
+/// A fetch that brought no usable keys. Holds no address and no byte of a set of keys.
 #[derive(Clone, Debug)]
 pub struct SourceError {
     kind: SourceErrorKind,
     answer: Answer,
     retry_after: Option<Duration>,
     skipped: Vec<SkippedKey>,
-    advice: Option<&'static str>,
+    told: Box<Told>,
+    advice: Option<Cow<'static, str>>,
+}
+
+/// What was said of the failure; apart, because errors are returned often and this is looked at rarely.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    detail: Option<String>,
+    published_issuer: Option<String>,
 }
 
 /// Why a fetch brought no usable keys.
@@ -199,6 +217,7 @@ impl SourceError {
             answer,
             retry_after: None,
             skipped: Vec::new(),
+            told: Box::default(),
             advice: None,
         }
     }
@@ -206,9 +225,27 @@ impl SourceError {
     /// Adds what an operator can change, in the words of the program: the settings have other names
     /// there than here. It ends the text of the error, and with it the validator's log line.
     #[must_use]
-    pub fn with_advice(mut self, advice: &'static str) -> Self {
-        self.advice = Some(advice);
+    pub fn with_advice(mut self, advice: impl Into<Cow<'static, str>>) -> Self {
+        self.advice = Some(advice.into());
         self
+    }
+
+    /// Adds what broke the exchange, in a sentence without an end.
+    pub(crate) fn with_detail(mut self, detail: String) -> Self {
+        self.told.detail = Some(detail);
+        self
+    }
+
+    pub(crate) fn with_published_issuer(mut self, issuer: Option<&str>) -> Self {
+        self.told.published_issuer = issuer.map(str::to_owned);
+        self
+    }
+
+    /// Returns the issuer that the metadata name, where it is another one than ours: at most 200 printable
+    /// characters of it.
+    #[must_use]
+    pub fn published_issuer(&self) -> Option<&str> {
+        self.told.published_issuer.as_deref()
     }
 
     /// Sets how long the issuer asked to be left alone, at least 1 s and at most 5 min of it. Until then no
@@ -265,7 +302,10 @@ impl From<KeySetError> for SourceError {
 impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.kind.fmt(f)?;
-        match self.advice {
+        if let Some(detail) = &self.told.detail {
+            write!(f, ": {detail}")?;
+        }
+        match &self.advice {
             Some(advice) => write!(f, "; {advice}"),
             None => Ok(()),
         }

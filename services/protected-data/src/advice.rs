@@ -1,6 +1,7 @@
 //! What to change when there are no keys or a token is refused, by the names of the variables.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jwks_validator::{
@@ -113,6 +114,8 @@ pub(crate) fn advice_for_issuer(issuer: &str, reason: Reason) -> Option<&'static
 #[derive(Debug)]
 pub(crate) struct Advised {
     pub(crate) source: RemoteJwks,
+    /// The configured issuer.
+    pub(crate) issuer: String,
     /// What became of each fetch is noted here.
     pub(crate) fetches: Arc<KeyFetches>,
 }
@@ -124,9 +127,25 @@ impl KeySource for Advised {
         let result = self.source.fetch(validators).await;
         self.fetches.note(begun.elapsed(), &result);
         result.map_err(|error| {
-            let advice = advice_on_keys(error.kind());
-            error.with_advice(advice)
+            match error.published_issuer() {
+                Some(published) => {
+                    let advice = format!(
+                        "configured is ISSUER={}, the metadata say ISSUER={published}: set that, if they are \
+                         the metadata that you mean",
+                        self.issuer
+                    );
+                    error.with_advice(advice)
+                }
+                None => {
+                    let advice = advice_on_keys(error.kind());
+                    error.with_advice(advice)
+                }
+            }
         })
+    }
+
+    fn time_limit(&self) -> Duration {
+        self.source.time_limit()
     }
 
     async fn settings_version(&self) -> u64 {

@@ -154,6 +154,7 @@ fn validator(config: &Config, fetches: Arc<KeyFetches>) -> Result<JwtValidator, 
     };
     let builder = config.validator(Advised {
         source: keys,
+        issuer: provider.issuer.clone(),
         fetches,
     });
     builder.build().map_err(StartError::Validator)

@@ -109,6 +109,7 @@ impl Config {
     /// Reads the variables. What comes back is usable only if the reader ends without problems.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let provider = IdentityProvider::read(reader);
+        provider.require_token_endpoint(reader);
         let request = tokens::request(reader);
         let (client_id, client_id_file) = reader.required_id("CLIENT_ID");
         let protected_data = reader

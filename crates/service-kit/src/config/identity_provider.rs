@@ -123,6 +123,17 @@ impl IdentityProvider {
         }
     }
 
+    /// Notes a problem where nothing says how to find the token endpoint: the issuer is a name that cannot be
+    /// asked, and neither it nor the metadata have an address of their own.
+    pub fn require_token_endpoint(&self, reader: &mut Reader<'_>) {
+        let is_known = self.token_endpoint.is_some() || self.metadata_url.is_some();
+        let is_address = endpoint(&self.issuer, self.allow_insecure_http).is_some();
+        if !is_known && !is_address && !self.issuer.is_empty() {
+            let text = "is required, or METADATA_URL: ISSUER is no https URL to find it by";
+            reader.problem("TOKEN_ENDPOINT", text);
+        }
+    }
+
     /// Returns how the provider is called with these settings.
     #[must_use]
     pub fn http(&self) -> IdpClientBuilder {
