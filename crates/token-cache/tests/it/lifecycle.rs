@@ -122,7 +122,7 @@ async fn a_start_that_needs_a_token_waits_for_attempts_and_does_not_poll() {
     policy.retries = 0;
     let cache = TokenCache::builder(script.clone())
         .refresh_policy(policy)
-        .clock(clock.0.clone())
+        .clock(Arc::<Looks>::clone(&clock.0))
         .build()
         .unwrap();
     // The second attempt is under way for ten seconds.
