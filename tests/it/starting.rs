@@ -148,6 +148,34 @@ async fn a_misspelt_variable_stops_the_start_in_the_file_and_is_a_warning_in_the
     }
 }
 
+/// H3, N70
+#[tokio::test]
+async fn a_misspelt_variable_is_named_beside_what_is_missing() {
+    for binary in ["public-data", "protected-data", "up", "m2m"] {
+        let misspelt = [
+            ("API_AUDIENC", "canary"),
+            ("CLIENT_SECRETS", "canary"),
+            ("LOG_FORMAT", "'json'"),
+        ];
+        let mut variables = with(variables_for("http://127.0.0.1:1"), &misspelt);
+        variables.remove("API_AUDIENCE");
+        variables.remove("CLIENT_SECRET");
+        let arguments: &[&str] = if binary == "m2m" { &["doctor"] } else { &[] };
+        let ended = Program::start(binary, arguments, &variables).ended().await;
+        assert_eq!(ended.status.code(), Some(64), "{binary}: {}", ended.stderr);
+        let text = format!("{}{}", ended.stdout, ended.stderr);
+        for line in [
+            "API_AUDIENC in the environment is not a known variable; API_AUDIENCE is",
+            "CLIENT_SECRETS in the environment is not a known variable; CLIENT_SECRET is",
+            "LOG_FORMAT: has quotes around it",
+        ] {
+            let found = text.lines().filter(|one| one.contains(line)).count();
+            assert_eq!(found, 1, "{binary}, {line}: {text}");
+        }
+        assert!(!text.contains("canary"), "{binary}: {text}");
+    }
+}
+
 /// H3
 #[tokio::test]
 async fn an_empty_configuration_names_what_is_required() {

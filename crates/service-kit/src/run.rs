@@ -36,7 +36,7 @@ pub const RUNTIME_CLOSE: Duration = Duration::from_millis(100);
 /// |---|---|
 /// | 0 | `run` returned `Ok`, or the grace is over |
 /// | 1 ([`EXIT_START`]) | `run` returned an error, such as a port in use; it is printed with its sources |
-/// | 64 ([`EXIT_CONFIG`]) | a configuration problem; all of them are printed, one per line |
+/// | 64 ([`EXIT_CONFIG`]) | a configuration problem; all of them are printed, one per line, and what is worth a warning too |
 /// | 130, 143 | a second signal |
 pub fn run_main<C, F>(
     known: &[&str],
@@ -69,8 +69,13 @@ where
     let mut reader = Reader::new(&environment);
     let config = read(&mut reader);
     let process = Runtime::read(&mut reader);
+    let known: Vec<&str> = known.iter().copied().chain(Runtime::VARIABLES).collect();
+    let unknown = environment.unknown(&known);
     let warnings = reader.warnings().to_vec();
-    reader.finish().map_err(Failure::Config)?;
+    reader
+        .finish()
+        // What is missing may be there under a name that is nearly right.
+        .map_err(|error| Failure::Config(error.with_warnings(&unknown)))?;
 
     // Dropped after the runtime, so that the last lines of its tasks are flushed.
     let _guard = telemetry::init(
@@ -82,8 +87,7 @@ where
     for warning in &warnings {
         tracing::warn!(config.variable = warning.name(), "{warning}");
     }
-    let known: Vec<&str> = known.iter().copied().chain(Runtime::VARIABLES).collect();
-    for unknown in environment.unknown(&known) {
+    for unknown in &unknown {
         tracing::warn!(config.variable = unknown.name(), "{unknown}");
     }
 
@@ -118,8 +122,8 @@ async fn grace_is_over(shutdown: &Shutdown) {
 
 /// Why a process ends with another code than 0.
 ///
-/// `Display` is what goes to standard error: `configuration: NAME: …` for each problem, or the error
-/// followed by its sources.
+/// `Display` is what goes to standard error: `configuration: NAME: …` for each problem and each warning, or
+/// the error followed by its sources.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Failure {
@@ -143,9 +147,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => {
-                for (index, problem) in error.problems().iter().enumerate() {
+                for (index, line) in error.lines().enumerate() {
                     let separator = if index == 0 { "" } else { "\n" };
-                    write!(f, "{separator}configuration: {problem}")?;
+                    write!(f, "{separator}configuration: {line}")?;
                 }
                 Ok(())
             }

@@ -38,8 +38,8 @@ fn main() -> ExitCode {
     let plan = match Plan::read() {
         Ok(plan) => plan,
         Err(error) => {
-            for problem in error.problems() {
-                say(&format!("configuration: {problem}"));
+            for line in error.lines() {
+                say(&format!("configuration: {line}"));
             }
             return ExitCode::from(EXIT_CONFIG);
         }

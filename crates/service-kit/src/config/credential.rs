@@ -52,7 +52,14 @@ impl Reader<'_> {
     pub(super) fn check_credential(&mut self, name: &str, text: &str) {
         if text.contains(char::is_control) {
             self.problem(name, "has a control character, such as a second line");
-        } else if let Some(slip) = copying_slip(text) {
+        } else {
+            self.warn_of_slip(name, text);
+        }
+    }
+
+    /// Warns of what was likely copied with a value.
+    pub(super) fn warn_of_slip(&mut self, name: &str, text: &str) {
+        if let Some(slip) = copying_slip(text) {
             self.warning(name, format!("{slip}, which is taken for a part of it"));
         }
     }
@@ -62,6 +69,34 @@ impl Reader<'_> {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
+
+    /// N70
+    #[test]
+    fn a_value_that_was_hardly_meant_so_is_a_warning_beside_its_problem() {
+        let variables = BTreeMap::from([
+            ("QUOTED", "'hunter2'"),
+            ("URL", "\"https://idp.example\""),
+            ("LIST", " hunter2  hunter3 "),
+            ("NAMES", "'hunter2 hunter3'"),
+        ]);
+        let mut reader = Reader::new(&variables);
+        assert_eq!(reader.required("QUOTED"), "'hunter2'");
+        assert_eq!(reader.endpoint("URL", false), None);
+        assert_eq!(reader.list("LIST"), ["hunter2", "hunter3"]);
+        let _ = reader.list("NAMES");
+        let error = reader.finish().unwrap_err();
+        let error = error.with_warnings(&["MISSPELT is not a known variable"]);
+        let lines: Vec<String> = error.lines().collect();
+        assert_eq!(lines.len(), 5, "{lines:#?}");
+        let start = "URL: must be an absolute https URL";
+        assert!(lines[0].starts_with(start), "{lines:#?}");
+        for (line, name) in lines[1..4].iter().zip(["QUOTED", "URL", "NAMES"]) {
+            let text = "has quotes around it, which is taken for a part of it";
+            assert_eq!(*line, format!("{name}: {text}"));
+        }
+        assert_eq!(lines[4], "MISSPELT is not a known variable");
+        assert!(!lines.concat().contains("hunter"), "{lines:#?}");
+    }
 
     /// N36
     #[test]

@@ -104,6 +104,12 @@ impl IdentityProvider {
             .map(|(text, _)| text)
             .or_else(|| domain.as_ref().map(|(text, _)| text.clone()));
         let (timeout, connect_timeout) = read_timeouts(reader);
+        let proxy = read_proxy(reader);
+        if proxy.is_none()
+            && let Some(Ok(url)) = issuer.as_deref().map(Url::parse)
+        {
+            reader.warn_of_proxy(&url);
+        }
         Self {
             issuer: issuer.unwrap_or_default(),
             token_endpoint: token_endpoint.or_else(|| match &metadata_url {
@@ -116,7 +122,7 @@ impl IdentityProvider {
             }),
             metadata_url,
             ca_file: read_ca(reader),
-            proxy: read_proxy(reader),
+            proxy,
             timeout,
             connect_timeout,
             allow_insecure_http,

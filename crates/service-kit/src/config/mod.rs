@@ -12,6 +12,7 @@ mod environment;
 mod fetch_advice;
 mod identity_provider;
 mod nearest;
+mod proxy;
 mod runtime;
 mod secret;
 mod url;
@@ -107,8 +108,15 @@ impl<'a> Reader<'a> {
         self.require(name, value).unwrap_or_default()
     }
 
-    /// Returns the value, or `None` when it is unset.
+    /// Returns the value, or `None` when it is unset. One that was hardly meant so, such as one in quotes
+    /// or with a space at an end, is returned as it is, with a warning.
     pub fn optional(&mut self, name: &str) -> Option<String> {
+        let value = self.text(name)?;
+        self.warn_of_slip(name, &value);
+        Some(value)
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
         self.asked.insert(name.to_owned());
         if self.strings.is_malformed(name) {
             self.problem(name, "must be UTF-8 text");
@@ -243,7 +251,10 @@ impl<'a> Reader<'a> {
                 .map(str::to_owned)
                 .collect()
         };
-        self.optional(name).map(words).unwrap_or_default()
+        let value = self.text(name).unwrap_or_default();
+        // Spaces at the ends separate nothing from nothing.
+        self.warn_of_slip(name, value.trim());
+        words(value)
     }
 
     /// Reads names of hosts separated by spaces or commas, without ports; a dot at the end is not part of the
@@ -325,6 +336,7 @@ impl<'a> Reader<'a> {
         } else {
             Err(ConfigError {
                 problems: self.problems,
+                warnings: self.warnings.iter().map(Problem::to_string).collect(),
             })
         }
     }
@@ -389,12 +401,31 @@ impl fmt::Display for Problem {
 #[derive(Debug)]
 pub struct ConfigError {
     problems: Vec<Problem>,
+    warnings: Vec<String>,
 }
 
 impl ConfigError {
     /// Returns the problems in the order in which they were found; there is at least one.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+
+    /// Returns what is worth a warning beside them, and may be their cause.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Adds such warnings, for example of names that nobody reads.
+    #[must_use]
+    pub fn with_warnings(mut self, more: &[impl fmt::Display]) -> Self {
+        self.warnings.extend(more.iter().map(ToString::to_string));
+        self
+    }
+
+    /// Returns a line for each problem, then one for each warning.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let problems = self.problems.iter().map(ToString::to_string);
+        problems.chain(self.warnings.iter().cloned())
     }
 }
 
