@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::line::Line;
@@ -53,7 +54,7 @@ pub fn init(
     filter: &str,
     tracing: Option<&Tracing>,
 ) -> Result<Guard, TelemetryError> {
-    let filter = EnvFilter::try_new(filter).map_err(|_| TelemetryError(Reason::Filter))?;
+    let filter = log_filter(filter).map_err(|_| TelemetryError(Reason::Filter))?;
     let (writer, guard) = Guard::over(format, std::io::stderr());
     let guard = match tracing {
         Some(settings) => with_traces(format, filter, writer, guard, settings)?,
@@ -64,6 +65,12 @@ pub fn init(
     };
     std::panic::set_hook(Box::new(log_panic));
     Ok(guard)
+}
+
+/// A refused certificate is told by who asked, with what to change. What the verifier logs of it before that
+/// has neither, and Unix seconds; a directive for it by name shows it again.
+fn log_filter(directives: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::try_new(format!("rustls_platform_verifier=off,{directives}"))
 }
 
 fn log_alone(
@@ -241,7 +248,7 @@ impl std::error::Error for TelemetryError {}
 
 /// Tells whether `filter` is a list of directives that [`init`] takes.
 pub(crate) fn is_filter(filter: &str) -> bool {
-    EnvFilter::try_new(filter).is_ok()
+    log_filter(filter).is_ok()
 }
 
 fn log_panic(info: &std::panic::PanicHookInfo<'_>) {

@@ -182,3 +182,26 @@ async fn a_line_about_a_request_ends_with_its_id_and_no_other_does() {
         }
     }
 }
+
+/// N72
+#[test]
+fn the_verifier_of_certificates_is_heard_only_by_name() {
+    for (directives, expected) in [
+        ("info", false),
+        ("trace", false),
+        ("info,rustls_platform_verifier=error", true),
+    ] {
+        let captured = Captured::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(log_filter(directives).unwrap())
+            .with_writer(captured.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(target: "rustls_platform_verifier::verification", "theirs");
+            tracing::error!("ours");
+        });
+        let text = captured.text();
+        assert_eq!(text.contains("theirs"), expected, "{directives}: {text}");
+        assert!(text.contains("ours"), "{directives}: {text}");
+    }
+}
