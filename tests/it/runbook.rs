@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clock::{Clock, SystemClock};
-use dev_idp::{AuthMethod, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DevClient, DevIdp};
+use dev_idp::{
+    AuthMethod, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DevClient, DevIdp, Endpoint, Fault,
+};
 
 use crate::program::Program;
 use crate::tree;
@@ -105,6 +107,11 @@ async fn provoke(title: &str) -> Failure {
             let client = DevClient::new(DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET);
             let client = client.allow([AuthMethod::ClientSecretPost]);
             let idp = DevIdp::builder().client(client).start().await.unwrap();
+            Failure::new(vec![idp], &[])
+        }
+        "Opaque token" => {
+            let reply = r#"{"access_token":"2YotnFZFEjr1zCsicMWpAA","token_type":"Bearer","expires_in":300}"#;
+            idp.fault(Fault::on(Endpoint::Token).body(reply));
             Failure::new(vec![idp], &[])
         }
         "Downstream URL not in the allow-list" => {
@@ -220,7 +227,7 @@ impl Running {
 #[tokio::test]
 async fn every_entry_of_the_runbook_is_what_happens() {
     let entries = entries();
-    assert_eq!(entries.len(), 10);
+    assert_eq!(entries.len(), 11);
     for entry in entries {
         let title = &entry.title;
         let failure = provoke(title).await;

@@ -56,6 +56,7 @@ async fn protected_data_is_red_without_keys_and_amber_when_they_only_outlast_the
     pair.stop().await;
 }
 
+/// N76
 #[tokio::test]
 async fn a_rotation_and_refused_tokens_show() {
     let idp = DevIdp::builder().start().await.unwrap();
@@ -74,6 +75,15 @@ async fn a_rotation_and_refused_tokens_show() {
     };
     assert_eq!(rotation["outcome"], "changed");
     assert!(has("removed", &old) && has("added", &idp.current_kid()));
+
+    assert_eq!(pair.protected_data("opaque").await.status(), 401);
+    let status = document(&pair.client, admin).await;
+    assert_eq!(status["state"], "amber");
+    let advice = status["advice"].as_str().unwrap();
+    assert!(
+        advice.contains("TOKEN_RESOURCE") && advice.contains("introspection"),
+        "{advice}"
+    );
 
     let foreign = idp.mint(TokenSpec::new().claim("aud", "https://other.example"));
     assert_eq!(pair.protected_data(&foreign).await.status(), 401);

@@ -58,7 +58,7 @@ pub fn advice_on_refusal(reason: Reason) -> Option<&'static str> {
         }
         Reason::Opaque => {
             "if it should pass, make its provider issue a JWT for this API: many do so once TOKEN_AUDIENCE or \
-             TOKEN_RESOURCE at the caller names it"
+             TOKEN_RESOURCE at the caller names it; introspection is not built in"
         }
         Reason::Encrypted => {
             "if it should pass, turn the encryption of access tokens for this API off at the provider"
@@ -70,7 +70,10 @@ pub fn advice_on_refusal(reason: Reason) -> Option<&'static str> {
         Reason::MalformedToken => {
             "TOKEN_FROM names a place that must hold the token and nothing else"
         }
-        Reason::UnknownIssuer => "if it should pass, ISSUER differs from the token's iss",
+        Reason::UnknownIssuer => {
+            "if it should pass, ISSUER differs from the token's iss (Entra, with an ISSUER that ends in /v2.0: \
+             set requestedAccessTokenVersion to 2 in the API's manifest)"
+        }
         Reason::UnknownKey | Reason::KeyAlgorithm | Reason::Signature => {
             "if it should pass, JWKS_URI or ISSUER leads to the keys of another provider"
         }
