@@ -44,7 +44,8 @@ pub enum Command {
     /// One line per check: ✓, ! (worth a look, or not checked) or ✗, what was found, and after an arrow
     /// what to change. Asks for a token with the configured client authentication method; if the
     /// provider refuses the client, once more with each other one that the provider lists, or that there is
-    /// where it lists none. The token is sent to PROTECTED_DATA_URL and nowhere else.
+    /// where it lists none, and where it gives no reason, once without TOKEN_SCOPE. The token is sent to
+    /// PROTECTED_DATA_URL and nowhere else.
     Doctor {
         /// Prints one JSON document instead of lines.
         #[arg(long)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::{Clock, unix_seconds};
-use idp_http::{Discovery, Reader};
+use idp_http::Reader;
 use jwks_validator::{
     CheckOutcome, Explanation, JwtValidator, RequireScopes, explain_without_keys,
 };
@@ -85,7 +85,12 @@ impl Inspector {
         let parts = UnverifiedToken::read(token);
         let mut text = String::new();
         self.contents(&parts, colour, &mut text);
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = parts
+            .form()
+            .advice()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
         let (explanation, missing) = match self.keys().await {
             Ok(published) => self.with_keys(token, &published, &mut notes).await,
             Err(why) => {
@@ -148,8 +153,9 @@ impl Inspector {
         let url = match &provider.jwks_uri {
             Some(url) => url.clone(),
             None => {
-                let discovery = Discovery::new(http.clone(), &provider.issuer)
-                    .map_err(|problem| format!("ISSUER {problem}"))?
+                let discovery = provider
+                    .discovery(http.clone())
+                    .map_err(|(name, problem)| format!("{name} {problem}"))?
                     .for_reader(Reader::Validator);
                 let metadata = discovery
                     .metadata()

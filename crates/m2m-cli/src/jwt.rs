@@ -16,7 +16,44 @@ pub(crate) struct UnverifiedToken {
     pub(crate) claims: Option<Map<String, Value>>,
 }
 
+/// What a token is by its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A signed JWT (RFC 7519), as far as its header tells.
+    Jwt,
+    /// An encrypted one (RFC 7516 section 3.1).
+    Encrypted,
+    /// Only who issued it can say what it is.
+    Opaque,
+}
+
+impl Form {
+    /// Says why protected-data cannot read it, and what to change.
+    pub(crate) fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::Jwt => None,
+            Self::Encrypted => Some(
+                "the token is encrypted (JWE): let the provider issue signed JWTs for the API, which Auth0 does \
+                 where TOKEN_AUDIENCE names it",
+            ),
+            Self::Opaque => Some(
+                "the token is opaque, not a JWT: set TOKEN_AUDIENCE or TOKEN_RESOURCE to the API, for which many \
+                 providers then issue JWTs, or let the provider issue JWTs to CLIENT_ID; introspection \
+                 (RFC 7662) is not built in",
+            ),
+        }
+    }
+}
+
 impl UnverifiedToken {
+    pub(crate) fn form(&self) -> Form {
+        match &self.header {
+            None => Form::Opaque,
+            Some(header) if header.contains_key("enc") => Form::Encrypted,
+            Some(_) => Form::Jwt,
+        }
+    }
+
     /// Reads the first two of the parts that dots separate; a text without them has neither.
     pub(crate) fn read(token: &str) -> Self {
         let mut parts = token.split('.');
@@ -40,6 +77,11 @@ impl UnverifiedToken {
         value
             .as_i64()
             .or_else(|| value.as_f64().map(|seconds| seconds.floor() as i64))
+    }
+
+    /// A claim that is a string.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.claims.as_ref()?.get(name)?.as_str()
     }
 
     /// The granted scopes as a token names them: `scope`, or what Entra and Okta have instead.
@@ -92,6 +134,23 @@ mod tests {
         assert_eq!(read.scopes(), Some(vec!["a", "b"]));
         let listed = UnverifiedToken::read(&token("{}", r#"{"scp":["a",7,"b"]}"#));
         assert_eq!(listed.scopes(), Some(vec!["a", "b"]));
+    }
+
+    #[test]
+    fn an_encrypted_token_is_told_from_an_opaque_one() {
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let direct = format!(
+            "{}..aXY.dGV4dA.dGFn",
+            encode(r#"{"alg":"dir","enc":"A256GCM"}"#)
+        );
+        for (token, expected) in [
+            (token("{}", "{}"), Form::Jwt),
+            (direct, Form::Encrypted),
+            ("a.b.c".to_owned(), Form::Opaque),
+            ("2YotnFZFEjr1zCsicMWpAA".to_owned(), Form::Opaque),
+        ] {
+            assert_eq!(UnverifiedToken::read(&token).form(), expected, "{token}");
+        }
     }
 
     #[test]

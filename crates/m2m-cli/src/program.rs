@@ -209,8 +209,8 @@ fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
 
 /// Reports a configuration that cannot be used, in the words of the services.
 fn refuse(settings: &Settings<'_>, error: &ConfigError) -> u8 {
-    for problem in error.problems() {
-        say(&format!("configuration: {problem}"));
+    for line in error.lines() {
+        say(&format!("configuration: {line}"));
     }
     if !settings.names_provider() {
         say("without a provider of your own: `m2m --dev …` beside `cargo up`");

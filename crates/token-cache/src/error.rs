@@ -58,7 +58,7 @@ pub enum TokenErrorKind {
 #[non_exhaustive]
 pub enum Permanent {
     /// The client id, the secret or the method is wrong: `invalid_client` (RFC 6749 section 5.2) or another
-    /// wording of it, any 401, and a 403 without an OAuth error.
+    /// wording of it, any 401, and a 403 without an OAuth error and without a page.
     InvalidClient,
     /// Another OAuth error code; [`TokenError`]'s text names it.
     OAuth,

@@ -156,9 +156,9 @@ impl Reading<'_> {
                 }
             }
             // Some providers and gateways answer so to a wrong secret, id, method or key.
-            None if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                error_of(REJECTED)
-            }
+            None if status == StatusCode::UNAUTHORIZED => error_of(REJECTED),
+            // With a page it is what stands in front of the provider.
+            None if status == StatusCode::FORBIDDEN && !is_page(reply) => error_of(REJECTED),
             None => error_of(TokenErrorKind::Permanent(Permanent::Status)),
         }
     }

@@ -47,7 +47,7 @@ pub fn advice(error: &TokenError) -> &'static str {
         TokenErrorKind::Permanent(Permanent::Redirect | Permanent::Status)
         | TokenErrorKind::Invalid(_) => {
             "TOKEN_ENDPOINT, ISSUER or APPLICATION_VANITY_DOMAIN leads to something else than a token \
-             endpoint"
+             endpoint, or a firewall in front of it refuses this machine"
         }
         TokenErrorKind::Transient(Transient::Status) => {
             "the provider behind ISSUER, APPLICATION_VANITY_DOMAIN or TOKEN_ENDPOINT is overloaded or \
@@ -80,7 +80,7 @@ fn on_code(code: Option<&str>) -> &'static str {
              CLIENT_AUTH_METHOD"
         }
         Some("access_denied") => {
-            "allow CLIENT_ID the API that TOKEN_AUDIENCE names, at the provider"
+            "name the API in TOKEN_AUDIENCE, and allow CLIENT_ID that API at the provider"
         }
         _ => "check TOKEN_SCOPE, TOKEN_AUDIENCE and TOKEN_RESOURCE",
     }

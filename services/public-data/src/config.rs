@@ -112,6 +112,12 @@ impl Config {
         provider.require_token_endpoint(reader);
         let request = tokens::request(reader);
         let (client_id, client_id_file) = reader.required_id("CLIENT_ID");
+        if client_id.trim().contains(char::is_whitespace) {
+            reader.warning(
+                "CLIENT_ID",
+                "has a space inside, which hardly any provider issues and is taken for a part of it",
+            );
+        }
         let protected_data = reader
             .endpoint("PROTECTED_DATA_URL", provider.allow_insecure_http)
             .unwrap_or_else(|| Url::parse("http://127.0.0.1:6002").expect("the default is a URL"));

@@ -101,7 +101,7 @@ fn judge(header: Option<i64>, issued: Option<i64>) -> (Finding, Option<Skew>) {
                 header,
                 format!("this machine's clock is {off} s {way} the provider's (its Date header)"),
                 "set the clock of this machine (or the provider's, if that is the wrong one), and keep it \
-                 with NTP; tokens are refused beyond 60 s",
+                 with NTP; protected-data forgives 60 s",
             )
         }
         (_, Some(issued)) if issued.unsigned_abs() > LEEWAY_S.unsigned_abs() => {
@@ -114,8 +114,8 @@ fn judge(header: Option<i64>, issued: Option<i64>) -> (Finding, Option<Skew>) {
             skewed(
                 issued,
                 format!("the fresh token's dates are {off} s {way} this machine's clock, {header}"),
-                "set the clock of the provider's host that signs tokens, or this machine's; tokens are \
-                 refused beyond 60 s",
+                "set the clock of the provider's host that signs tokens, or this machine's; protected-data \
+                 forgives 60 s",
             )
         }
         (Some(header), _) if header.unsigned_abs() > NEGLIGIBLE_S => {

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use http::HeaderMap;
-use idp_http::{FetchError, FetchErrorKind, IdpClient, UrlProblem, is_loopback};
+use idp_http::{
+    Discovery, FetchError, FetchErrorKind, IdpClient, Reply, UrlProblem, is_loopback, json,
+};
+use serde_json::Value;
 use service_kit::config::advice_on_fetch;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
@@ -22,6 +25,16 @@ const MAX_BODY: usize = 64 * 1024;
 struct Target {
     variable: &'static str,
     url: Url,
+    kind: Kind,
+}
+
+/// What is asked for there.
+#[derive(Clone, Copy)]
+enum Kind {
+    Issuer,
+    Metadata,
+    Tokens,
+    Keys,
 }
 
 impl Examination {
@@ -55,18 +68,32 @@ impl Examination {
     /// The configured addresses. What discovery finds is asked when its turn comes.
     fn targets(&self) -> Vec<Target> {
         let provider = &self.public.provider;
-        let fixed = |variable: Option<&'static str>, url: &Option<Url>| {
-            variable
-                .zip(url.clone())
-                .map(|(variable, url)| Target { variable, url })
+        let fixed = |variable: Option<&'static str>, url: &Option<Url>, kind| {
+            let named = variable.zip(url.clone());
+            named.map(|(variable, url)| Target {
+                variable,
+                url,
+                kind,
+            })
         };
-        let token_endpoint = fixed(self.origins.token_endpoint, &provider.token_endpoint);
-        let jwks_uri = fixed(self.origins.jwks_uri, &provider.jwks_uri);
+        let token_endpoint = fixed(
+            self.origins.token_endpoint,
+            &provider.token_endpoint,
+            Kind::Tokens,
+        );
+        let jwks_uri = fixed(self.origins.jwks_uri, &provider.jwks_uri, Kind::Keys);
         let issuer = Url::parse(&provider.issuer).ok().map(|url| Target {
             variable: self.origins.issuer,
             url,
+            kind: Kind::Issuer,
         });
-        // An issuer whose endpoints are both named need not be a place.
+        let metadata = provider.metadata_url.clone().map(|url| Target {
+            variable: "METADATA_URL",
+            url,
+            kind: Kind::Metadata,
+        });
+        // An issuer whose metadata are elsewhere, or whose endpoints are both named, need not be a place.
+        let issuer = metadata.or(issuer);
         let issuer = issuer.filter(|_| token_endpoint.is_none() || jwks_uri.is_none());
         [issuer, token_endpoint, jwks_uri]
             .into_iter()
@@ -93,6 +120,14 @@ impl Examination {
         url.set_path("/");
         match self.http.get(&url, HeaderMap::new(), MAX_BODY).await {
             Ok(_) if is_https => Finding::passed(CHECK, format!("{origin}, TLS is in order")),
+            // A web server says 400 or the like, in the clear, to whoever asks its TLS port without TLS.
+            Ok(reply) if !reply.status.is_success() && speaks_tls(&self.http, &url).await => {
+                Finding::failed(
+                    CHECK,
+                    format!("{origin} is asked without TLS, and speaks TLS"),
+                    format!("write https:// in {variable}"),
+                )
+            }
             Ok(_) if is_loopback(&url) => {
                 Finding::passed(CHECK, format!("{origin}, http on loopback"))
             }
@@ -105,21 +140,28 @@ impl Examination {
                 Finding::passed(CHECK, origin)
             }
             Err(error) => {
-                let change = self.advice(&error, &url, variable).await;
+                let change = self.advice(&error, target, &url).await;
                 Finding::failed(CHECK, format!("{origin}: {error}"), change)
             }
         }
     }
 
-    async fn advice(&self, error: &FetchError, url: &Url, variable: &str) -> String {
-        let is_https = url.scheme() == "https";
+    async fn advice(&self, error: &FetchError, target: &Target, url: &Url) -> String {
+        let variable = target.variable;
         match error.kind() {
-            FetchErrorKind::NotTls if speaks_plain_http(url).await => format!(
-                "it speaks plain http: write http:// in {variable} (taken for loopback addresses, or \
-                 with ALLOW_INSECURE_HTTP=true)"
-            ),
+            // Only of what is no TLS: a certificate proves TLS, and the secret is not to go out in the clear.
+            FetchErrorKind::NotTls if speaks_plain_http(target).await => {
+                if is_loopback(url) {
+                    format!("the provider speaks plain http there: write http:// in {variable}")
+                } else {
+                    format!(
+                        "the provider speaks plain http there: give it TLS, or another port in {variable}; \
+                         ALLOW_INSECURE_HTTP=true and http:// would send the secret in the clear"
+                    )
+                }
+            }
             FetchErrorKind::Truncated | FetchErrorKind::NotHttp
-                if !is_https && speaks_tls(&self.http, url).await =>
+                if url.scheme() == "http" && speaks_tls(&self.http, url).await =>
             {
                 format!("it speaks TLS: write https:// in {variable}")
             }
@@ -130,8 +172,10 @@ impl Examination {
             FetchErrorKind::Connect | FetchErrorKind::Timeout => {
                 format!("is the provider running? check host and port in {variable}")
             }
-            kind if let Some(advice) = advice_on_fetch(kind) => advice.to_owned(),
-            _ => format!("something else than a provider answers; check {variable}"),
+            kind => match advice_on_fetch(kind) {
+                Some(advice) => advice.to_owned(),
+                None => format!("something else than a provider answers; check {variable}"),
+            },
         }
     }
 }
@@ -178,26 +222,57 @@ async fn resolve(targets: &[Target], findings: &mut Findings<'_>) -> BTreeSet<St
     unresolved
 }
 
-/// Asks without TLS. No secret is in the request.
-async fn speaks_plain_http(url: &Url) -> bool {
-    let mut plain = url.clone();
-    let port = url.port_or_known_default();
-    // The port has to be named: that of https is no longer implied.
-    if plain.set_scheme("http").is_err() || plain.set_port(port).is_err() {
+/// Tells whether the provider itself answers without TLS. No secret is in the request.
+async fn speaks_plain_http(target: &Target) -> bool {
+    let Some(plain) = with_scheme(&target.url, "http") else {
         return false;
-    }
+    };
     let Ok(http) = IdpClient::builder().dangerous_allow_http(true).build() else {
         return false;
     };
-    http.get(&plain, HeaderMap::new(), MAX_BODY).await.is_ok()
+    match target.kind {
+        // Found is enough: where the metadata stands in the clear, it names its issuer as it would be with TLS.
+        Kind::Issuer => match Discovery::new(http, plain.as_str()) {
+            Ok(discovery) => match discovery.metadata().await {
+                Ok(_) => true,
+                Err(error) => error.is_issuer_mismatch(),
+            },
+            Err(_) => false,
+        },
+        Kind::Metadata => match http.get(&plain, HeaderMap::new(), MAX_BODY).await {
+            Ok(reply) => member(&reply, "issuer").is_some_and(|issuer| issuer.is_string()),
+            Err(_) => false,
+        },
+        Kind::Keys => match http.get(&plain, HeaderMap::new(), MAX_BODY).await {
+            Ok(reply) => member(&reply, "keys").is_some_and(|keys| keys.is_array()),
+            Err(_) => false,
+        },
+        Kind::Tokens => {
+            let form = b"grant_type=client_credentials".to_vec();
+            match http
+                .post_form(&plain, HeaderMap::new(), form, MAX_BODY)
+                .await
+            {
+                // RFC 6749 section 5.2, to a client that does not say who it is.
+                Ok(reply) => member(&reply, "error").is_some_and(|error| error.is_string()),
+                Err(_) => false,
+            }
+        }
+    }
 }
 
-async fn speaks_tls(http: &IdpClient, url: &Url) -> bool {
-    let mut secure = url.clone();
-    let port = url.port_or_known_default();
-    if secure.set_scheme("https").is_err() || secure.set_port(port).is_err() {
-        return false;
+fn member(reply: &Reply, name: &str) -> Option<Value> {
+    match json::from_slice(&reply.body) {
+        Ok(Value::Object(mut members)) => members.remove(name),
+        _ => None,
     }
+}
+
+/// Tells whether a handshake gets as far as TLS, with whatever certificate.
+async fn speaks_tls(http: &IdpClient, url: &Url) -> bool {
+    let Some(secure) = with_scheme(url, "https") else {
+        return false;
+    };
     match http.get(&secure, HeaderMap::new(), MAX_BODY).await {
         Ok(_) => true,
         Err(error) => matches!(
@@ -205,4 +280,13 @@ async fn speaks_tls(http: &IdpClient, url: &Url) -> bool {
             FetchErrorKind::Certificate(_) | FetchErrorKind::TlsAlert | FetchErrorKind::Tls
         ),
     }
+}
+
+fn with_scheme(url: &Url, scheme: &str) -> Option<Url> {
+    let mut other = url.clone();
+    // The port has to be named: that of the first scheme is no longer implied.
+    let port = url.port_or_known_default();
+    other.set_scheme(scheme).ok()?;
+    other.set_port(port).ok()?;
+    Some(other)
 }

@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use http::StatusCode;
 use idp_http::{Reply, json};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -13,6 +12,7 @@ use token_cache::{
 use url::Url;
 
 use super::discovery::Endpoints;
+use super::refusal::{About, about};
 use super::{Examination, Findings, Reach, with_sources};
 use crate::jwt::UnverifiedToken;
 use crate::report::Finding;
@@ -40,7 +40,7 @@ enum Outcome {
     Unauthenticated(TokenError),
     /// The credentials are right, the scope is not.
     Scope(TokenError),
-    Failed(TokenError),
+    Failed(TokenError, About),
 }
 
 type Method = (&'static str, ClientAuth);
@@ -78,8 +78,13 @@ impl Examination {
                     // The configured method's refusal says most.
                     refusal.get_or_insert(error);
                 }
-                Ok(Outcome::Scope(error) | Outcome::Failed(error)) => {
-                    let change = public_data::advice(&error);
+                Ok(Outcome::Scope(error)) => {
+                    let change = self.advice_on_refusal(&error, About::Scope);
+                    findings.add(Finding::failed(CHECK, format!("{url}: {error}"), change));
+                    return None;
+                }
+                Ok(Outcome::Failed(error, about)) => {
+                    let change = self.advice_on_refusal(&error, about);
                     findings.add(Finding::failed(CHECK, format!("{url}: {error}"), change));
                     return None;
                 }
@@ -90,9 +95,17 @@ impl Examination {
                 }
             }
         }
-        if let Some(error) = refusal {
-            findings.add(self.unauthenticated(&error, &tried, endpoints));
+        let error = refusal?;
+        // Without a code it may be the scope that is refused so.
+        if error.oauth_code().is_none_or(str::is_empty)
+            && let Ok(Outcome::Token(obtained)) = self
+                .ask_without_scope(url, self.public.client_auth, error.clone())
+                .await
+        {
+            findings.add(self.authenticated(url, &tried[..1], endpoints));
+            return Some(*obtained);
         }
+        findings.add(self.unauthenticated(&error, &tried, endpoints));
         None
     }
 
@@ -152,29 +165,27 @@ impl Examination {
             .map_err(|error| with_sources(&error))?;
         let Exchange { result, reply, .. } = source.exchange(request).await;
         let received = self.clock.now();
-        let reply_is_401 = reply
-            .as_ref()
-            .is_some_and(|reply| reply.status == StatusCode::UNAUTHORIZED);
-        Ok(match result {
-            Ok(issued) => Outcome::Token(Box::new(obtained(issued, reply.as_ref(), received))),
-            Err(error) => match error.kind() {
-                TokenErrorKind::Permanent(Permanent::ScopeNotGranted) => {
-                    match narrower(reply.as_ref(), received) {
-                        Some(obtained) => Outcome::Token(Box::new(Obtained {
-                            scope_error: Some(error),
-                            ..obtained
-                        })),
-                        None => Outcome::Failed(error),
-                    }
-                }
-                // Some say `unauthorized_client` to a wrong secret (Keycloak); the status tells.
-                TokenErrorKind::Permanent(Permanent::InvalidClient) => {
-                    Outcome::Unauthenticated(error)
-                }
-                _ if reply_is_401 => Outcome::Unauthenticated(error),
-                _ if error.oauth_code() == Some("invalid_scope") => Outcome::Scope(error),
-                _ => Outcome::Failed(error),
-            },
+        let error = match result {
+            Ok(issued) => {
+                let obtained = obtained(issued, reply.as_ref(), received);
+                return Ok(Outcome::Token(Box::new(obtained)));
+            }
+            Err(error) => error,
+        };
+        if error.kind() == TokenErrorKind::Permanent(Permanent::ScopeNotGranted) {
+            return Ok(match narrower(reply.as_ref(), received) {
+                Some(obtained) => Outcome::Token(Box::new(Obtained {
+                    scope_error: Some(error),
+                    ..obtained
+                })),
+                None => Outcome::Failed(error, About::Other),
+            });
+        }
+        let about = reply.map_or(About::Other, |reply| about(&error, &reply));
+        Ok(match about {
+            About::Credentials => Outcome::Unauthenticated(error),
+            About::Scope => Outcome::Scope(error),
+            about => Outcome::Failed(error, about),
         })
     }
 
@@ -185,6 +196,9 @@ impl Examination {
         auth: ClientAuth,
         refused: TokenError,
     ) -> Result<Outcome, String> {
+        if self.public.request.scopes().next().is_none() {
+            return Ok(Outcome::Scope(refused));
+        }
         let request = self.public.request.clone().without_scopes();
         Ok(match self.ask(url, auth, &request).await? {
             Outcome::Token(obtained) => Outcome::Token(Box::new(Obtained {
@@ -219,6 +233,42 @@ impl Examination {
         }
     }
 
+    fn advice_on_refusal(&self, error: &TokenError, about: About) -> String {
+        if let Some(cause) = self.oddity_of(&["TOKEN_SCOPE", "TOKEN_AUDIENCE", "TOKEN_RESOURCE"])
+            && matches!(
+                about,
+                About::Scope | About::Audience | About::Resource | About::Other
+            )
+        {
+            return cause;
+        }
+        match about {
+            About::Scope if self.public.request.scopes().next().is_none() => {
+                "set TOKEN_SCOPE to what the provider names for the API".to_owned()
+            }
+            About::Audience if !self.names_api => {
+                "set TOKEN_AUDIENCE to the API's identifier at the provider".to_owned()
+            }
+            About::Audience => {
+                "correct TOKEN_AUDIENCE, or allow CLIENT_ID that API at the provider".to_owned()
+            }
+            About::Resource => {
+                "set TOKEN_RESOURCE (or TOKEN_SCOPE) to an API that the provider knows".to_owned()
+            }
+            About::Place => match self.origins.token_endpoint {
+                Some(variable) => format!("correct {variable}: nothing there gives tokens"),
+                None => "set TOKEN_ENDPOINT: where the metadata lead, nothing gives tokens".to_owned(),
+            },
+            About::Firewall => {
+                "a firewall or proxy in front of the provider refuses this machine: let it pass there"
+                    .to_owned()
+            }
+            About::Credentials | About::Scope | About::Other => {
+                public_data::advice(error).to_owned()
+            }
+        }
+    }
+
     fn unauthenticated(
         &self,
         error: &TokenError,
@@ -227,6 +277,9 @@ impl Examination {
     ) -> Finding {
         let secret = self.origins.secret;
         let tried = tried.join(", ");
+        if let Some(cause) = self.oddity_of(&["CLIENT_ID", secret]) {
+            return Finding::failed(CHECK, format!("{error}; tried with {tried}"), cause);
+        }
         let mut change = format!(
             "correct {secret} (was it rotated?), or CLIENT_ID if that is not this client's"
         );

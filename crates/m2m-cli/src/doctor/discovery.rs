@@ -13,12 +13,10 @@ const CHECK: &str = "discovery";
 pub(super) struct Endpoints {
     pub(super) token: Option<Url>,
     pub(super) keys: Option<Url>,
-    /// How clients may authenticate, as far as that is known.
+    /// How clients may authenticate, where the metadata has a list. Without one RFC 8414 section 2 means
+    /// `client_secret_basic`, and providers that leave it out mean anything.
     pub(super) methods: Option<Vec<String>>,
 }
-
-/// What RFC 8414 section 2 takes the list to be when there is none.
-const DEFAULT_METHOD: &str = "client_secret_basic";
 
 impl Examination {
     pub(super) async fn discovery(&self, reach: &Reach, findings: &mut Findings<'_>) -> Endpoints {
@@ -30,11 +28,15 @@ impl Examination {
         };
         let is_needed = endpoints.token.is_none() || endpoints.keys.is_none();
         let issuer = &provider.issuer;
-        if Url::parse(issuer).is_ok_and(|url| reach.is_down(&url)) {
+        let place = match &provider.metadata_url {
+            Some(url) => Ok(url.clone()),
+            None => Url::parse(issuer),
+        };
+        if place.is_ok_and(|url| reach.is_down(&url)) {
             findings.add(Finding::not_checked(CHECK, "the issuer cannot be reached"));
             return endpoints;
         }
-        let found = match Discovery::new(self.http.clone(), issuer) {
+        let found = match provider.discovery(self.http.clone()) {
             Ok(discovery) => {
                 let discovery = match (&endpoints.token, &endpoints.keys) {
                     (None, Some(_)) => discovery.for_reader(Reader::Client),
@@ -43,8 +45,12 @@ impl Examination {
                 };
                 discovery.metadata().await
             }
-            Err(problem) => {
-                let change = format!("correct {}", self.origins.issuer);
+            Err((name, problem)) => {
+                let name = match name {
+                    "ISSUER" => self.origins.issuer,
+                    name => name,
+                };
+                let change = format!("correct {name}");
                 findings.add(Finding::failed(
                     CHECK,
                     format!("the issuer {problem}"),
@@ -58,15 +64,10 @@ impl Examination {
                 findings.add(self.published(&metadata, &endpoints));
                 endpoints.token = endpoints.token.or(metadata.token_endpoint.clone());
                 endpoints.keys = endpoints.keys.or(metadata.jwks_uri.clone());
-                endpoints.methods = Some(
-                    metadata
-                        .token_endpoint_auth_methods
-                        .clone()
-                        .unwrap_or_else(|| vec![DEFAULT_METHOD.to_owned()]),
-                );
+                endpoints.methods = metadata.token_endpoint_auth_methods.clone();
             }
             Err(error) if is_needed || error.is_issuer_mismatch() => {
-                let change = self.advice_on_metadata(&error);
+                let change = self.advice_on_metadata(&error).await;
                 findings.add(Finding::failed(CHECK, error.to_string(), change));
             }
             Err(error) => findings.add(Finding::passed(
@@ -105,17 +106,43 @@ impl Examination {
         )
     }
 
-    fn advice_on_metadata(&self, error: &DiscoveryError) -> String {
+    /// Tells whether this is an issuer that publishes metadata under its own name. Sends nothing secret.
+    pub(super) async fn publishes(&self, issuer: &str) -> bool {
+        match Discovery::new(self.http.clone(), issuer) {
+            Ok(discovery) => discovery.metadata().await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    async fn advice_on_metadata(&self, error: &DiscoveryError) -> String {
         let variable = self.origins.issuer;
         let configured = &self.public.provider.issuer;
         if let Some(published) = error.published_issuer() {
-            return match near_miss(configured, published) {
-                Some(difference) => format!("they differ in {difference}: set ISSUER={published}"),
-                None => format!(
-                    "set ISSUER={published} if that is the provider you mean, else correct the host in \
-                     {variable}"
-                ),
-            };
+            let near = near_miss(configured, published);
+            let differ = near.map(|near| format!("they differ in {near}: "));
+            if self.public.provider.metadata_url.is_some() {
+                return format!("set ISSUER={published}, which is whose metadata METADATA_URL has");
+            }
+            // Nothing is proposed that was not tried.
+            if self.publishes(published).await {
+                return match differ {
+                    Some(differ) => format!("{differ}set ISSUER={published}"),
+                    None => format!(
+                        "set ISSUER={published} if that is the provider you mean, else correct the host in \
+                         {variable}"
+                    ),
+                };
+            }
+            return format!(
+                "{}\"{published}\" was asked too and publishes nothing under that name: correct {variable}, or \
+                 let the provider name itself as it is reached",
+                differ.unwrap_or_default()
+            );
+        }
+        if error.status() == Some(403) {
+            return "a firewall or proxy in front of the provider refuses this machine: let it pass there, or \
+                    set TOKEN_ENDPOINT and JWKS_URI"
+                .to_owned();
         }
         if error.fetch_error().is_some() || error.is_overloaded() {
             return format!("is this the provider, and is it well? check {variable}");

@@ -59,6 +59,25 @@ impl Examination {
         if asked.is_empty() {
             return Finding::passed(CHECK, format!("TOKEN_SCOPE asks for none; {granted_text}"));
         }
+        let claimed = obtained.unverified.scopes().unwrap_or_default();
+        let answered = obtained.granted.as_deref().unwrap_or_default();
+        let is_named = |scope: &str| {
+            // Entra: stands for whatever was granted, under names of its own.
+            scope.ends_with("/.default")
+                || claimed.contains(&scope)
+                || answered.split([' ', ',']).any(|one| one == scope)
+        };
+        let unnamed: Vec<&str> = asked.into_iter().filter(|scope| !is_named(scope)).collect();
+        if !unnamed.is_empty() {
+            let unnamed = unnamed.join(" ");
+            return Finding::warning(
+                CHECK,
+                format!("neither the answer nor the token names {unnamed}; {granted_text}"),
+            )
+            .change(format!(
+                "see at the provider whether the client has {unnamed}, or take it out of TOKEN_SCOPE"
+            ));
+        }
         Finding::passed(CHECK, format!("all of TOKEN_SCOPE; {granted_text}"))
     }
 }

@@ -25,6 +25,7 @@ mod discovery;
 mod granted;
 pub(crate) mod keys;
 mod pair;
+mod refusal;
 mod validation;
 
 use std::collections::BTreeSet;
@@ -34,7 +35,7 @@ use std::sync::Arc;
 
 use clock::Clock;
 use idp_http::IdpClient;
-use service_kit::config::{IdentityProvider, Reader, Runtime};
+use service_kit::config::{IdentityProvider, Problem, Reader, Runtime};
 use service_kit::server::reachable;
 use url::Url;
 
@@ -90,9 +91,28 @@ impl<'s> Doctor<'s> {
         Report::new(findings.all)
     }
 
+    fn problem(&self, problem: &Problem, warnings: &[String]) -> Finding {
+        let (name, text) = (problem.name(), problem.to_string());
+        let (_, found) = text.split_once(": ").unwrap_or_default();
+        let change = if let Some(cause) = about(&[name], warnings) {
+            cause
+        } else if *found == *"is required" || found.starts_with("is required,") {
+            format!("set {name}")
+        } else if found.contains("an absolute https URL") {
+            let change = format!("write {name} as https://HOST/PATH");
+            // Only where nothing but http is wrong with it.
+            match Reader::new(self.settings).endpoint(name, true) {
+                Some(_) => format!("{change}, or set ALLOW_INSECURE_HTTP=true"),
+                None => change,
+            }
+        } else {
+            format!("correct {name}")
+        };
+        Finding::failed(CHECK, text, change)
+    }
+
     /// Reads the configuration and builds what needs no network.
     fn configuration(&self, findings: &mut Findings<'_>) -> Option<Examination> {
-        const CHECK: &str = "configuration";
         let read = self.settings.read(|reader| {
             let protected = protected_data::Config::read(reader);
             let public = public_data::Config::read(reader);
@@ -103,22 +123,18 @@ impl<'s> Doctor<'s> {
             Ok(read) => read,
             Err(error) => {
                 for problem in error.problems() {
-                    let text = problem.to_string();
-                    let (_, found) = text.split_once(": ").unwrap_or_default();
-                    let change = if *found == *"is required" || found.starts_with("is required,") {
-                        format!("set {}", problem.name())
-                    } else if found.contains("an absolute https URL") {
-                        let name = problem.name();
-                        let change = format!("write {name} as https://HOST/PATH");
-                        // Only where nothing but http is wrong with it.
-                        match Reader::new(self.settings).endpoint(name, true) {
-                            Some(_) => format!("{change}, or set ALLOW_INSECURE_HTTP=true"),
-                            None => change,
-                        }
-                    } else {
-                        format!("correct {}", problem.name())
-                    };
-                    findings.add(Finding::failed(CHECK, text, change));
+                    findings.add(self.problem(problem, error.warnings()));
+                }
+                let is_told = |warning: &&String| {
+                    let (name, _) = warning.split_once(": ").unwrap_or_default();
+                    error
+                        .problems()
+                        .iter()
+                        .any(|problem| problem.name() == name)
+                };
+                let warnings = error.warnings().iter().filter(|it| !is_told(it));
+                for warning in warnings.chain(&self.remarks) {
+                    findings.add(Finding::warning(CHECK, warning));
                 }
                 if !self.settings.names_provider() {
                     findings.add(
@@ -156,22 +172,37 @@ impl<'s> Doctor<'s> {
             protected,
             public,
             origins,
+            names_api: ["TOKEN_AUDIENCE", "TOKEN_RESOURCE"]
+                .into_iter()
+                .any(|name| self.settings.has(name)),
+            warnings: warnings.iter().map(ToString::to_string).collect(),
             http,
             clock: Arc::clone(&self.clock),
         })
     }
 }
 
+const CHECK: &str = "configuration";
+
 /// A usable configuration.
 struct Examination {
     protected: protected_data::Config,
     public: public_data::Config,
     origins: Origins,
+    /// The token is asked for with an audience or a resource.
+    names_api: bool,
+    /// Of the configuration, each `NAME: …`.
+    warnings: Vec<String>,
     http: IdpClient,
     clock: Arc<dyn Clock>,
 }
 
 impl Examination {
+    /// Returns what is odd about the value of one of these variables: a likelier cause than any other.
+    fn oddity_of(&self, names: &[&str]) -> Option<String> {
+        about(names, &self.warnings)
+    }
+
     async fn run(&self, findings: &mut Findings<'_>) {
         let reach = self.connection(findings).await;
         let endpoints = self.discovery(&reach, findings).await;
@@ -181,11 +212,22 @@ impl Examination {
             .keys(&reach, &endpoints, obtained.as_ref(), findings)
             .await;
         let skew = self.clocks(obtained.as_ref(), keys.as_ref(), findings);
-        let accepted = self
+        let verdict = self
             .validation(obtained.as_ref(), keys.as_ref(), skew, findings)
             .await;
-        self.pair(obtained.as_ref(), accepted, findings).await;
+        self.pair(obtained.as_ref(), verdict, findings).await;
     }
+}
+
+/// Finds the warning about the value of one of these variables, but for who may read a file.
+fn about(names: &[&str], warnings: &[String]) -> Option<String> {
+    let mut about = warnings.iter().filter(|warning| {
+        let (name, text) = warning.split_once(": ").unwrap_or_default();
+        names.contains(&name) && text.contains("taken for a part of it")
+    });
+    about
+        .next()
+        .map(|warning| format!("{warning}; take it off"))
 }
 
 /// Findings, which are handed out as they come.

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::credentials::Obtained;
+use super::validation::Verdict;
 use super::{Examination, Findings};
 use crate::report::Finding;
 
@@ -19,20 +20,24 @@ const LIMIT: Duration = Duration::from_secs(6);
 const MAX_BODY: usize = 64 * 1024;
 
 impl Examination {
-    /// `accepted` tells whether the token was found to be in order.
+    /// `verdict` tells whether the token was found to be in order.
     pub(super) async fn pair(
         &self,
         obtained: Option<&Obtained>,
-        accepted: Option<bool>,
+        verdict: Option<Verdict>,
         findings: &mut Findings<'_>,
     ) {
-        let protected = self.protected_data(obtained, accepted).await;
+        let protected = self.protected_data(obtained, verdict).await;
         findings.add(protected);
         let public = self.public_data(findings).await;
         findings.add(public);
     }
 
-    async fn protected_data(&self, obtained: Option<&Obtained>, accepted: Option<bool>) -> Finding {
+    async fn protected_data(
+        &self,
+        obtained: Option<&Obtained>,
+        verdict: Option<Verdict>,
+    ) -> Finding {
         let Some(obtained) = obtained else {
             return Finding::not_checked(PROTECTED, "there is no token to call it with");
         };
@@ -54,16 +59,24 @@ impl Examination {
             }
         };
         let status = reply.status.as_u16();
-        match (status, accepted) {
-            (200, Some(false)) => Finding::warning(
+        // With clocks that differ, the one of whoever runs it decides, and that may be another machine.
+        let accepts = verdict.map(|verdict| (verdict.here, verdict.elsewhere));
+        match (status, accepts) {
+            (200, Some((false, false))) => Finding::warning(
                 PROTECTED,
                 format!(
                     "{url} accepts the token: it runs with another configuration than this one"
                 ),
             )
             .change("restart it with this configuration"),
+            (200, Some((false, true))) => Finding::passed(
+                PROTECTED,
+                format!(
+                    "{url} accepts the token, in {took}: its clock is nearer to the provider's"
+                ),
+            ),
             (200, _) => Finding::passed(PROTECTED, format!("{url} accepts the token, in {took}")),
-            (401 | 403, Some(false)) => Finding::not_checked(
+            (401 | 403, Some((false, _) | (_, false))) => Finding::not_checked(
                 PROTECTED,
                 format!("{url} refuses the token with {status}, see above"),
             ),

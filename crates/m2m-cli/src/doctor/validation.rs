@@ -4,27 +4,50 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::ManualClock;
-use jwks_validator::{Check, CheckOutcome, Explanation, JwtValidator, RequireScopes};
+use idp_http::printable;
+use jwks_validator::{Check, CheckOutcome, Explanation, JwtValidator, Reason, RequireScopes};
+use url::Url;
 
 use super::clocks::Skew;
 use super::credentials::Obtained;
 use super::keys::Published;
 use super::{Examination, Findings};
-use crate::report::Finding;
+use crate::report::{Finding, Status};
 
 const CHECK: &str = "validation";
 /// The keys are in memory.
 const READY_LIMIT: Duration = Duration::from_secs(5);
 
+const FOR_GRAPH: &str = "the token is for Microsoft Graph, which alone can check it: set TOKEN_SCOPE to the API's \
+                         api://…/.default";
+
+/// Entra signs the hash of `nonce` in its place, for Graph's eyes only.
+fn is_for_graph(obtained: &Obtained) -> bool {
+    let header = obtained.unverified.header.as_ref();
+    header.is_some_and(|header| header.contains_key("nonce"))
+}
+
+/// Whether protected-data should accept the token.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Verdict {
+    /// By this machine's clock.
+    pub(super) here: bool,
+    /// By the provider's, where that is another.
+    pub(super) elsewhere: bool,
+}
+
 impl Examination {
     /// Tells whether protected-data should accept the token, if that could be found out.
+    ///
+    /// Where the clocks differ it is judged by both: by the provider's, because with a wrong clock the dates
+    /// would hide everything else, and by ours, which is the one that decides here.
     pub(super) async fn validation(
         &self,
         obtained: Option<&Obtained>,
         keys: Option<&Published>,
         skew: Option<Skew>,
         findings: &mut Findings<'_>,
-    ) -> Option<bool> {
+    ) -> Option<Verdict> {
         let (Some(obtained), Some(keys)) = (obtained, keys) else {
             let why = if obtained.is_none() {
                 "there is no token"
@@ -34,20 +57,50 @@ impl Examination {
             findings.add(Finding::not_checked(CHECK, why));
             return None;
         };
+        let ours = self.judge(obtained, keys, None, findings).await;
+        let here = ours.status == Status::Passed;
+        let Some(skew) = skew else {
+            findings.add(ours);
+            return Some(Verdict {
+                here,
+                elsewhere: here,
+            });
+        };
+        let theirs = self.judge(obtained, keys, Some(skew), findings).await;
+        let elsewhere = theirs.status == Status::Passed;
+        findings.add(match (here, elsewhere) {
+            (true, _) => ours,
+            (false, true) => Finding::not_checked(
+                CHECK,
+                "by the provider's time it is in order; by ours it is refused, see clock",
+            ),
+            (false, false) => theirs,
+        });
+        Some(Verdict { here, elsewhere })
+    }
+
+    /// Judges by our clock, or by one that is off from it. Only an acceptance passes.
+    async fn judge(
+        &self,
+        obtained: &Obtained,
+        keys: &Published,
+        skew: Option<Skew>,
+        findings: &Findings<'_>,
+    ) -> Finding {
         let token = obtained.issued.access_token();
-        // With a wrong clock the dates would hide everything else.
-        let now = skew.map(|skew| skew.at_provider(self.clock.now()));
-        let mut builder = self.protected.validator(keys.source());
-        builder = match now {
-            Some(now) => builder.clock(Arc::new(ManualClock::new(now))),
+        let builder = self.protected.validator(keys.source());
+        let builder = match skew {
+            Some(skew) => {
+                let now = skew.at_provider(self.clock.now());
+                builder.clock(Arc::new(ManualClock::new(now)))
+            }
             None => builder.clock(Arc::clone(&self.clock)),
         };
         let validator = match builder.build() {
             Ok(validator) => validator,
             Err(error) => {
                 let change = "check ISSUER, API_AUDIENCE and ALLOWED_ALGORITHMS";
-                findings.add(Finding::failed(CHECK, error.to_string(), change));
-                return None;
+                return Finding::failed(CHECK, error.to_string(), change);
             }
         };
         validator.start();
@@ -55,19 +108,10 @@ impl Examination {
         let explanation = validator.explain(token).await;
         let finding = match explanation.reason() {
             None => self.scopes(&validator, token).await,
-            Some(_) => self.refused(&explanation, obtained, findings),
+            Some(_) => self.refused(&explanation, obtained, findings).await,
         };
         validator.shutdown().await;
-        let is_accepted = explanation.reason().is_none() && finding.change.is_none();
-        let finding = match skew {
-            Some(_) if is_accepted => Finding::not_checked(
-                CHECK,
-                "by the provider's time it is in order; by ours it is refused, see clock",
-            ),
-            _ => finding,
-        };
-        findings.add(finding);
-        Some(is_accepted && skew.is_none())
+        finding
     }
 
     /// The token is accepted; what is left are the scopes.
@@ -108,7 +152,7 @@ impl Examination {
         Finding::passed(CHECK, found)
     }
 
-    fn refused(
+    async fn refused(
         &self,
         explanation: &Explanation,
         obtained: &Obtained,
@@ -135,25 +179,75 @@ impl Examination {
         };
         let reason = explanation.reason().map(|reason| reason.to_string());
         let found = format!("{}{detail}", reason.unwrap_or_default());
-        let change = if obtained.unverified.header.is_none() {
-            "the token is not a JWT: name the API in TOKEN_AUDIENCE or TOKEN_SCOPE, or let the provider \
-             issue JWTs for it"
-                .to_owned()
-        } else {
-            self.advice_on(last.check)
+        let change = match (obtained.unverified.form().advice(), last.check) {
+            (Some(advice), _) => advice.to_owned(),
+            (None, Check::Issuer) => self.advice_on_issuer(obtained).await,
+            (None, Check::Audience) => self.advice_on_audience(explanation),
+            (None, Check::Signature) if is_for_graph(obtained) => FOR_GRAPH.to_owned(),
+            (None, check) => self.advice_on(check),
         };
         Finding::failed(CHECK, found, change)
+    }
+
+    /// Proposes an issuer only after asking there.
+    async fn advice_on_issuer(&self, obtained: &Obtained) -> String {
+        let variable = self.origins.issuer;
+        let configured = &self.public.provider.issuer;
+        let Some(issuer) = obtained.unverified.text("iss") else {
+            return "let the provider put iss into its tokens (RFC 9068)".to_owned();
+        };
+        // Entra: tokens of version 1 are of another issuer, whatever endpoint gave them.
+        if issuer.starts_with("https://sts.windows.net/") && configured.contains("/v2.0") {
+            return "set requestedAccessTokenVersion to 2 in the manifest of the API's registration (Entra): \
+                    its tokens are of version 1"
+                .to_owned();
+        }
+        if self.is_own(issuer) && self.publishes(issuer).await {
+            return format!(
+                "set ISSUER={} (asked, and it is there; now from {variable})",
+                printable(issuer)
+            );
+        }
+        let endpoint = self.origins.token_endpoint.unwrap_or("TOKEN_ENDPOINT");
+        format!(
+            "one of {variable} and {endpoint} leads to another provider or tenant; or let this one issue as \
+             {variable} has it, byte for byte"
+        )
+    }
+
+    /// Whether an issuer is where the provider is: nobody else is asked, whatever a token names.
+    fn is_own(&self, issuer: &str) -> bool {
+        let provider = &self.public.provider;
+        let places = [Url::parse(&provider.issuer).ok()].into_iter();
+        let places = places.chain([provider.token_endpoint.clone(), provider.jwks_uri.clone()]);
+        let mut origins = places.flatten().map(|url| url.origin());
+        Url::parse(issuer).is_ok_and(|url| origins.any(|origin| origin == url.origin()))
+    }
+
+    fn advice_on_audience(&self, explanation: &Explanation) -> String {
+        if let Some(cause) = self.oddity_of(&["API_AUDIENCE", "TOKEN_AUDIENCE", "TOKEN_RESOURCE"]) {
+            return cause;
+        }
+        match explanation.reason() {
+            Some(Reason::AudienceMissing) => {
+                "let the provider put API_AUDIENCE into aud; if it names the API in another claim, set \
+                 AUDIENCE_CLAIM to it; DANGEROUS_SKIP_AUDIENCE=true would take every token of this issuer"
+                    .to_owned()
+            }
+            _ if !self.names_api => {
+                "set TOKEN_AUDIENCE (or TOKEN_RESOURCE, TOKEN_SCOPE) to what makes the provider issue it for \
+                 API_AUDIENCE, or set API_AUDIENCE to what the token has"
+                    .to_owned()
+            }
+            _ => "set API_AUDIENCE to what the token has, or TOKEN_AUDIENCE (or TOKEN_RESOURCE, TOKEN_SCOPE) \
+                 to what makes the provider issue it for API_AUDIENCE"
+                .to_owned(),
+        }
     }
 
     fn advice_on(&self, check: Check) -> String {
         let issuer = self.origins.issuer;
         match check {
-            Check::Issuer => format!("set ISSUER to the token's iss, byte for byte (now from {issuer})"),
-            Check::Audience => {
-                "set API_AUDIENCE to what the token has, or TOKEN_AUDIENCE (or TOKEN_RESOURCE, TOKEN_SCOPE) \
-                 to what makes the provider issue it for API_AUDIENCE"
-                    .to_owned()
-            }
             Check::Algorithm => {
                 "add the algorithm to ALLOWED_ALGORITHMS, or let the provider sign with one of them"
                     .to_owned()

@@ -128,7 +128,7 @@ async fn http_instead_of_https() -> Vec<Scenario> {
     let metadata = format!(r#"{{"issuer":"https://{}"}}"#, idp.addr());
     idp.fault(Fault::on(Endpoint::Metadata).body(metadata));
     let fix = format!(
-        "they differ in http and https: set ISSUER=https://{}",
+        "they differ in http and https: \"https://{}\" was asked too and publishes nothing",
         idp.addr()
     );
     let variables_behind = variables(idp.issuer());
@@ -144,7 +144,7 @@ async fn http_instead_of_https() -> Vec<Scenario> {
     let variables = variables(&format!("https://{}", idp.addr()));
     let reverse = Scenario::new("https, and the provider speaks http", variables, vec![idp])
         .doctor(&["TLS", "write http:// in ISSUER"])
-        .log(&["TLS", "check scheme and host of ISSUER"]);
+        .log(&["TLS", "check the port in ISSUER"]);
     vec![refused, behind, reverse]
 }
 

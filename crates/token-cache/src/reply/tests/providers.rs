@@ -65,7 +65,7 @@ fn every_wording_of_wrong_credentials_is_one_class() {
         ("null", 403, r#"{"error":null}"#),
         ("nothing", 401, ""),
         ("nothing, forbidden", 403, ""),
-        ("a page", 403, "<html>"),
+        ("a page", 401, "<html>"),
     ] {
         let error = read(status, body).unwrap_err();
         assert_eq!(error.kind(), rejected, "{provider}");
