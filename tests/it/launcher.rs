@@ -142,9 +142,11 @@ async fn a_wrong_command_line_ends_as_in_the_other_programs() {
     }
 }
 
+/// N80
 #[tokio::test]
 async fn up_says_in_one_line_what_to_change() {
     let idp = DevIdp::builder().start().await.unwrap();
+    let stranger = DevIdp::builder().start().await.unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let gone = "http://127.0.0.1:1";
@@ -174,12 +176,25 @@ async fn up_says_in_one_line_what_to_change() {
             ),
             "API_AUDIENCE",
         ),
+        (
+            "keys of somebody else",
+            with(variables(&idp), &[("JWKS_URI", &stranger.jwks_uri())]),
+            "JWKS_URI",
+        ),
     ] {
         let ended = Program::start("up", &["--check"], &variables).ended().await;
         assert_eq!(ended.status.code(), Some(1), "{name}: {}", ended.stderr);
         let line = ended.stderr.lines().find(|line| line.contains(expected));
         assert!(line.is_some(), "{name}: {}", ended.stderr);
         assert!(!ended.stderr.contains("canary"), "{name}");
+        // What stopped the start has no pair to examine.
+        if !name.contains("port") {
+            let last = ended.stderr.lines().last().unwrap();
+            let finding = last.split_once("m2m doctor: ✗ ");
+            let (_, finding) = finding.unwrap_or_else(|| panic!("{name}: {}", ended.stderr));
+            let (_, change) = finding.split_once(" → ").unwrap();
+            assert!(change.contains(expected), "{name}: {last}");
+        }
     }
     drop(hold);
 }

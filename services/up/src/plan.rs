@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) follow_protected_data: bool,
     pub(crate) provider: Option<Provider>,
     pub(crate) warnings: Vec<String>,
+    /// What all of it was read from.
+    pub(crate) settings: Settings,
 }
 
 /// The embedded identity provider.
@@ -60,22 +62,24 @@ impl Plan {
                 }
             }
         }
-        let plan = Self {
-            protected_data: protected_data::Config::read(&mut reader),
-            public_data: public_data::Config::read(&mut reader),
-            process: Runtime::read(&mut reader),
-            follow_protected_data: !settings.has("PROTECTED_DATA_URL"),
-            provider: embedded.then(|| Provider::read(&mut reader)),
-            warnings: reader.warnings().iter().map(ToString::to_string).collect(),
-        };
-        reader.finish()?;
+        let protected_data = protected_data::Config::read(&mut reader);
+        let public_data = public_data::Config::read(&mut reader);
+        let process = Runtime::read(&mut reader);
+        let provider = embedded.then(|| Provider::read(&mut reader));
+        let warnings = reader.warnings().iter().map(ToString::to_string);
+        let warnings = warnings.chain(unknown.iter().map(ToString::to_string));
+        let warnings = warnings.collect();
+        reader
+            .finish()
+            .map_err(|error| error.with_warnings(&unknown))?;
         Ok(Self {
-            warnings: plan
-                .warnings
-                .into_iter()
-                .chain(unknown.iter().map(ToString::to_string))
-                .collect(),
-            ..plan
+            process,
+            protected_data,
+            public_data,
+            follow_protected_data: !settings.has("PROTECTED_DATA_URL"),
+            provider,
+            warnings,
+            settings,
         })
     }
 }
@@ -115,7 +119,7 @@ pub(crate) fn client_secret(config: &public_data::Config) -> Result<String, std:
 
 /// The environment and `.env`, with defaults behind them.
 #[derive(Debug)]
-struct Settings {
+pub(crate) struct Settings {
     environment: Environment,
     defaults: BTreeMap<&'static str, String>,
 }
@@ -160,5 +164,27 @@ impl Strings for Settings {
 
     fn is_malformed(&self, name: &str) -> bool {
         self.environment.is_malformed(name)
+    }
+}
+
+/// The same where the pair runs: with the addresses that it has.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) settings: Settings,
+    pub(crate) known: BTreeMap<&'static str, String>,
+}
+
+impl Strings for Running {
+    fn get(&self, name: &str) -> Option<String> {
+        let known = self.known.get(name).cloned();
+        known.or_else(|| self.settings.get(name))
+    }
+
+    fn problems(&self) -> &[Problem] {
+        self.settings.problems()
+    }
+
+    fn is_malformed(&self, name: &str) -> bool {
+        self.settings.is_malformed(name)
     }
 }

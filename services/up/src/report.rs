@@ -1,6 +1,9 @@
 //! One line per failure that names what to change.
 
 use jwks_validator::JwtValidator;
+use m2m_cli::doctor::Doctor;
+use m2m_cli::report::Status;
+use service_kit::config::Strings;
 use token_cache::TokenError;
 
 /// `error` comes from public-data's cache, and so names what to change.
@@ -20,4 +23,17 @@ pub(crate) fn advice_on_keys(provider: &str, validator: &JwtValidator) -> String
              JWKS_URI"
         ),
     }
+}
+
+/// Returns what `m2m doctor` finds first with these variables: a failure, or else what is worth a look and
+/// can be changed.
+pub(crate) async fn finding(variables: &dyn Strings) -> Option<String> {
+    let settings = m2m_cli::settings::Settings::new(variables, false);
+    let report = Doctor::new(&settings).examine(&mut |_| {}).await;
+    let of = |status| {
+        let mut found = report.findings().iter();
+        found.find(|finding| finding.status == status && finding.change.is_some())
+    };
+    let finding = of(Status::Failed).or_else(|| of(Status::Warning))?;
+    Some(finding.line(false))
 }

@@ -1,5 +1,6 @@
 //! Starts what the plan says, makes the request, and stops it all.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -13,8 +14,8 @@ use service_kit::shutdown::{Shutdown, ShutdownKind};
 use service_kit::telemetry;
 use tokio::time::{Instant, timeout_at};
 
-use crate::plan::{Plan, Provider, client_secret};
-use crate::report::{advice_on_keys, advice_on_token};
+use crate::plan::{Plan, Provider, Running, client_secret};
+use crate::report::{advice_on_keys, advice_on_token, finding};
 use crate::say;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -23,7 +24,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 const READY_LIMIT: Duration = Duration::from_secs(15);
 
 pub(crate) fn run(plan: Plan, check: bool) -> Result<ExitCode, Failure> {
-    let _guard = telemetry::init(
+    let guard = telemetry::init(
         plan.process.log_format,
         &plan.process.log_filter,
         plan.process.tracing.as_ref(),
@@ -41,10 +42,21 @@ pub(crate) fn run(plan: Plan, check: bool) -> Result<ExitCode, Failure> {
     });
     // Dropping it would wait without bound for blocking calls.
     runtime.shutdown_timeout(service_kit::RUNTIME_CLOSE);
-    result
+    // Behind what is left of the log, so that it is the last line.
+    drop(guard);
+    let (code, finding) = result?;
+    if let Some(line) = finding {
+        say(&format!("m2m doctor: {line}"));
+    }
+    Ok(code)
 }
 
-async fn start(mut plan: Plan, check: bool, shutdown: Shutdown) -> Result<ExitCode, Failure> {
+/// Returns what a check that fails found, too.
+async fn start(
+    mut plan: Plan,
+    check: bool,
+    shutdown: Shutdown,
+) -> Result<(ExitCode, Option<String>), Failure> {
     let provider = match &plan.provider {
         Some(provider) => Some(start_provider(provider, &plan.public_data).await?),
         None => None,
@@ -103,6 +115,20 @@ async fn start(mut plan: Plan, check: bool, shutdown: Shutdown) -> Result<ExitCo
     print(&lines)?;
 
     let url = format!("http://{}/api/public/data", reachable(public.local_addr()));
+    let mut known = BTreeMap::from([
+        ("PUBLIC_DATA_ADDR", public.local_addr().to_string()),
+        (
+            "PROTECTED_DATA_URL",
+            plan.public_data.protected_data.to_string(),
+        ),
+    ]);
+    if let Some(provider) = &provider {
+        known.insert("ISSUER", provider.issuer().to_owned());
+    }
+    let running = Running {
+        settings: plan.settings,
+        known,
+    };
     let parts = Parts {
         tokens: public.tokens().clone(),
         validator: protected.validator().clone(),
@@ -112,17 +138,23 @@ async fn start(mut plan: Plan, check: bool, shutdown: Shutdown) -> Result<ExitCo
     let callee = Shutdown::manual(shutdown.grace());
     let protected = tokio::spawn(protected.run(callee.clone()));
     let public = tokio::spawn(public.run(shutdown.clone()));
+    let first_request = async {
+        let answered = parts.first_request(&url, check).await;
+        let Err(problem) = answered else {
+            return Ok(());
+        };
+        say(&format!("error: {problem}"));
+        Err(if check { finding(&running).await } else { None })
+    };
     let answered = tokio::select! {
-        answered = parts.first_request(&url, check) => answered,
+        answered = first_request => answered,
         () = shutdown.draining() => if check {
-            Err("ended before the request was answered".to_owned())
+            say("error: ended before the request was answered");
+            Err(None)
         } else {
             Ok(())
         },
     };
-    if let Err(problem) = &answered {
-        say(&format!("error: {problem}"));
-    }
     if check {
         shutdown.begin(ShutdownKind::Interrupt);
     }
@@ -136,10 +168,9 @@ async fn start(mut plan: Plan, check: bool, shutdown: Shutdown) -> Result<ExitCo
     if let Some(provider) = provider {
         provider.shutdown().await;
     }
-    Ok(if check && answered.is_err() {
-        ExitCode::from(service_kit::EXIT_START)
-    } else {
-        ExitCode::SUCCESS
+    Ok(match answered {
+        Err(finding) if check => (ExitCode::from(service_kit::EXIT_START), finding),
+        _ => (ExitCode::SUCCESS, None),
     })
 }
 

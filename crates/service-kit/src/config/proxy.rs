@@ -81,7 +81,10 @@ mod tests {
             (
                 "exempt",
                 "https://login.idp.example",
-                &[("HTTPS_PROXY", "http://proxy"), ("NO_PROXY", "a,.idp.example")],
+                &[
+                    ("HTTPS_PROXY", "http://proxy"),
+                    ("NO_PROXY", "a,.idp.example"),
+                ],
                 None,
             ),
             (
