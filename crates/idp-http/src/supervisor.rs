@@ -238,7 +238,7 @@ mod tests {
                         work.panics.store(left - 1, Ordering::SeqCst);
                         std::panic::resume_unwind(Box::new("told to"));
                     }
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
             };
             task.ensure(work, move || gone.ends.send_modify(|ends| *ends += 1))

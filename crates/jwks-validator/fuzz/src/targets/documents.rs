@@ -84,7 +84,7 @@ pub(crate) fn discovery(bytes: &[u8]) {
             assert!(url.starts_with("https://") || is_private(url), "{url}");
         }
     }
-    for (_, token_endpoint, jwks_uri) in &restricted {
+    if let Some((_, token_endpoint, jwks_uri)) = &restricted {
         for url in token_endpoint.iter().chain(jwks_uri) {
             assert!(url.starts_with("https://") && !is_private(url), "{url}");
             assert!(!authority(url).contains('@'), "{url}");
