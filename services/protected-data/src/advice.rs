@@ -70,10 +70,7 @@ pub fn advice_on_refusal(reason: Reason) -> Option<&'static str> {
         Reason::MalformedToken => {
             "TOKEN_FROM names a place that must hold the token and nothing else"
         }
-        Reason::UnknownIssuer => {
-            "if it should pass, ISSUER differs from the token's iss (Entra, with an ISSUER that ends in /v2.0: \
-             set requestedAccessTokenVersion to 2 in the API's manifest)"
-        }
+        Reason::UnknownIssuer => "if it should pass, ISSUER differs from the token's iss",
         Reason::UnknownKey | Reason::KeyAlgorithm | Reason::Signature => {
             "if it should pass, JWKS_URI or ISSUER leads to the keys of another provider"
         }
