@@ -14,7 +14,7 @@ use crate::world::LIMIT;
 /// A running binary. It is killed when dropped.
 pub(crate) struct Program {
     child: Child,
-    stdout: Option<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
     lines: Lines<BufReader<ChildStderr>>,
     seen: Vec<String>,
     directory: tempfile::TempDir,
@@ -83,7 +83,7 @@ impl Program {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let stdout = child.stdout.take();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         Self {
             child,
@@ -138,14 +138,15 @@ impl Program {
         .await
     }
 
-    /// The first line of standard output that begins with `start`.
+    /// The next line of standard output that begins with `start`.
     pub(crate) async fn answer(&mut self, start: &str) -> String {
-        let mut lines = BufReader::new(self.stdout.take().unwrap()).lines();
         let search = async {
             loop {
-                let line = lines.next_line().await.unwrap().unwrap();
+                let mut line = String::new();
+                let read = self.stdout.read_line(&mut line).await.unwrap();
+                assert_ne!(read, 0, "no line begins with {start:?}");
                 if line.starts_with(start) {
-                    return line;
+                    return line.trim_end().to_owned();
                 }
             }
         };
@@ -177,9 +178,7 @@ impl Program {
         let rest = async {
             let mut stdout = String::new();
             let read_stdout = async {
-                if let Some(mut pipe) = self.stdout.take() {
-                    pipe.read_to_string(&mut stdout).await.unwrap();
-                }
+                self.stdout.read_to_string(&mut stdout).await.unwrap();
             };
             let read_stderr = async {
                 while let Some(line) = self.lines.next_line().await.unwrap() {
