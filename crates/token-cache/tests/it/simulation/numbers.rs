@@ -57,11 +57,13 @@ pub(crate) fn asked(wait: Duration) -> Duration {
     wait.clamp(Duration::from_secs(1), Duration::from_secs(300))
 }
 
-/// Whether other credentials may end it: they were rejected, or could not be read.
+/// Whether other credentials or root certificates may end it: they were rejected, did not do, or could not be
+/// read.
 pub(crate) fn is_about_credentials(kind: TokenErrorKind) -> bool {
     matches!(
         kind,
-        TokenErrorKind::Permanent(Permanent::InvalidClient) | TokenErrorKind::Config
+        TokenErrorKind::Permanent(Permanent::InvalidClient | Permanent::Tls | Permanent::Proxy)
+            | TokenErrorKind::Config
     )
 }
 

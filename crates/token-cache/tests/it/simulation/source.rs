@@ -175,6 +175,7 @@ pub(crate) fn forecast(rng: &mut Rng, longest_s: u64) -> (Weather, Duration, Dur
             &[
                 Permanent::OAuth,
                 Permanent::Tls,
+                Permanent::Proxy,
                 Permanent::ScopeNotGranted,
                 Permanent::Status,
             ],
