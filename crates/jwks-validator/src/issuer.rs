@@ -52,6 +52,9 @@ pub(crate) struct Issuer {
     is_idle: AtomicBool,
 }
 
+/// Longer than any process lives, and short enough for timers.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
 /// Enough for the callers of some milliseconds, which a fetch from an issuer that is well takes.
 const MAX_WAITING: usize = 64;
 
@@ -69,8 +72,16 @@ pub(crate) struct IssuerSettings {
 
 struct Snapshot {
     keys: Arc<KeySet>,
-    /// When the fetch began that last confirmed the keys; `None` while there are none.
-    confirmed: Option<Moment>,
+    /// `None` while there are none.
+    confirmed: Option<Confirmed>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Confirmed {
+    /// When the fetch began that last confirmed the keys.
+    from: Moment,
+    /// When they grow too old. Known ahead, because every token compares it with now.
+    until: Moment,
 }
 
 /// A moment by both clocks: the monotonic one stands still while a machine is suspended, and the wall clock
@@ -86,6 +97,22 @@ impl Moment {
     fn age(&self, wall: SystemTime) -> Duration {
         let by_wall = wall.duration_since(self.wall).unwrap_or_default();
         self.at.elapsed().max(by_wall)
+    }
+
+    /// Tells whether the moment has passed by either clock; `wall` is now.
+    fn has_passed(&self, wall: SystemTime) -> bool {
+        wall > self.wall || Instant::now() > self.at
+    }
+}
+
+impl Confirmed {
+    fn new(from: Moment, max_stale: Duration) -> Self {
+        let max_stale = max_stale.min(NEVER);
+        let until = Moment {
+            at: from.at + max_stale,
+            wall: from.wall.checked_add(max_stale).unwrap_or(from.wall),
+        };
+        Self { from, until }
     }
 }
 
@@ -209,7 +236,7 @@ impl Issuer {
         let snapshot = self.snapshot.load();
         match snapshot.confirmed {
             None => Err(Reason::KeysUnavailable),
-            Some(at) if at.age(now) > self.settings.max_stale => Err(Reason::KeysStale),
+            Some(keys) if keys.until.has_passed(now) => Err(Reason::KeysStale),
             Some(_) => Ok(CurrentKeys(snapshot)),
         }
     }

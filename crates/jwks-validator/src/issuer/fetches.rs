@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Issuer, Moment, Snapshot, State};
+use super::{Confirmed, Issuer, Moment, NEVER, Snapshot, State};
 use crate::key_set::{KeySet, SkippedKey};
 use crate::source::{Fetched, SourceError, SourceErrorKind, Validators};
 
 /// The refresh interval where the issuer states no freshness, and the longest one where it does.
 const MAX_INTERVAL: Duration = Duration::from_secs(300);
-/// Longer than any process lives, and short enough for timers.
-const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 const MAX_AGE: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(3600);
 
@@ -79,12 +77,13 @@ impl Issuer {
                     state.absent.clear();
                     state.sightings.note(&keys, now);
                 }
+                let from = Moment {
+                    at: began,
+                    wall: state.begun_at,
+                };
                 self.snapshot.store(Arc::new(Snapshot {
                     keys: Arc::new(keys.with_revoked(&state.revoked)),
-                    confirmed: Some(Moment {
-                        at: began,
-                        wall: state.begun_at,
-                    }),
+                    confirmed: Some(Confirmed::new(from, self.settings.max_stale)),
                 }));
                 state.validators = validators;
                 state.last_success = Some((state.ended, now));

@@ -83,14 +83,14 @@ impl Issuer {
     /// Returns the time since the issuer confirmed the keys.
     pub(crate) fn age(&self) -> Option<Duration> {
         let confirmed = self.snapshot.load().confirmed?;
-        Some(confirmed.age(self.settings.clock.now()))
+        Some(confirmed.from.age(self.settings.clock.now()))
     }
 
     pub(crate) fn health(&self) -> IssuerHealth {
         let snapshot = self.snapshot.load();
         let age = snapshot
             .confirmed
-            .map(|at| at.age(self.settings.clock.now()));
+            .map(|keys| keys.from.age(self.settings.clock.now()));
         let now = Instant::now();
         let mut state = self.state();
         IssuerHealth {
