@@ -7,6 +7,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde::Serialize;
 use url::Url;
 
+use super::token_from::TokenFrom;
 use crate::builder::{BuildError, BuildErrorKind};
 
 /// An API's metadata (RFC 9728): who it is, whose tokens it takes, and for which scopes.
@@ -41,7 +42,8 @@ struct Document {
     authorization_servers: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     scopes_supported: Vec<String>,
-    bearer_methods_supported: [&'static str; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bearer_methods_supported: Option<[&'static str; 1]>,
 }
 
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -84,8 +86,7 @@ impl ProtectedResource {
                 resource: resource.to_owned(),
                 authorization_servers: Vec::new(),
                 scopes_supported: Vec::new(),
-                // The layer takes tokens from nowhere else.
-                bearer_methods_supported: ["header"],
+                bearer_methods_supported: Some(["header"]),
             },
             path,
             url: url.into(),
@@ -104,6 +105,17 @@ impl ProtectedResource {
     pub fn scopes<T: Into<String>>(mut self, scopes: impl IntoIterator<Item = T>) -> Self {
         let scopes = scopes.into_iter().map(Into::into);
         self.document.scopes_supported.extend(scopes);
+        self
+    }
+
+    /// Says where the API takes tokens from, by default the `Authorization` header.
+    ///
+    /// RFC 6750 has no name for another header or a cookie, so the document then says nothing of how tokens
+    /// are sent (RFC 9728 section 2, `bearer_methods_supported`).
+    #[must_use]
+    pub fn token_from(mut self, place: &TokenFrom) -> Self {
+        let is_authorization = *place == TokenFrom::authorization();
+        self.document.bearer_methods_supported = is_authorization.then_some(["header"]);
         self
     }
 

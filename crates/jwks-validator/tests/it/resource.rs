@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::routing::get;
-use jwks_validator::{BuildErrorKind, Jwt, JwtLayer, ProtectedResource, RequireScopes};
+use jwks_validator::{BuildErrorKind, Jwt, JwtLayer, ProtectedResource, RequireScopes, TokenFrom};
 use serde_json::{Value, json};
 
 use crate::asking::{ask, bearer, challenge, request, text};
@@ -47,6 +47,21 @@ async fn the_metadata_is_public_and_names_this_api() {
         bare,
         json!({"resource": AUDIENCE, "bearer_methods_supported": ["header"]})
     );
+}
+
+/// G25
+#[test]
+fn a_place_that_has_no_name_in_rfc_6750_is_not_called_a_header() {
+    for (place, is_named) in [
+        (TokenFrom::authorization(), true),
+        (TokenFrom::header("cf-access-jwt-assertion").unwrap(), false),
+        (TokenFrom::cookie("__Host-token").unwrap(), false),
+    ] {
+        let document = resource().token_from(&place).to_json();
+        let document: Value = serde_json::from_str(&document).unwrap();
+        let methods = document.get("bearer_methods_supported");
+        assert_eq!(methods.is_some(), is_named, "{place:?}");
+    }
 }
 
 /// G25
