@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use zeroize::Zeroizing;
 
 use crate::error::ConfigError;
-use crate::token::AccessToken;
+use crate::token::{AccessToken, IssuedToken};
 
 /// Where a token goes in a request. Default: `Authorization: Bearer <token>` (RFC 6750 section 2.1).
 ///
@@ -43,6 +43,19 @@ impl TokenPlacement {
     /// Fails when the word is no scheme (RFC 9110 section 11.1), or the header is none or one that HTTP itself needs.
     pub fn check(&self) -> Result<(), ConfigError> {
         Place::of(self).map(|_| ())
+    }
+
+    /// Puts a token that a [`TokenSource`](crate::TokenSource) gave where a middleware or layer would put it, for
+    /// a tool that calls by itself. What stood there is replaced; the value is marked sensitive.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check).
+    pub fn put(&self, token: &IssuedToken, headers: &mut HeaderMap) -> Result<(), ConfigError> {
+        let place = Place::of(self)?;
+        let value = value(place.word(), token.access_token());
+        headers.insert(place.name(), value);
+        Ok(())
     }
 }
 
@@ -102,11 +115,18 @@ impl Place {
         }
     }
 
+    fn word(&self) -> &str {
+        match self {
+            Self::Bearer => "Bearer ",
+            Self::Authorization(word) => word,
+            Self::Header(_) => "",
+        }
+    }
+
     pub(crate) fn put(&self, token: &AccessToken, headers: &mut HeaderMap) {
         let value = match self {
             Self::Bearer => token.authorization().clone(),
-            Self::Authorization(word) => value(word, token),
-            Self::Header(_) => value("", token),
+            _ => value(self.word(), token.secret()),
         };
         headers.insert(self.name(), value);
     }
@@ -118,8 +138,8 @@ fn is_scheme(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(is_token)
 }
 
-fn value(word: &str, token: &AccessToken) -> HeaderValue {
-    let wiped = Zeroizing::new([word.as_bytes(), token.secret().as_bytes()].concat());
+fn value(word: &str, token: &str) -> HeaderValue {
+    let wiped = Zeroizing::new([word.as_bytes(), token.as_bytes()].concat());
     let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(wiped))
         .expect("the characters of a scheme and those of a header value are allowed in one");
     value.set_sensitive(true);
@@ -131,13 +151,12 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::token::IssuedToken;
 
     /// N11, J1
     #[test]
     fn the_token_goes_where_it_is_wanted_and_is_sensitive_there() {
-        let issued = IssuedToken::new("canary".to_owned(), None).unwrap();
-        let token = issued.into_token(SystemTime::UNIX_EPOCH).unwrap();
+        let issued = || IssuedToken::new("canary".to_owned(), None).unwrap();
+        let token = issued().into_token(SystemTime::UNIX_EPOCH).unwrap();
         for (placement, name, expected) in [
             (TokenPlacement::default(), "authorization", "Bearer canary"),
             (
@@ -168,6 +187,10 @@ mod tests {
             assert_eq!(headers[name], expected, "{placement:?}");
             assert!(headers[name].is_sensitive());
             assert!(!format!("{headers:?}").contains("canary"));
+            let mut by_hand = HeaderMap::new();
+            placement.put(&issued(), &mut by_hand).unwrap();
+            assert_eq!(by_hand, headers, "{placement:?}");
+            assert!(by_hand[name].is_sensitive());
         }
     }
 

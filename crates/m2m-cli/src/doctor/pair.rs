@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use http::{HeaderMap, Uri};
 use idp_http::{FetchErrorKind, IdpClient, Reply};
 use service_kit::server::reachable;
 use tokio::time::Instant;
@@ -44,12 +44,16 @@ impl Examination {
         let mut url = self.public.protected_data.clone();
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{path}/api/protected/data"));
-        let bearer = format!("Bearer {}", obtained.issued.access_token());
-        let Ok(mut bearer) = HeaderValue::from_str(&bearer) else {
-            return Finding::not_checked(PROTECTED, "no header can carry the token");
-        };
-        bearer.set_sensitive(true);
-        let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer)]);
+        let mut headers = HeaderMap::new();
+        let placement = &self.public.attaching.placement;
+        if let Err(error) = placement.put(&obtained.issued, &mut headers) {
+            return Finding::failed(PROTECTED, error.to_string(), "correct TOKEN_PLACEMENT");
+        }
+        let finds_token = self
+            .protected
+            .token_from
+            .token(&headers, &Uri::default())
+            .is_ok();
         // The rule that public-data has for where the token may go: https, or loopback, or allowed.
         let allow_http = self.public.provider.allow_insecure_http;
         let (reply, took) = match get(&url, headers, allow_http).await {
@@ -76,6 +80,12 @@ impl Examination {
                 ),
             ),
             (200, _) => Finding::passed(PROTECTED, format!("{url} accepts the token, in {took}")),
+            (400 | 401, _) if !finds_token => Finding::failed(
+                PROTECTED,
+                format!("{url} finds no token and answers {status}"),
+                "let TOKEN_PLACEMENT, where public-data puts the token, and TOKEN_FROM, where protected-data \
+                 looks for it, name the same place",
+            ),
             (401 | 403, Some((false, _) | (_, false))) => Finding::not_checked(
                 PROTECTED,
                 format!("{url} refuses the token with {status}, see above"),

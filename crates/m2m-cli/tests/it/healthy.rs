@@ -313,3 +313,28 @@ async fn a_pair_with_another_configuration_is_told_to_restart() {
     assert_eq!(report.failures(), 1, "{:#?}", lines(&report));
     pair.stop().await;
 }
+
+/// N11, N53
+#[tokio::test]
+async fn the_pair_is_called_with_the_token_where_public_data_puts_it() {
+    let idp = idp().await;
+    let elsewhere = [
+        ("TOKEN_PLACEMENT", "header:X-Api-Token"),
+        ("TOKEN_FROM", "header:X-Api-Token"),
+    ];
+    let pair = Pair::start(&with(variables(idp.issuer()), &elsewhere)).await;
+    pair.wait_ready().await;
+    let report = examine(&pair.variables).await;
+    assert_eq!(report.exit_code(), 0, "{:#?}", lines(&report));
+    assert_eq!(status(&report, "protected-data"), Status::Passed);
+
+    let apart = [("TOKEN_PLACEMENT", "authorization:Bearer")];
+    let report = examine(&with(pair.variables.clone(), &apart)).await;
+    let line = of(&report, "protected-data")[0].line(false);
+    assert!(line.starts_with('✗'), "{line}");
+    assert!(
+        line.contains("TOKEN_PLACEMENT") && line.contains("TOKEN_FROM"),
+        "{line}"
+    );
+    pair.stop().await;
+}
