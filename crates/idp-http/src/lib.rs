@@ -14,7 +14,7 @@
 //! - [`Outage`]: which failed attempts are worth a log line.
 //! - [`Supervisor`]: the life of the tasks that keep tokens and keys current.
 //! - [`file`](mod@file): secrets and certificates from files, without waiting for a pipe.
-//! - [`json`]: JSON with duplicate members refused.
+//! - [`json`]: JSON with duplicate members refused, as a tree or as what the caller needs of it.
 //!
 //! ```no_run
 //! use http::HeaderMap;

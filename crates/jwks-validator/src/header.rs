@@ -27,7 +27,7 @@ impl<'a> UnverifiedHeader<'a> {
         let (mut alg, mut typ, mut kid) = (None, None, None);
         let (mut x5t, mut x5t_s256) = (None, None);
         let (mut critical, mut foreign) = (false, false);
-        json::members(bytes, |name, item| match name {
+        json::members(bytes, |name, item: Item<'_>| match name {
             "alg" => alg = Some(item),
             "typ" => typ = Some(item),
             "kid" => kid = Some(item),

@@ -175,7 +175,7 @@ pub(crate) struct UnverifiedJwk<'a> {
 impl<'a> UnverifiedJwk<'a> {
     pub(crate) fn parse(json: &'a [u8]) -> Result<Self, SkipReason> {
         let mut jwk = Self::default();
-        json::members(json, |name, item| match name {
+        json::members(json, |name, item: Item<'_>| match name {
             // Some serializers write out what is not there.
             _ if item == Item::Null => {}
             "kty" => jwk.kty = Some(item),
