@@ -14,6 +14,7 @@
 //! - [`Outage`]: which failed attempts are worth a log line.
 //! - [`Supervisor`]: the life of the tasks that keep tokens and keys current.
 //! - [`file`](mod@file): secrets and certificates from files, without waiting for a pipe.
+//! - [`retry_after`], [`whole_seconds`]: waits as HTTP writes them.
 //! - [`json`]: JSON with duplicate members refused, as a tree or as what the caller needs of it.
 //!
 //! ```no_run
@@ -55,7 +56,7 @@ pub use error::{BuildError, CertificateProblem, FetchError, FetchErrorKind, Prox
 pub use moved::may_have_moved;
 pub use outage::{LeftOut, Outage, OutageEnd};
 pub use proxy::Proxy;
-pub use reply::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Reply, retry_after};
+pub use reply::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Reply, retry_after, whole_seconds};
 pub use supervisor::{Ended, SupervisedTask, Supervisor};
 pub use text::{copying_slip, printable};
 pub use url_rules::{UrlProblem, is_loopback};

@@ -42,6 +42,14 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(asked.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER))
 }
 
+/// Returns a wait as a `Retry-After` of one's own says it: in whole seconds, rounded up, at least 1 (RFC 9110
+/// section 10.2.3). Rounded down, who obeys it would come too early and be refused once more.
+#[must_use]
+pub fn whole_seconds(wait: Duration) -> u64 {
+    let begun = u64::from(wait.subsec_nanos() > 0);
+    wait.as_secs().saturating_add(begun).max(1)
+}
+
 impl Reply {
     /// Returns the wait that `Retry-After` asks for, as [`retry_after`] does.
     #[must_use]
@@ -143,6 +151,20 @@ mod tests {
             assert_eq!(got, expected.map(Duration::from_secs), "{value:?}");
         }
         assert_eq!(reply(header::RETRY_AFTER, b"\xff").retry_after(now), None);
+    }
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds_never_too_short_and_never_zero() {
+        for (wait, expected) in [
+            (Duration::ZERO, 1),
+            (Duration::from_nanos(1), 1),
+            (Duration::from_secs(1), 1),
+            (Duration::from_nanos(1_000_000_001), 2),
+            (Duration::from_millis(2_999), 3),
+            (Duration::MAX, u64::MAX),
+        ] {
+            assert_eq!(whole_seconds(wait), expected, "{wait:?}");
+        }
     }
 
     #[test]

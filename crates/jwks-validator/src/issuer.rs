@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
 use clock::Clock;
-use idp_http::{Backoff, Outage, SupervisedTask};
+use idp_http::{Backoff, Outage, SupervisedTask, whole_seconds};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 
@@ -322,8 +322,7 @@ impl Issuer {
         } else {
             state.next.saturating_duration_since(now)
         };
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        Duration::from_secs(seconds.clamp(1, 30))
+        Duration::from_secs(whole_seconds(wait).min(30))
     }
 
     fn request(&self, state: &mut State) -> u64 {

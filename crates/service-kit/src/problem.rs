@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
+use idp_http::whole_seconds;
 use serde::Serialize;
 
 /// An `application/problem+json` answer.
@@ -76,10 +77,7 @@ impl IntoResponse for Problem {
         );
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(after) = self.retry_after {
-            let whole = after
-                .as_secs()
-                .saturating_add(u64::from(after.subsec_nanos() > 0));
-            headers.insert(RETRY_AFTER, HeaderValue::from(whole.max(1)));
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
         }
         response
     }

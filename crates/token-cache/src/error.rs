@@ -5,13 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use idp_http::{Answer, FetchError, FetchErrorKind, ProxyProblem};
+use idp_http::{
+    Answer, FetchError, FetchErrorKind, MAX_RETRY_AFTER, MIN_RETRY_AFTER, ProxyProblem,
+    whole_seconds,
+};
 use tokio::time::Instant;
-
-/// Less would be load on a provider that asked for the contrary.
-const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
-/// A provider's slip of a few digits must not keep us away for hours.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// Why a token could not be had, or could not be attached.
 ///
@@ -195,8 +193,7 @@ impl TokenError {
     /// seconds; at least 1 s. For a `Retry-After` of one's own.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
-        let left = self.retry_in();
-        Duration::from_secs((left.as_secs() + u64::from(left.subsec_nanos() > 0)).max(1))
+        Duration::from_secs(whole_seconds(self.retry_in()))
     }
 
     /// The same, exactly.

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, Entry, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response};
+use idp_http::whole_seconds;
 
 use super::grpc;
 use super::resource::ProtectedResource;
@@ -112,7 +113,7 @@ impl Challenges {
             headers.insert(WWW_AUTHENTICATE, challenge.clone());
         }
         if answer == Answer::Unavailable {
-            let seconds = error.retry_after().map_or(1, |after| after.as_secs());
+            let seconds = error.retry_after().map_or(1, whole_seconds);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(error);
