@@ -12,8 +12,9 @@ use jwks_validator::{
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 use service_kit::config::ConfigError;
+use service_kit::with_sources;
 
-use crate::doctor::{client, keys, with_sources};
+use crate::doctor::{client, keys};
 use crate::jwt::{UnverifiedToken, calendar};
 use crate::report::coloured;
 use crate::settings::Settings;

@@ -4,6 +4,7 @@ use clock::{Clock, unix_seconds};
 use idp_http::json;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use service_kit::with_sources;
 use token_cache::{Exchange, TokenError};
 
 /// How a token is printed.
@@ -32,7 +33,7 @@ pub enum TokenFailure {
 impl std::fmt::Display for TokenFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Setup(error) => f.write_str(&crate::doctor::with_sources(error)),
+            Self::Setup(error) => f.write_str(&with_sources(error)),
             Self::Provider(error) => write!(f, "{error}; {}", public_data::advice(error)),
         }
     }

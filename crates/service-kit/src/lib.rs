@@ -65,4 +65,4 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod trace;
 
-pub use run::{EXIT_CONFIG, EXIT_START, Failure, RUNTIME_CLOSE, run_main};
+pub use run::{EXIT_CONFIG, EXIT_START, Failure, RUNTIME_CLOSE, run_main, with_sources};

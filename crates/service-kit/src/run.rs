@@ -153,17 +153,21 @@ impl fmt::Display for Failure {
                 }
                 Ok(())
             }
-            Self::Start(error) => {
-                write!(f, "error: {error}")?;
-                let mut source = error.source();
-                while let Some(error) = source {
-                    write!(f, ": {error}")?;
-                    source = error.source();
-                }
-                Ok(())
-            }
+            Self::Start(error) => write!(f, "error: {}", with_sources(&**error)),
         }
     }
+}
+
+/// Returns an error and what it stems from, in one line: `outer: inner: innermost`.
+pub fn with_sources(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        source = error.source();
+    }
+    line
 }
 
 #[cfg(test)]

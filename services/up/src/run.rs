@@ -11,7 +11,7 @@ use protected_data::Service as ProtectedData;
 use public_data::Service as PublicData;
 use service_kit::server::reachable;
 use service_kit::shutdown::{Shutdown, ShutdownKind};
-use service_kit::telemetry;
+use service_kit::{telemetry, with_sources};
 use tokio::time::{Instant, timeout_at};
 
 use crate::plan::{Plan, Provider, Running, client_secret};
@@ -74,14 +74,14 @@ async fn start(
     }
     let protected = ProtectedData::bind(&plan.protected_data)
         .await
-        .map_err(with_sources)?;
+        .map_err(|error| with_sources(&error))?;
     if plan.follow_protected_data {
         plan.public_data.protected_data =
             format!("http://{}", reachable(protected.local_addr())).parse()?;
     }
     let public = PublicData::bind(&plan.public_data)
         .await
-        .map_err(with_sources)?;
+        .map_err(|error| with_sources(&error))?;
 
     let mut lines = Vec::new();
     match &provider {
@@ -196,7 +196,7 @@ async fn start_provider(
             Some(address) if error.kind() == StartErrorKind::AddressInUse => {
                 format!("{variable}: {address} is in use").into()
             }
-            _ => format!("{variable}: {}", with_sources(error)).into(),
+            _ => format!("{variable}: {}", with_sources(&error)).into(),
         }
     })
 }
@@ -293,15 +293,4 @@ fn print(lines: &[String]) -> io::Result<()> {
         writeln!(out, "{line}")?;
     }
     out.flush()
-}
-
-/// One line with the causes, as the binaries of the services print it.
-fn with_sources(error: impl Error) -> Failure {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        line = format!("{line}: {error}");
-        source = error.source();
-    }
-    line.into()
 }

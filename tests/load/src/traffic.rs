@@ -1,12 +1,12 @@
 //! Requests at a fixed rate.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dev_idp::{Algorithm, DevIdp, SigningKey, TokenSpec};
 use reqwest::{Client, Response, StatusCode, header};
+use service_kit::with_sources;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -48,7 +48,7 @@ pub(crate) async fn good(url: String, rate: f64, end: Instant, record: Arc<Recor
         async move {
             let outcome = match request.send().await {
                 Ok(response) => judge(response).await,
-                Err(error) => Err(with_causes(&error)),
+                Err(error) => Err(with_sources(&error)),
             };
             match outcome {
                 Ok(outcome) => record.good(outcome, due.elapsed()),
@@ -67,18 +67,8 @@ async fn judge(response: Response) -> Result<Good, String> {
         Ok(body) if status == StatusCode::OK && body == ANSWER => Ok(Good::Answered),
         Ok(_) if status == StatusCode::SERVICE_UNAVAILABLE && told_when => Ok(Good::Shed),
         Ok(body) => Err(format!("{status} {body}")),
-        Err(error) => Err(format!("{status} {}", with_causes(&error))),
+        Err(error) => Err(format!("{status} {}", with_sources(&error))),
     }
-}
-
-fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// Tokens that must not be accepted, of every kind in turn.

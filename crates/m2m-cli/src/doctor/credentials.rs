@@ -6,6 +6,7 @@ use idp_http::{Reply, json};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use service_kit::config::SecretSetting;
+use service_kit::with_sources;
 use token_cache::{
     ClientAuth, Exchange, IssuedToken, Permanent, TokenError, TokenErrorKind, TokenRequest,
 };
@@ -13,7 +14,7 @@ use url::Url;
 
 use super::discovery::Endpoints;
 use super::refusal::{About, about};
-use super::{Examination, Findings, Reach, with_sources};
+use super::{Examination, Findings, Reach};
 use crate::jwt::UnverifiedToken;
 use crate::report::Finding;
 

@@ -29,7 +29,6 @@ mod refusal;
 mod validation;
 
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
@@ -37,6 +36,7 @@ use clock::Clock;
 use idp_http::IdpClient;
 use service_kit::config::{IdentityProvider, Problem, Reader, Runtime};
 use service_kit::server::reachable;
+use service_kit::with_sources;
 use url::Url;
 
 use crate::report::{Finding, Report, Status};
@@ -278,15 +278,4 @@ impl Reach {
 /// The client that the services ask the provider with.
 pub(crate) fn client(provider: &IdentityProvider) -> Result<IdpClient, idp_http::BuildError> {
     provider.http().build()
-}
-
-/// One line with the causes.
-pub(crate) fn with_sources(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        line = format!("{line}: {error}");
-        source = error.source();
-    }
-    line
 }
