@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 
 use dev_idp::{DEFAULT_AUDIENCE, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPE};
 use secrecy::ExposeSecret as _;
-use service_kit::config::{
-    ConfigError, Environment, Problem, Reader, Runtime, SecretSetting, Strings, VARIABLES,
-};
+use service_kit::config::{ConfigError, Environment, Problem, Reader, Runtime, Strings, VARIABLES};
 
 /// Everything that will be started.
 #[derive(Debug)]
@@ -105,16 +103,14 @@ impl Provider {
 }
 
 /// Returns the client secret that the embedded provider has to know.
-pub(crate) fn client_secret(config: &public_data::Config) -> Result<String, std::io::Error> {
-    Ok(match &config.client_secret {
-        Some(SecretSetting::Value(secret)) => secret.expose_secret().to_owned(),
-        Some(SecretSetting::File(path)) => {
-            let text = std::fs::read_to_string(path)?;
-            let line = text.strip_suffix('\n').unwrap_or(&text);
-            line.strip_suffix('\r').unwrap_or(line).to_owned()
-        }
-        None => String::new(),
-    })
+pub(crate) fn client_secret(config: &public_data::Config) -> Result<String, String> {
+    match &config.client_secret {
+        Some(setting) => match setting.read() {
+            Ok(secret) => Ok(secret.expose_secret().to_owned()),
+            Err(problem) => Err(format!("CLIENT_SECRET_FILE: names a file that {problem}")),
+        },
+        None => Ok(String::new()),
+    }
 }
 
 /// The environment and `.env`, with defaults behind them.

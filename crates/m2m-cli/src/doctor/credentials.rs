@@ -5,7 +5,6 @@ use std::time::SystemTime;
 use idp_http::{Reply, json};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
-use service_kit::config::SecretSetting;
 use service_kit::with_sources;
 use token_cache::{
     ClientAuth, Exchange, IssuedToken, Permanent, TokenError, TokenErrorKind, TokenRequest,
@@ -143,12 +142,11 @@ impl Examination {
             text.bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
         };
-        let secret_is_plain = match &self.public.client_secret {
-            Some(SecretSetting::Value(secret)) => is_plain(secret.expose_secret()),
-            Some(SecretSetting::File(path)) => std::fs::read_to_string(path)
-                .is_ok_and(|text| is_plain(text.trim_end_matches(['\r', '\n']))),
-            None => true,
-        };
+        let secret = self.public.client_secret.as_ref();
+        let secret_is_plain = secret.is_none_or(|setting| {
+            let secret = setting.read();
+            secret.is_ok_and(|secret| is_plain(secret.expose_secret()))
+        });
         !(secret_is_plain && is_plain(&self.public.client_id))
     }
 

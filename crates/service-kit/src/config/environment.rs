@@ -1,5 +1,6 @@
 //! The process environment, then `.env`.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,9 +8,14 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
 
+use idp_http::file;
+
 use super::dollars::lines_with_dollars;
 use super::nearest::Nearest;
 use super::{Problem, Strings, VARIABLES};
+
+/// More than any list of variables, and a bound on what a wrong file can cost.
+const MAX_FILE: u64 = 1024 * 1024;
 
 /// The process environment first, then the nearest `.env` in the working directory or above it. The way up ends at
 /// the first folder that another user owns than the working directory, and such a user's file counts only in the
@@ -94,10 +100,10 @@ impl Environment {
         in_file.chain(misspelt(names, known)).collect()
     }
 
-    fn read(&mut self, path: &Path) -> Result<(), &'static str> {
-        let bytes = std::fs::read(path).map_err(|_| "is there and cannot be read")?;
-        let text = String::from_utf8(bytes).map_err(|_| "must be UTF-8 text")?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    fn read(&mut self, path: &Path) -> Result<(), Cow<'static, str>> {
+        let bytes = file::read(path, MAX_FILE).map_err(|problem| problem.to_string())?;
+        let text = str::from_utf8(&bytes).map_err(|_| "must be UTF-8 text")?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for line in lines_with_dollars(text) {
             self.problem(format!(
                 "line {line} has a $ that would stand for a variable; put the value into single quotes"
@@ -135,7 +141,7 @@ impl Environment {
                         "line {line} must be NAME=value; a value with spaces or a backslash needs single quotes"
                     ));
                 }
-                Err(_) => return Err("every line must be NAME=value"),
+                Err(_) => return Err("every line must be NAME=value".into()),
             }
         }
         Ok(())
@@ -305,6 +311,18 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join(".env"), env).unwrap();
         directory
+    }
+
+    #[test]
+    fn a_dotenv_file_beyond_its_limit_is_a_problem() {
+        let directory = directory_with(&vec![b'#'; 1024 * 1024 + 1]);
+        let environment = Environment::load_from(directory.path());
+        let problems: Vec<_> = environment
+            .problems()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(problems, [".env: is larger than 1048576 bytes"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use idp_http::file;
+use idp_http::file::{self, FileProblem};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Reader;
@@ -17,6 +17,20 @@ pub enum SecretSetting {
     Value(SecretString),
     /// A file that held a usable secret when the configuration was read.
     File(PathBuf),
+}
+
+impl SecretSetting {
+    /// Returns the secret as it is now.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`file::read_secret`] does where it comes from a file.
+    pub fn read(&self) -> Result<SecretString, FileProblem> {
+        match self {
+            Self::Value(secret) => Ok(secret.clone()),
+            Self::File(path) => file::read_secret(path).map(|found| found.secret),
+        }
+    }
 }
 
 impl Reader<'_> {
@@ -154,6 +168,25 @@ mod tests {
             );
             assert_eq!(warnings.len(), expected, "{mode:o} {warnings:?}");
         }
+    }
+
+    /// H5
+    #[test]
+    fn a_secret_is_read_again_as_its_file_is_now() {
+        let file = file(b"hunter2");
+        let setting = SecretSetting::File(file.path().to_owned());
+        let read = |setting: &SecretSetting| {
+            setting
+                .read()
+                .map(|secret| secret.expose_secret().to_owned())
+        };
+        assert_eq!(read(&setting).as_deref(), Ok("hunter2"));
+        std::fs::write(file.path(), "hunter3\r\n").unwrap();
+        assert_eq!(read(&setting).as_deref(), Ok("hunter3"));
+        std::fs::write(file.path(), "").unwrap();
+        assert_eq!(read(&setting), Err(FileProblem::Empty));
+        let value = SecretSetting::Value("hunter2".into());
+        assert_eq!(read(&value).as_deref(), Ok("hunter2"));
     }
 
     #[test]
