@@ -59,4 +59,4 @@ pub use proxy::Proxy;
 pub use reply::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Reply, retry_after, whole_seconds};
 pub use supervisor::{Ended, SupervisedTask, Supervisor};
 pub use text::{copying_slip, printable};
-pub use url_rules::{UrlProblem, is_loopback};
+pub use url_rules::{UrlProblem, is_loopback, is_loopback_address};

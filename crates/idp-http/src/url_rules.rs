@@ -37,16 +37,21 @@ pub enum UrlProblem {
     NoTrustRoots,
 }
 
-/// Tells whether the URL's host is `localhost`, an address in 127.0.0.0/8, or `::1`, also where
-/// the former is written as an IPv6 address.
+/// Tells whether the URL's host is `localhost` or a [loopback address](is_loopback_address).
 #[must_use]
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
+        Some(Host::Ipv4(address)) => is_loopback_address(address.into()),
+        Some(Host::Ipv6(address)) => is_loopback_address(address.into()),
         None => false,
     }
+}
+
+/// Tells whether an address is in 127.0.0.0/8, also where that is written as an IPv6 address, or `::1`.
+#[must_use]
+pub fn is_loopback_address(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 pub(crate) fn check(url: &Url, allow_http: bool) -> Result<(), UrlProblem> {

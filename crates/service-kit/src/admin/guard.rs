@@ -78,7 +78,7 @@ impl OwnNames {
         }
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         match bare.parse::<IpAddr>() {
-            Ok(ip) => ip.is_loopback() || !self.is_loopback,
+            Ok(ip) => idp_http::is_loopback_address(ip) || !self.is_loopback,
             // The names of a container network and of a machine in its own domain.
             Err(_) => !self.is_loopback && !host.is_empty() && !host.contains('.'),
         }
@@ -120,6 +120,7 @@ mod tests {
             ("127.0.0.1:6011", true, true),
             ("127.0.0.1", true, true),
             ("[::1]:6011", true, true),
+            ("[::ffff:127.0.0.1]:6011", true, true),
             ("localhost:6011", true, true),
             ("LocalHost", true, true),
             ("localhost.", true, true),

@@ -150,7 +150,7 @@ impl Admin {
             shutdown: shutdown.clone(),
         });
         let names = guard::OwnNames {
-            is_loopback: self.local_addr().ip().is_loopback(),
+            is_loopback: idp_http::is_loopback_address(self.local_addr().ip()),
             allowed: self.allowed_hosts,
         };
         let router = routes(desk, more, Arc::new(names));
