@@ -223,6 +223,7 @@ impl ClientCredentials {
             };
             found
                 .with_detail(&error.to_string())
+                .with_published_issuer(error.published_issuer())
                 .with_retry_after(error.retry_after())
         })?;
         metadata.token_endpoint.clone().ok_or_else(|| {

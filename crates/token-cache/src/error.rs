@@ -1,5 +1,6 @@
 //! Why there is no token.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -26,8 +27,9 @@ struct Shared {
     kind: TokenErrorKind,
     code: Option<String>,
     fetch: Option<FetchErrorKind>,
+    published_issuer: Option<String>,
     detail: Option<String>,
-    advice: Option<&'static str>,
+    advice: Option<Cow<'static, str>>,
     // What the provider asked for, before the cache turned it into an instant.
     retry_after: Option<Duration>,
 }
@@ -131,6 +133,7 @@ impl TokenError {
                 kind,
                 code: None,
                 fetch: None,
+                published_issuer: None,
                 detail: None,
                 advice: None,
                 retry_after: None,
@@ -150,8 +153,8 @@ impl TokenError {
     /// Adds what an operator can change, in the words of the program: the settings have other names
     /// there than here. It ends the text of the error, and with it the cache's log line.
     #[must_use]
-    pub fn with_advice(self, advice: &'static str) -> Self {
-        self.changed(|shared| shared.advice = Some(advice))
+    pub fn with_advice(self, advice: impl Into<Cow<'static, str>>) -> Self {
+        self.changed(|shared| shared.advice = Some(advice.into()))
     }
 
     /// Adds the wait that the provider asked for, at least 1 s and at most 5 min of it.
@@ -178,6 +181,13 @@ impl TokenError {
     #[must_use]
     pub fn fetch_error_kind(&self) -> Option<FetchErrorKind> {
         self.shared.fetch
+    }
+
+    /// Returns the issuer that the metadata name, where it is another one than ours: at most 200 printable
+    /// characters of it.
+    #[must_use]
+    pub fn published_issuer(&self) -> Option<&str> {
+        self.shared.published_issuer.as_deref()
     }
 
     /// Tells whether asking again, without changing anything, can help.
@@ -280,6 +290,11 @@ impl TokenError {
         self.changed(|shared| shared.kind = kind)
     }
 
+    pub(crate) fn with_published_issuer(self, issuer: Option<&str>) -> Self {
+        let issuer = issuer.map(str::to_owned);
+        self.changed(|shared| shared.published_issuer = issuer)
+    }
+
     pub(crate) fn with_oauth_code(self, code: &str) -> Self {
         let code = idp_http::printable(code);
         self.changed(|shared| shared.code = Some(code))
@@ -370,7 +385,7 @@ impl fmt::Display for TokenError {
         if let Some(detail) = &self.shared.detail {
             write!(f, ": {detail}")?;
         }
-        match self.shared.advice {
+        match &self.shared.advice {
             Some(advice) => write!(f, "; {advice}"),
             None => Ok(()),
         }

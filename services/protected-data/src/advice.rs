@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jwks_validator::{
     Fetched, KeySource, Reason, RemoteJwks, SourceError, SourceErrorKind, Validators,
 };
-use service_kit::config::advice_on_fetch;
+use service_kit::config::{advice_on_fetch, advice_on_issuer};
 use tokio::time::Instant;
 
 use crate::record::KeyFetches;
@@ -126,20 +126,14 @@ impl KeySource for Advised {
         let begun = Instant::now();
         let result = self.source.fetch(validators).await;
         self.fetches.note(begun.elapsed(), &result);
-        result.map_err(|error| {
-            match error.published_issuer() {
-                Some(published) => {
-                    let advice = format!(
-                        "configured is ISSUER={}, the metadata say ISSUER={published}: set that, if they are \
-                         the metadata that you mean",
-                        self.issuer
-                    );
-                    error.with_advice(advice)
-                }
-                None => {
-                    let advice = advice_on_keys(error.kind());
-                    error.with_advice(advice)
-                }
+        result.map_err(|error| match error.published_issuer() {
+            Some(published) => {
+                let advice = advice_on_issuer(&self.issuer, published);
+                error.with_advice(advice)
+            }
+            None => {
+                let advice = advice_on_keys(error.kind());
+                error.with_advice(advice)
             }
         })
     }

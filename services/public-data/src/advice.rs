@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use service_kit::config::advice_on_fetch;
+use service_kit::config::{advice_on_fetch, advice_on_issuer};
 use service_kit::trace;
 use token_cache::{
     ClientCredentials, Invalid, IssuedToken, Permanent, TokenError, TokenErrorKind, TokenRequest,
@@ -90,6 +90,8 @@ fn on_code(code: Option<&str>) -> &'static str {
 #[derive(Debug)]
 pub(crate) struct Advised {
     pub(crate) source: ClientCredentials,
+    /// The configured issuer.
+    pub(crate) issuer: String,
     /// What became of each request is noted here.
     pub(crate) requests: Arc<TokenRequests>,
 }
@@ -101,13 +103,58 @@ impl TokenSource for Advised {
         let fetch = self.source.fetch(request);
         let result = trace::client("POST token endpoint", fetch).await;
         self.requests.note(begun.elapsed(), &result);
-        result.map_err(|error| {
-            let advice = advice(&error);
-            error.with_advice(advice)
+        result.map_err(|error| match error.published_issuer() {
+            Some(published) => {
+                let advice = advice_on_issuer(&self.issuer, published);
+                error.with_advice(advice)
+            }
+            None => {
+                let advice = advice(&error);
+                error.with_advice(advice)
+            }
         })
     }
 
     async fn credentials_version(&self) -> u64 {
         self.source.credentials_version().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+    use secrecy::SecretString;
+
+    use super::*;
+
+    /// N24, N77
+    #[tokio::test]
+    async fn the_issuer_of_foreign_metadata_is_the_line_to_set_and_tamed() {
+        let canary = "canary".repeat(100);
+        let published = format!("https://idp.example/\\u001b[31m\\nERROR {canary}");
+        let metadata = format!(r#"{{"issuer":"{published}"}}"#);
+        let app = Router::new().route("/metadata", get(async move || metadata));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/metadata", listener.local_addr().unwrap());
+        tokio::spawn(async { axum::serve(listener, app).await.unwrap() });
+        let source = ClientCredentials::builder("id", SecretString::from("secret"))
+            .issuer("urn:example:ours")
+            .metadata_url(&url)
+            .build()
+            .unwrap();
+        let advised = Advised {
+            source,
+            issuer: "urn:example:ours".to_owned(),
+            requests: Arc::default(),
+        };
+        let error = advised.fetch(&TokenRequest::new()).await.unwrap_err();
+        let text = error.to_string();
+        let (_, lines) = text.split_once("configured is ").unwrap();
+        let expected = "ISSUER=urn:example:ours, the metadata say ISSUER=https://idp.example/?[31m?ERROR canary";
+        assert!(lines.starts_with(expected), "{text}");
+        assert!(!text.contains(char::is_control), "{text}");
+        assert!(text.len() < 700 && !text.contains(&canary), "{text}");
+        assert_eq!(error.published_issuer().unwrap().len(), 200);
     }
 }

@@ -136,7 +136,12 @@ impl Service {
 
 fn token_cache(config: &Config, requests: Arc<TokenRequests>) -> Result<TokenCache, StartError> {
     let source = config.token_source()?;
-    TokenCache::builder(Advised { source, requests })
+    let advised = Advised {
+        source,
+        issuer: config.provider.issuer.clone(),
+        requests,
+    };
+    TokenCache::builder(advised)
         .request(config.request.clone())
         .build()
         .map_err(StartError::Tokens)

@@ -108,9 +108,10 @@ async fn slash_too_many() -> Scenario {
     let idp = idp().await;
     let variables = variables(&format!("{}/", idp.issuer()));
     let fix = format!("the slash at the end: set ISSUER={}", idp.issuer());
+    let theirs = format!("the metadata say ISSUER={}: set that", idp.issuer());
     Scenario::new("issuer with a slash too many", variables, vec![idp])
         .doctor(&["discovery", &fix])
-        .log(&["byte for byte", "set ISSUER to the issuer exactly"])
+        .log(&["byte for byte", &theirs])
 }
 
 async fn http_instead_of_https() -> Vec<Scenario> {
@@ -131,6 +132,7 @@ async fn http_instead_of_https() -> Vec<Scenario> {
         "they differ in http and https: \"https://{}\" was asked too and publishes nothing",
         idp.addr()
     );
+    let theirs = format!("the metadata say ISSUER=https://{}: set that", idp.addr());
     let variables_behind = variables(idp.issuer());
     let behind = Scenario::new(
         "http, and the issuer says https",
@@ -138,7 +140,7 @@ async fn http_instead_of_https() -> Vec<Scenario> {
         vec![idp],
     )
     .doctor(&["discovery", &fix])
-    .log(&["set ISSUER to the issuer exactly"]);
+    .log(&[&theirs]);
 
     let idp = crate::world::idp().await;
     let variables = variables(&format!("https://{}", idp.addr()));

@@ -55,6 +55,17 @@ pub fn advice_on_fetch(kind: FetchErrorKind) -> Option<&'static str> {
     })
 }
 
+/// Returns what to change where the metadata are those of another issuer, with both values as the lines to set:
+/// one of the two is what was meant. `published` is shown as it is, so it has to be
+/// [`printable`](idp_http::printable).
+#[must_use]
+pub fn advice_on_issuer(configured: &str, published: &str) -> String {
+    format!(
+        "configured is ISSUER={configured}, the metadata say ISSUER={published}: set that, if they are the \
+         metadata that you mean"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

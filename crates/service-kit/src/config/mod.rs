@@ -27,7 +27,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use self::environment::{Environment, UnknownVariable};
-pub use self::fetch_advice::advice_on_fetch;
+pub use self::fetch_advice::{advice_on_fetch, advice_on_issuer};
 pub use self::identity_provider::IdentityProvider;
 pub use self::runtime::Runtime;
 pub use self::secret::SecretSetting;
