@@ -10,8 +10,6 @@ use super::{Examination, Findings};
 use crate::report::Finding;
 
 const CHECK: &str = "clock";
-/// What protected-data forgives.
-const LEEWAY_S: i64 = 60;
 /// `Date` has whole seconds, and the answer was on its way for up to 3 s.
 const NEGLIGIBLE_S: u64 = 5;
 
@@ -48,7 +46,8 @@ impl Examination {
         let header = of_token
             .or_else(of_keys)
             .map(|(date, received)| unix_seconds(date).saturating_sub(unix_seconds(received)));
-        let issued = obtained.and_then(dates);
+        let leeway_s = self.protected.leeway.as_secs();
+        let issued = obtained.and_then(|obtained| dates(obtained, leeway_s));
         if obtained.is_none() && keys.is_none() {
             findings.add(Finding::not_checked(
                 CHECK,
@@ -56,18 +55,19 @@ impl Examination {
             ));
             return None;
         }
-        let (finding, skew) = judge(header, issued);
+        let (finding, skew) = judge(header, issued, leeway_s);
         findings.add(finding);
         skew
     }
 }
 
 /// Returns how far the dates of a fresh token are ahead of our clock.
-fn dates(obtained: &Obtained) -> Option<i64> {
+fn dates(obtained: &Obtained, leeway_s: u64) -> Option<i64> {
+    let tolerated_s = i64::try_from(tolerated_s(leeway_s)).unwrap_or(i64::MAX);
     let received = unix_seconds(obtained.received);
     let date = |name| obtained.unverified.date(name);
     let ahead = date("iat").max(date("nbf"))?.saturating_sub(received);
-    if ahead >= -LEEWAY_S {
+    if ahead >= -tolerated_s {
         return Some(ahead);
     }
     // Some providers date tokens back on purpose (Entra by 5 min), and some hand out older ones: then
@@ -77,34 +77,41 @@ fn dates(obtained: &Obtained) -> Option<i64> {
     let short_by = date("exp")?
         .saturating_sub(received)
         .saturating_sub(promised);
-    Some(if short_by < -LEEWAY_S {
+    Some(if short_by < -tolerated_s {
         ahead.max(short_by)
     } else {
         0
     })
 }
 
+/// What protected-data forgives, or what cannot be told apart.
+fn tolerated_s(leeway_s: u64) -> u64 {
+    leeway_s.max(NEGLIGIBLE_S)
+}
+
 /// `header` and `issued` are how far the `Date` header and the fresh token's `iat` or `nbf` are ahead
 /// of our clock.
-fn judge(header: Option<i64>, issued: Option<i64>) -> (Finding, Option<Skew>) {
+fn judge(header: Option<i64>, issued: Option<i64>, leeway_s: u64) -> (Finding, Option<Skew>) {
+    let tolerated_s = tolerated_s(leeway_s);
     let skewed = |ahead: i64, found: String, change: &str| {
         let skew = Skew {
             provider_ahead_s: ahead,
         };
+        let change = format!("{change}; protected-data forgives {leeway_s} s (LEEWAY)");
         (Finding::failed(CHECK, found, change), Some(skew))
     };
     match (header, issued) {
-        (Some(header), _) if header.unsigned_abs() > LEEWAY_S.unsigned_abs() => {
+        (Some(header), _) if header.unsigned_abs() > tolerated_s => {
             let way = if header < 0 { "ahead of" } else { "behind" };
             let off = header.unsigned_abs();
             skewed(
                 header,
                 format!("this machine's clock is {off} s {way} the provider's (its Date header)"),
                 "set the clock of this machine (or the provider's, if that is the wrong one), and keep it \
-                 with NTP; protected-data forgives 60 s",
+                 with NTP",
             )
         }
-        (_, Some(issued)) if issued.unsigned_abs() > LEEWAY_S.unsigned_abs() => {
+        (_, Some(issued)) if issued.unsigned_abs() > tolerated_s => {
             let way = if issued < 0 { "behind" } else { "ahead of" };
             let off = issued.unsigned_abs();
             let header = match header {
@@ -114,8 +121,7 @@ fn judge(header: Option<i64>, issued: Option<i64>) -> (Finding, Option<Skew>) {
             skewed(
                 issued,
                 format!("the fresh token's dates are {off} s {way} this machine's clock, {header}"),
-                "set the clock of the provider's host that signs tokens, or this machine's; protected-data \
-                 forgives 60 s",
+                "set the clock of the provider's host that signs tokens, or this machine's",
             )
         }
         (Some(header), _) if header.unsigned_abs() > NEGLIGIBLE_S => {
@@ -184,10 +190,33 @@ mod tests {
                 "ahead of the provider's",
             ),
         ] {
-            let (finding, skew) = judge(header, issued);
+            let (finding, skew) = judge(header, issued, 60);
             assert_eq!(finding.status, status, "{header:?} {issued:?}");
             assert!(finding.found.contains(word), "{}", finding.found);
             assert_eq!(skew.is_some(), status == Status::Failed);
+        }
+    }
+
+    /// N79
+    #[test]
+    fn the_leeway_is_the_configured_one_and_named() {
+        for (leeway_s, off, status) in [
+            (300, 300, Status::Warning),
+            (300, -301, Status::Failed),
+            (10, 11, Status::Failed),
+            // What a date in seconds cannot tell is no fault of a clock.
+            (0, 5, Status::Passed),
+            (0, 6, Status::Failed),
+        ] {
+            for (header, issued) in [(Some(off), None), (Some(off), Some(off))] {
+                let (finding, skew) = judge(header, issued, leeway_s);
+                assert_eq!(finding.status, status, "{leeway_s} {off}");
+                assert_eq!(skew.is_some(), status == Status::Failed);
+                if status == Status::Failed {
+                    let named = format!("protected-data forgives {leeway_s} s (LEEWAY)");
+                    assert!(finding.change.unwrap().ends_with(&named), "{leeway_s}");
+                }
+            }
         }
     }
 

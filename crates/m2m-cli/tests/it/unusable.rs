@@ -254,3 +254,14 @@ async fn metadata_elsewhere_are_read_and_whose_they_are_is_the_line_to_set() {
     assert!(line.contains(&fix), "{line}");
     assert_eq!(report.failures(), 1, "{:#?}", lines(&report));
 }
+
+/// N79
+#[tokio::test]
+async fn the_clock_is_judged_by_the_configured_leeway() {
+    let idp = idp().await;
+    for (leeway, expected) in [("5m", Status::Warning), ("10s", Status::Failed)] {
+        let variables = with(variables(idp.issuer()), &[("LEEWAY", leeway)]);
+        let report = examine_with(&variables, std::sync::Arc::new(Off { by_s: 40 })).await;
+        assert_eq!(status(&report, "clock"), expected, "{:#?}", lines(&report));
+    }
+}
