@@ -216,6 +216,9 @@ impl ClientCredentials {
         let metadata = discovery.metadata().await.map_err(|error| {
             let found = match error.fetch_error() {
                 Some(fetch) => TokenError::from_fetch(fetch),
+                None if error.status() == Some(429) => {
+                    TokenError::new(TokenErrorKind::Transient(Transient::Throttled))
+                }
                 None if error.is_overloaded() => {
                     TokenError::new(TokenErrorKind::Transient(Transient::Status))
                 }

@@ -54,7 +54,8 @@ pub fn advice(error: &TokenError) -> &'static str {
              broken; try again later"
         }
         TokenErrorKind::Transient(Transient::Throttled) => {
-            "the provider limits how often CLIENT_ID may ask; run fewer instances, or have the limit raised"
+            "the provider limits how often CLIENT_ID, or this machine, may ask; run fewer instances, or have \
+             the limit raised"
         }
         TokenErrorKind::Transient(_) => {
             "is the provider running? check host and port of ISSUER, APPLICATION_VANITY_DOMAIN or \

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use secrecy::SecretString;
-use token_cache::{ClientCredentials, TokenRequest, TokenSource as _};
+use token_cache::{
+    ClientCredentials, TokenCache, TokenErrorKind, TokenRequest, TokenSource as _, Transient,
+};
 use tokio::net::TcpListener;
 
 const TOKEN: &str = r#"{"access_token":"abc","token_type":"Bearer","expires_in":60}"#;
@@ -96,4 +98,29 @@ async fn the_endpoint_is_discovered_once_and_again_after_it_stops_answering() {
         assert_eq!(source.fetch(&request).await.is_ok(), ok);
         assert_eq!(counts.0.load(Ordering::SeqCst), discoveries);
     }
+}
+
+/// N32
+#[tokio::test]
+async fn metadata_that_are_throttled_are_not_asked_for_again_within_the_attempt() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let issuer = format!("http://{}", listener.local_addr().unwrap());
+    let app = {
+        let asked = Arc::clone(&asked);
+        axum::Router::new().fallback(move || async move {
+            asked.fetch_add(1, Ordering::SeqCst);
+            http::StatusCode::TOO_MANY_REQUESTS
+        })
+    };
+    tokio::spawn(async { axum::serve(listener, app).await.unwrap() });
+    let source = ClientCredentials::builder("client", SecretString::from("x"))
+        .issuer(&issuer)
+        .build()
+        .unwrap();
+    let cache = TokenCache::builder(source).build().unwrap();
+    let error = cache.token().await.unwrap_err();
+    let throttled = TokenErrorKind::Transient(Transient::Throttled);
+    assert_eq!(error.kind(), throttled);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
