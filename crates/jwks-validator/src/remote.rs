@@ -114,7 +114,7 @@ impl KeySource for RemoteJwks {
     /// At least 15 s, and what five exchanges may take: metadata in three places, and keys that are asked for
     /// again without an entity tag.
     fn time_limit(&self) -> Duration {
-        TIME_LIMIT.max(self.client.timeout() * 5)
+        TIME_LIMIT.max(self.client.timeout().saturating_mul(5))
     }
 
     async fn settings_version(&self) -> u64 {

@@ -7,6 +7,7 @@ mod shown;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use clock::{Clock, SystemClock};
@@ -19,7 +20,7 @@ use crate::client_auth::ClientAuth;
 use crate::error::{ConfigError, Permanent, TokenError, TokenErrorKind, Transient};
 use crate::request::TokenRequest;
 use crate::secret::SecretSource;
-use crate::source::TokenSource;
+use crate::source::{TIME_LIMIT, TokenSource};
 use crate::token::{DEFAULT_TOKEN_SIZE, IssuedToken, MAX_TOKEN_SIZE};
 use shown::Shown;
 
@@ -241,6 +242,11 @@ impl ClientCredentials {
 impl TokenSource for ClientCredentials {
     async fn fetch(&self, request: &TokenRequest) -> Result<IssuedToken, TokenError> {
         self.exchange(request).await.result
+    }
+
+    /// At least 15 s, and what four exchanges may take: metadata in three places, and the token.
+    fn time_limit(&self) -> Duration {
+        TIME_LIMIT.max(self.http.timeout().saturating_mul(4))
     }
 
     async fn credentials_version(&self) -> u64 {

@@ -14,14 +14,11 @@ use crate::freshness::{Lifetime, Moment};
 use crate::metrics::{CacheMetrics, OpenWindow};
 use crate::policy::RefreshPolicy;
 use crate::slot::{Due, Entry, Slot, Trigger};
-use crate::source::TokenSource;
+use crate::source::{TIME_LIMIT, TokenSource};
 use crate::token::IssuedToken;
 
 /// How often a secret that was rejected, or could not be read, is looked at again.
 const CREDENTIALS_POLL: Duration = Duration::from_secs(1);
-/// Longer than metadata in three places and a token take with the HTTP client's 3 s for each. It ends the
-/// call of a source that has no time limit of its own.
-const MAX_CALL: Duration = Duration::from_secs(15);
 /// The nominal wait before the first retry inside an attempt; the real one is random below it.
 const RETRY_BASE: Duration = Duration::from_millis(200);
 /// How many seconds two clocks may be apart before the log says so: half of what services commonly
@@ -259,7 +256,9 @@ impl Refresher {
     async fn fetch(&self) -> Result<IssuedToken, TokenError> {
         let source = Arc::clone(&self.shared.source);
         let slot = Arc::clone(&self.slot);
-        let result = match call(async move { source.fetch(slot.request()).await }).await {
+        let limit = source.time_limit();
+        let fetch = async move { source.fetch(slot.request()).await };
+        let result = match call(limit, fetch).await {
             Ok(result) => result,
             Err(failure) => Err(TokenError::new(TokenErrorKind::Transient(failure))),
         };
@@ -273,9 +272,12 @@ impl Refresher {
     /// `None` if the source did not say: then nothing is known to have changed.
     async fn credentials_version(&self) -> Option<u64> {
         let source = Arc::clone(&self.shared.source);
-        call(async move { source.credentials_version().await })
-            .await
-            .ok()
+        call(
+            TIME_LIMIT,
+            async move { source.credentials_version().await },
+        )
+        .await
+        .ok()
     }
 
     fn entry(&self, sent: Moment, issued: IssuedToken) -> Result<Entry, TokenError> {
@@ -297,10 +299,11 @@ impl Refresher {
 
 /// Calls the source in a task of its own, so that neither its panic nor its silence ends anything else.
 async fn call<T: Send + 'static>(
+    limit: Duration,
     asked: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Transient> {
     let task = AbortOnDropHandle::new(tokio::spawn(asked.in_current_span()));
-    match timeout(MAX_CALL, task).await {
+    match timeout(limit, task).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(_)) => Err(Transient::Panic),
         Err(_) => Err(Transient::Timeout),

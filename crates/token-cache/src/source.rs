@@ -1,12 +1,16 @@
 //! The seam between the cache and the network.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::error::TokenError;
 use crate::request::TokenRequest;
 use crate::token::IssuedToken;
+
+/// Longer than metadata in three places and a token take with the HTTP client's 3 s for each.
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// Gets one token. Implemented by [`ClientCredentials`](crate::ClientCredentials), and by fakes in
 /// tests.
@@ -15,13 +19,18 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// Makes one network request for a token.
     ///
     /// The cache calls this from one task per [`TokenRequest`], never twice at once, and drops the
-    /// future after 15 s, and at shutdown. That and a panic count as transient failures. Retries, waiting
+    /// future after its [`time_limit`](Self::time_limit), and at shutdown. That and a panic count as transient failures. Retries, waiting
     /// and sharing are the cache's work.
     ///
     /// # Errors
     ///
     /// Fails when no usable token came; [`TokenError::kind`] decides when the cache asks again.
     async fn fetch(&self, request: &TokenRequest) -> Result<IssuedToken, TokenError>;
+
+    /// Returns how long a call of [`fetch`](Self::fetch) may take. Default: 15 s.
+    fn time_limit(&self) -> Duration {
+        TIME_LIMIT
+    }
 
     /// Returns a number that changes when the credentials do.
     ///

@@ -1,6 +1,7 @@
 //! What to change when there is no token, by the names of the variables.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use service_kit::config::{advice_on_fetch, advice_on_issuer};
@@ -116,6 +117,10 @@ impl TokenSource for Advised {
         })
     }
 
+    fn time_limit(&self) -> Duration {
+        self.source.time_limit()
+    }
+
     async fn credentials_version(&self) -> u64 {
         self.source.credentials_version().await
     }
@@ -142,6 +147,7 @@ mod tests {
         let source = ClientCredentials::builder("id", SecretString::from("secret"))
             .issuer("urn:example:ours")
             .metadata_url(&url)
+            .http(idp_http::IdpClient::builder().timeout(Duration::from_secs(30)))
             .build()
             .unwrap();
         let advised = Advised {
@@ -149,6 +155,7 @@ mod tests {
             issuer: "urn:example:ours".to_owned(),
             requests: Arc::default(),
         };
+        assert_eq!(advised.time_limit(), Duration::from_secs(120));
         let error = advised.fetch(&TokenRequest::new()).await.unwrap_err();
         let text = error.to_string();
         let (_, lines) = text.split_once("configured is ").unwrap();

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use clock::ManualClock;
+use idp_http::IdpClient;
+use secrecy::SecretString;
 use token_cache::{
-    IssuedToken, Permanent, RefreshPolicy, StartupPolicy, TokenCache, TokenError, TokenErrorKind,
-    TokenRequest, TokenSource, Transient,
+    ClientCredentials, IssuedToken, Permanent, RefreshPolicy, StartupPolicy, TokenCache,
+    TokenError, TokenErrorKind, TokenRequest, TokenSource, Transient,
 };
 use tokio::time::{Instant, advance, sleep, timeout};
 
@@ -102,6 +104,59 @@ async fn a_source_that_never_answers_is_a_failure_after_fifteen_seconds() {
     let error = timeout(HOUR, cache.token()).await.unwrap().unwrap_err();
     assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Timeout));
     assert_eq!(began.elapsed().as_secs(), 15);
+}
+
+/// As far away as `IdpClient` lets a provider be.
+#[derive(Debug)]
+struct Slow(Duration);
+
+#[async_trait]
+impl TokenSource for Slow {
+    async fn fetch(&self, _request: &TokenRequest) -> Result<IssuedToken, TokenError> {
+        // On paused time.
+        sleep(self.0).await;
+        IssuedToken::new("slow".to_owned(), Some(HOUR))
+    }
+
+    fn time_limit(&self) -> Duration {
+        Duration::from_secs(120)
+    }
+}
+
+/// N3
+#[tokio::test(start_paused = true)]
+async fn a_source_that_may_take_longer_is_waited_for_as_long_as_it_says() {
+    for (takes_s, expected) in [(119, Ok(119)), (121, Err(120))] {
+        let source = Slow(Duration::from_secs(takes_s));
+        let mut policy = RefreshPolicy::default();
+        policy.retries = 0;
+        let cache = TokenCache::builder(source)
+            .refresh_policy(policy)
+            .build()
+            .unwrap();
+        let began = Instant::now();
+        let token = timeout(HOUR, cache.token()).await.unwrap();
+        let after = began.elapsed().as_secs();
+        let token = token.map(|_| after).map_err(|error| {
+            assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Timeout));
+            after
+        });
+        assert_eq!(token, expected);
+    }
+}
+
+/// N3
+#[test]
+fn a_token_endpoint_may_take_what_its_exchanges_may() {
+    for (timeout_s, expected_s) in [(1, 15), (3, 15), (30, 120)] {
+        let http = IdpClient::builder().timeout(Duration::from_secs(timeout_s));
+        let source = ClientCredentials::builder("id", SecretString::from("x"))
+            .token_endpoint("https://idp.example/token")
+            .http(http)
+            .build()
+            .unwrap();
+        assert_eq!(source.time_limit(), Duration::from_secs(expected_s));
+    }
 }
 
 /// N3
