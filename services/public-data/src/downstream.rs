@@ -42,6 +42,8 @@ pub struct Downstream {
     http: ClientWithMiddleware,
     url: Url,
     tokens: TokenCache,
+    /// What drops a token.
+    rejected_statuses: Vec<StatusCode>,
     retries: RetryBudget,
     tally: Tally,
 }
@@ -79,13 +81,9 @@ impl Downstream {
         allow_insecure_http: bool,
         tokens: TokenCache,
     ) -> Result<Self, DownstreamSetupError> {
-        let client = client(
-            base,
-            allow_insecure_http,
-            tokens.clone(),
-            &Attaching::default(),
-        )?;
-        Ok(Self::over(client.build(), base, tokens))
+        let attaching = Attaching::default();
+        let client = client(base, allow_insecure_http, tokens.clone(), &attaching)?;
+        Ok(Self::over(client.build(), base, tokens, &attaching))
     }
 
     /// Returns a client with these settings.
@@ -96,7 +94,7 @@ impl Downstream {
         let (base, attaching) = (&config.protected_data, &config.attaching);
         let allow_insecure_http = config.provider.allow_insecure_http;
         let client = client(base, allow_insecure_http, tokens.clone(), attaching)?;
-        Ok(Self::over(client.build(), base, tokens))
+        Ok(Self::over(client.build(), base, tokens, attaching))
     }
 
     /// Returns a client as [`new`](Self::new) does, whose requests go through `transport` last, with
@@ -115,16 +113,18 @@ impl Downstream {
         tokens: TokenCache,
         transport: impl Middleware,
     ) -> Result<Self, DownstreamSetupError> {
-        let client = client(
-            base,
-            allow_insecure_http,
-            tokens.clone(),
-            &Attaching::default(),
-        )?;
-        Ok(Self::over(client.with(transport).build(), base, tokens))
+        let attaching = Attaching::default();
+        let client = client(base, allow_insecure_http, tokens.clone(), &attaching)?;
+        let http = client.with(transport).build();
+        Ok(Self::over(http, base, tokens, &attaching))
     }
 
-    fn over(http: ClientWithMiddleware, base: &Url, tokens: TokenCache) -> Self {
+    fn over(
+        http: ClientWithMiddleware,
+        base: &Url,
+        tokens: TokenCache,
+        attaching: &Attaching,
+    ) -> Self {
         let mut url = base.clone();
         url.set_path(&format!(
             "{}/api/protected/data",
@@ -134,6 +134,7 @@ impl Downstream {
             http,
             url,
             tokens,
+            rejected_statuses: attaching.rejected_statuses.clone(),
             retries: RetryBudget::new(),
             tally: Tally::new(),
         }
@@ -199,7 +200,7 @@ impl Downstream {
             .header(header::ACCEPT, "application/json");
         let mut response = request.send().await.map_err(from_client)?;
         let status = response.status();
-        if status == StatusCode::UNAUTHORIZED
+        if self.rejected_statuses.contains(&status)
             && !self.tokens.health().is_ready()
             && let Err(error) = self.tokens.token().await
         {

@@ -132,8 +132,8 @@ impl TokenSource for Slow {
     }
 }
 
-/// Refuses the first token.
-struct Refusing;
+/// Refuses the first token with this status.
+struct Refusing(u16);
 
 #[async_trait]
 impl Middleware for Refusing {
@@ -144,7 +144,7 @@ impl Middleware for Refusing {
         _: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
         let answer = if request.headers()[header::AUTHORIZATION] == "Bearer token-0" {
-            axum::http::Response::builder().status(401).body("")
+            axum::http::Response::builder().status(self.0).body("")
         } else {
             axum::http::Response::builder().body(r#"{"protectedData":"x"}"#)
         };
@@ -155,7 +155,7 @@ impl Middleware for Refusing {
 /// C1
 #[tokio::test(start_paused = true)]
 async fn callers_whose_token_was_refused_keep_nobody_from_calling() {
-    for (result, _) in crowd(Slow::default(), Refusing).await {
+    for (result, _) in crowd(Slow::default(), Refusing(401)).await {
         assert_eq!(result.unwrap(), "x");
     }
 }
@@ -176,19 +176,33 @@ impl TokenSource for Away {
     }
 }
 
-/// C2
+/// C2, N14
 #[tokio::test(start_paused = true)]
 async fn a_refused_token_that_cannot_be_replaced_is_for_want_of_a_token() {
     let base = Url::parse("http://127.0.0.1:1/").unwrap();
-    let tokens = TokenCache::builder(Away::default()).build().unwrap();
-    let downstream = Downstream::with_transport(&base, false, tokens, Refusing).unwrap();
-    let error = downstream
-        .protected_data(HeaderMap::new())
-        .await
-        .unwrap_err();
-    assert!(matches!(error, DownstreamError::Token(_)), "{error:?}");
-    assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert!(error.retry_after().is_some());
+    for (rejected, status, expected) in [
+        (&[401][..], 401, 503),
+        (&[401, 403], 403, 503),
+        (&[401], 403, 502),
+    ] {
+        let tokens = TokenCache::builder(Away::default()).build().unwrap();
+        let rejected = rejected.iter().map(|it| StatusCode::from_u16(*it).unwrap());
+        let attaching = Attaching {
+            rejected_statuses: rejected.collect(),
+            ..Attaching::default()
+        };
+        let http = client(&base, false, tokens.clone(), &attaching).unwrap();
+        let http = http.with(Refusing(status)).build();
+        let downstream = Downstream::over(http, &base, tokens, &attaching);
+        let error = downstream
+            .protected_data(HeaderMap::new())
+            .await
+            .unwrap_err();
+        assert_eq!(error.status(), expected, "{error:?}");
+        let is_for_want = matches!(error, DownstreamError::Token(_));
+        assert_eq!(is_for_want, expected == 503, "{error:?}");
+        assert_eq!(error.retry_after().is_some(), expected == 503);
+    }
 }
 
 #[tokio::test(start_paused = true)]
