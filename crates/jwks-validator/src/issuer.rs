@@ -241,18 +241,6 @@ impl Issuer {
         }
     }
 
-    /// Tells whether there are keys, and asks for a fetch where they grew too old without a failure: a
-    /// process that was frozen may get no requests before it is ready.
-    pub(crate) fn is_usable(&self, now: SystemTime) -> bool {
-        match self.keys(now) {
-            Ok(_) => true,
-            Err(why) => {
-                self.advise_without_keys(why);
-                false
-            }
-        }
-    }
-
     /// Checks the claims that every token of this issuer must carry.
     pub(crate) fn check_claims(&self, claims: &Claims) -> Result<(), Reason> {
         if claims.has_all(&self.required_claims) {

@@ -7,7 +7,8 @@ mod operator;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, SystemTime};
 
 use clock::Clock;
 use idp_http::Supervisor;
@@ -62,6 +63,8 @@ struct Inner {
     /// Counts the key sets that any issuer has confirmed; sends when a refresher is gone too.
     published: Arc<watch::Sender<u64>>,
     supervisor: Supervisor,
+    /// By somebody else than the first token, or the log says that it was that.
+    is_started: AtomicBool,
 }
 
 impl JwtValidator {
@@ -83,15 +86,17 @@ impl JwtValidator {
                 metrics: ValidatorMetrics::new(),
                 published: Arc::new(watch::Sender::new(0)),
                 supervisor: parts.supervisor,
+                is_started: AtomicBool::new(false),
             }),
         }
     }
 
     /// Spawns the tasks that fetch the keys, one per issuer, on the current runtime.
     ///
-    /// Calling it is optional, since the first token of an issuer, [`wait_ready`](Self::wait_ready) and
-    /// [`refresh`](Self::refresh) start its task too; but then the first callers wait for the keys. Calling
-    /// it again starts nothing new, unless the runtime on which a task was started is gone. After
+    /// Calling it is optional, since the first token of an issuer, [`ready`](Self::ready),
+    /// [`wait_ready`](Self::wait_ready) and [`refresh`](Self::refresh) start its task too. Where it is the first
+    /// token, the first callers wait for the keys, and a warning in the log says so. Calling it again starts
+    /// nothing new, unless the runtime on which a task was started is gone. After
     /// [`shutdown`](Self::shutdown) it does nothing.
     ///
     /// # Panics
@@ -100,7 +105,7 @@ impl JwtValidator {
     pub fn start(&self) {
         let _runtime = Handle::current();
         for issuer in &self.inner.issuers {
-            self.ensure_refresher(issuer);
+            self.start_refresher(issuer);
         }
     }
 
@@ -129,10 +134,23 @@ impl JwtValidator {
 
     /// Tells whether tokens of at least one configured issuer can be decided on. Without any, nothing has
     /// to be there: always.
+    ///
+    /// Where it says no, it sees to it that keys are fetched, if a runtime is there: whoever is not ready may
+    /// get no token that would.
     #[must_use]
     pub fn ready(&self) -> bool {
         let (issuers, now) = (&self.inner.issuers, self.inner.clock.now());
-        issuers.is_empty() || issuers.iter().any(|issuer| issuer.is_usable(now))
+        issuers.is_empty() || issuers.iter().any(|issuer| self.is_usable(issuer, now))
+    }
+
+    fn is_usable(&self, issuer: &Arc<Issuer>, now: SystemTime) -> bool {
+        let Err(why) = issuer.keys(now) else {
+            return true;
+        };
+        // A process that was frozen asks for a fetch here.
+        issuer.advise_without_keys(why);
+        self.start_refresher(issuer);
+        false
     }
 
     /// Waits until the validator is [`ready`](Self::ready) and returns true, or until it, or the runtime of
@@ -144,7 +162,7 @@ impl JwtValidator {
                 return true;
             }
             for issuer in &self.inner.issuers {
-                if !self.ensure_refresher(issuer) {
+                if !self.start_refresher(issuer) {
                     return false;
                 }
             }

@@ -4,12 +4,13 @@ mod builder;
 
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use idp_http::{SupervisedTask, Supervisor};
 use tokio::time::Instant;
+use tracing::warn;
 
 use crate::error::{TokenError, TokenErrorKind, Transient};
 use crate::freshness::Freshness;
@@ -43,6 +44,8 @@ struct Inner {
     inserting: Mutex<()>,
     supervisor: Supervisor,
     started: Instant,
+    /// By [`TokenCache::start`], or the log says that it was the first caller.
+    is_started: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -65,8 +68,8 @@ impl TokenCache {
 
     /// Starts to get and refresh the cache's own token, on the current runtime.
     ///
-    /// Calling it is optional, since the first caller starts it too, and calling it again starts
-    /// nothing new, unless the runtime on which it was started is gone.
+    /// Calling it is optional, since the first caller starts it too, but waits then, and a warning in the log says
+    /// so. Calling it again starts nothing new, unless the runtime on which it was started is gone.
     ///
     /// # Errors
     ///
@@ -75,6 +78,7 @@ impl TokenCache {
     /// [`TokenErrorKind::Cancelled`] when the cache or the runtime was shut down.
     pub async fn start(&self, policy: StartupPolicy) -> Result<(), TokenError> {
         let inner = &self.inner;
+        inner.is_started.store(true, Ordering::Relaxed);
         match policy {
             StartupPolicy::Background => {
                 if !inner.ensure_refresher(&inner.own) {
@@ -303,6 +307,17 @@ impl Inner {
 
     async fn join(&self, kept: &Kept, patience: Patience) -> Result<AccessToken, TokenError> {
         let (now, ensure) = (|| self.shared.now(), || self.ensure_refresher(kept));
+        // Tokens for other requests cannot be asked for ahead of their first caller.
+        if kept.always
+            && !self.is_started.load(Ordering::Relaxed)
+            && ensure()
+            && !self.is_started.swap(true, Ordering::Relaxed)
+        {
+            warn!(
+                token.cache = self.shared.name,
+                "nobody has called `start`: the first callers wait for a token"
+            );
+        }
         kept.slot.join(now, patience, ensure).await
     }
 

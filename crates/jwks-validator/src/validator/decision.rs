@@ -149,7 +149,7 @@ impl JwtValidator {
         issuer: &Arc<Issuer>,
         mut refusal: Refusal,
     ) -> Result<Arc<Claims>, AuthError> {
-        self.ensure_refresher(issuer);
+        self.ensure_for_token(issuer);
         let deadline = Instant::now() + MAX_WAIT;
         let slot = self.slot(token.as_bytes());
         let arrival = issuer.begun();

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use super::JwtValidator;
@@ -26,6 +27,33 @@ impl JwtValidator {
             published.send_modify(|_| {});
         };
         issuer.refresher.ensure(refresh, gone).is_ok()
+    }
+
+    /// As [`ensure_refresher`](Self::ensure_refresher), for who does so ahead of the tokens.
+    pub(super) fn start_refresher(&self, issuer: &Arc<Issuer>) -> bool {
+        let is_running = self.ensure_refresher(issuer);
+        if is_running {
+            self.inner.is_started.store(true, Ordering::Relaxed);
+        }
+        is_running
+    }
+
+    /// As [`ensure_refresher`](Self::ensure_refresher), for a token that needs keys.
+    pub(super) fn ensure_for_token(&self, issuer: &Arc<Issuer>) {
+        let is_running = self.ensure_refresher(issuer);
+        let is_started = &self.inner.is_started;
+        // An admitted one cannot be started ahead of its first token.
+        let is_late = || self.inner.issuers.iter().any(|it| Arc::ptr_eq(it, issuer));
+        if is_running
+            && !is_started.load(Ordering::Relaxed)
+            && is_late()
+            && !is_started.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                jwks.issuer = &*issuer.name,
+                "nobody has called `start`: the first callers wait for the keys"
+            );
+        }
     }
 
     /// Returns the keys of the issuer of this name, and notes in `asked` which one it is. Admits it if

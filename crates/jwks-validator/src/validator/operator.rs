@@ -23,7 +23,7 @@ impl JwtValidator {
             .all_issuers()
             .into_iter()
             .map(|issuer| {
-                let is_running = self.ensure_refresher(&issuer);
+                let is_running = self.start_refresher(&issuer);
                 let request = is_running.then(|| issuer.request_manually());
                 (issuer, request)
             })

@@ -2,19 +2,23 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
+use clock::ManualClock;
+use jwks_validator::JwtValidator;
 use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::fake_source::{FakeSource, Script, builder};
-use crate::signer::{Signer, jwks};
+use crate::fake_source::{FakeSource, Script, builder, reason};
+use crate::signer::{AUDIENCE, NOW, Signer, jwks};
 
 thread_local! {
     /// Level, key id and reason of every event of this thread about a key that is not used.
     static LINES: RefCell<Option<Vec<Line>>> = const { RefCell::new(None) };
+    /// The message of every other warning of this thread.
+    static WARNINGS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     /// Level, fields and message of every event of this thread about a refusal.
     pub(crate) static REFUSALS: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
 }
@@ -59,8 +63,11 @@ impl Subscriber for Log {
             let Some(lines) = lines else { return };
             let mut fields = Fields::default();
             event.record(&mut fields);
+            let level = *event.metadata().level();
             if !fields.reason.is_empty() {
-                lines.push((*event.metadata().level(), fields.kid, fields.reason));
+                lines.push((level, fields.kid, fields.reason));
+            } else if level == Level::WARN {
+                WARNINGS.with_borrow_mut(|warnings| warnings.push(fields.all));
             }
         });
     }
@@ -142,4 +149,37 @@ async fn each_unusable_key_is_reported_once_and_loudly_if_it_is_a_mistake() {
     source.ended(6).await;
     assert_eq!(taken(), reported[1..3]);
     assert!(validator.ready());
+}
+
+/// N63
+#[tokio::test(start_paused = true)]
+async fn that_nobody_called_start_is_told_once_at_the_first_token() {
+    capture();
+    let signer = Signer::es256("k");
+    let source = FakeSource::with_keys(&[&signer]);
+    let warnings = || WARNINGS.with_borrow_mut(std::mem::take);
+
+    let validator = builder(&source).build().unwrap();
+    for _ in 0..2 {
+        assert_eq!(reason(&validator, &signer.good()).await, None);
+    }
+    let told = warnings();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let text = "nobody has called `start`: the first callers wait for the keys";
+    assert!(told[0].contains(text), "{told:?}");
+
+    let started = builder(&source).build().unwrap();
+    started.start();
+    assert_eq!(reason(&started, &signer.good()).await, None);
+    let awaited = builder(&source).build().unwrap();
+    assert!(awaited.wait_ready().await);
+    assert_eq!(reason(&awaited, &signer.good()).await, None);
+    let admitting = JwtValidator::builder()
+        .issuers_where(1, move |_| Some(source.clone().into()))
+        .audience(AUDIENCE)
+        .clock(Arc::new(ManualClock::at_unix(NOW.unsigned_abs())))
+        .build()
+        .unwrap();
+    assert_eq!(reason(&admitting, &signer.good()).await, None);
+    assert_eq!(warnings(), [""; 0]);
 }

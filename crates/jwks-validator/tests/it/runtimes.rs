@@ -1,15 +1,16 @@
 //! When the tasks that fetch keys start, and runtimes that end under them.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use clock::ManualClock;
 use jwks_validator::{Answer, Reason, RefreshOutcome};
 use tokio::runtime::Runtime;
 use tokio::time::{sleep, timeout};
 
 use crate::fake_source::{FakeSource, Script, at_once, builder, keys, reason, started};
-use crate::signer::Signer;
+use crate::signer::{NOW, Signer};
 
 /// Only a hang takes as long.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -140,4 +141,26 @@ async fn whatever_a_source_does_the_validator_asks_it_again() {
         sleep(Duration::from_secs(310)).await;
         assert_eq!(reason(&validator, &signer.good()).await, None, "{script:?}");
     }
+}
+
+/// N2, N45
+#[test]
+fn a_look_at_the_readiness_brings_back_what_went_with_its_runtime() {
+    let signer = Signer::es256("k");
+    let source = FakeSource::with_keys(&[&signer]);
+    let clock = ManualClock::at_unix(NOW.unsigned_abs());
+    let (first, second) = (runtime(), runtime());
+    let validator = builder(&source)
+        .clock(Arc::new(clock.clone()))
+        .build()
+        .unwrap();
+    assert!(first.block_on(validator.wait_ready()));
+    in_time(move || drop(first));
+    clock.advance(Duration::from_secs(2 * 3_600));
+    in_time(move || {
+        second.block_on(async {
+            assert!(!validator.ready());
+            source.called(2).await;
+        });
+    });
 }

@@ -1,5 +1,6 @@
 //! Settings of a cache.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -98,6 +99,7 @@ impl TokenCacheBuilder {
                 inserting: Mutex::new(()),
                 supervisor,
                 started: Instant::now(),
+                is_started: AtomicBool::new(false),
             }),
         })
     }

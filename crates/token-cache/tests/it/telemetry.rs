@@ -11,8 +11,8 @@ use axum::{Json, Router};
 use clock::ManualClock;
 use serde_json::json;
 use token_cache::{
-    ClientAuth, ClientCredentials, IssuedToken, RefreshPolicy, SecretString, TokenCache,
-    TokenError, TokenRequest, TokenSource,
+    ClientAuth, ClientCredentials, IssuedToken, RefreshPolicy, SecretString, StartupPolicy,
+    TokenCache, TokenError, TokenRequest, TokenSource,
 };
 use tokio::time::advance;
 
@@ -104,6 +104,31 @@ async fn the_log_says_whose_clock_is_off_from_half_a_minute_on() {
             (line, expected) => assert_eq!(line, expected, "{theirs:?}"),
         }
     }
+}
+
+/// N63
+#[tokio::test(start_paused = true)]
+async fn that_nobody_called_start_is_told_once_at_the_first_token() {
+    let logs = Logs::capture("token_cache=warn");
+    let text = "nobody has called `start`: the first callers wait for a token";
+    let told = || logs.text().matches(text).count();
+    let new = || TokenCache::builder(Script::new([])).build().unwrap();
+    let other = TokenRequest::new().scope("other");
+
+    let started = new();
+    started.start(StartupPolicy::Background).await.unwrap();
+    started.token().await.unwrap();
+    let required = new();
+    let policy = StartupPolicy::Require(Duration::from_secs(1));
+    required.start(policy).await.unwrap();
+    let cache = new();
+    cache.token_for(&other).await.unwrap();
+    assert_eq!(told(), 0, "{}", logs.text());
+
+    for _ in 0..2 {
+        cache.token().await.unwrap();
+    }
+    assert_eq!(told(), 1, "{}", logs.text());
 }
 
 /// N89
