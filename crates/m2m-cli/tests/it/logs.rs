@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::scenario::all;
-use crate::world::{LIMIT, Pair};
+use crate::world::{LIMIT, Pair, idp, variables, with};
 
 /// Lines of a log, with whoever waits for one.
 type Lines = watch::Sender<Vec<String>>;
@@ -95,6 +95,41 @@ async fn the_first_log_line_about_a_mistake_names_the_variable_and_the_fix() {
         assert!(
             !first.contains("hunter2") && !first.contains("eyJ"),
             "{name}: {first}"
+        );
+    }
+}
+
+/// N36, N70
+#[tokio::test]
+async fn credentials_that_were_copied_carelessly_are_named_where_they_are_rejected() {
+    let idp = idp().await;
+    for (name, value, expected) in [
+        (
+            "CLIENT_SECRET",
+            "\"hunter2\"",
+            "the client secret has quotes around it; invalid_client",
+        ),
+        (
+            "CLIENT_SECRET",
+            "hunter2 ",
+            "the client secret has a space at an end; invalid_client",
+        ),
+        (
+            "CLIENT_ID",
+            "'dev-client'",
+            "the client id has quotes around it; invalid_client",
+        ),
+        (
+            "CLIENT_ID",
+            "dev client",
+            "the client id has a space inside; invalid_client",
+        ),
+    ] {
+        let first = first_complaint(&with(variables(idp.issuer()), &[(name, value)])).await;
+        assert!(first.contains(expected), "{first}");
+        assert!(
+            first.contains(name) && !first.contains("hunter2"),
+            "{first}"
         );
     }
 }

@@ -1,6 +1,7 @@
 //! What one exchange shows of the client.
 
 use http::HeaderMap;
+use idp_http::copying_slip;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{ClientCredentials, HAS_CONTROL, headers};
@@ -59,14 +60,15 @@ impl Shown {
     /// Says what is odd about credentials that were rejected.
     pub(super) fn oddity(&self, auth: ClientAuth) -> Option<String> {
         let secret = auth.shows_secret().then(|| self.secret.expose_secret());
-        let parts = [
-            ("client id", Some(self.id.as_str())),
-            ("client secret", secret),
-        ];
-        parts.into_iter().find_map(|(name, text)| {
-            let odd = idp_http::copying_slip(text?)?;
-            Some(format!("the {name} {odd}"))
-        })
+        let of_id = copying_slip(&self.id).or_else(|| {
+            let has_space = self.id.contains(char::is_whitespace);
+            has_space.then_some("has a space inside")
+        });
+        let of_secret = || copying_slip(secret?);
+        match of_id {
+            Some(odd) => Some(format!("the client id {odd}")),
+            None => Some(format!("the client secret {}", of_secret()?)),
+        }
     }
 }
 

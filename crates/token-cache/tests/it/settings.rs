@@ -96,6 +96,12 @@ async fn credentials_that_cannot_be_are_not_sent_and_odd_ones_are_named_when_the
             "the client id has a space at an end; invalid_client",
         ),
         (
+            "a space inside",
+            "my id",
+            "canary",
+            "the client id has a space inside; invalid_client",
+        ),
+        (
             "quotes",
             "'id'",
             "canary",
@@ -119,7 +125,7 @@ async fn credentials_that_cannot_be_are_not_sent_and_odd_ones_are_named_when_the
         assert!(text.contains(expected), "{name}: {text}");
         assert!(!text.contains("canary"), "{name}: {text}");
     }
-    assert_eq!(endpoint.count(), 6);
+    assert_eq!(endpoint.count(), 7);
 
     let two_lines = source(&endpoint.url, "id", value("canary\nmore"))
         .build()
