@@ -8,6 +8,11 @@ use crate::reason::Reason;
 /// An RSA-8192 signature, the longest there is.
 const MAX_SIGNATURE: usize = 1024;
 
+/// Room for a decoded signature. It is needed only once, so it is not worth an allocation.
+pub(crate) type SignatureRoom = [u8; MAX_SIGNATURE];
+
+pub(crate) const SIGNATURE_ROOM: SignatureRoom = [0; MAX_SIGNATURE];
+
 /// The parts as they were sent. Each is decoded when its turn comes: junk then costs no more than its
 /// first part.
 #[derive(Debug)]
@@ -51,34 +56,18 @@ impl<'t> Parts<'t> {
         decode(self.payload)
     }
 
-    pub(crate) fn signature(&self) -> Result<Signature, Reason> {
+    pub(crate) fn signature<'b>(&self, room: &'b mut SignatureRoom) -> Result<&'b [u8], Reason> {
         // 1024 bytes are 1366 characters; `decode_slice` asks for room rounded up.
         if self.signature.len() > MAX_SIGNATURE.div_ceil(3) * 4 {
             return Err(Reason::Signature);
         }
-        let mut signature = Signature {
-            bytes: [0; MAX_SIGNATURE],
-            len: 0,
-        };
-        signature.len = URL_SAFE_NO_PAD
-            .decode_slice(self.signature, &mut signature.bytes)
+        let length = URL_SAFE_NO_PAD
+            .decode_slice(self.signature, &mut room[..])
             .map_err(|error| match error {
                 base64::DecodeSliceError::DecodeError(_) => Reason::Encoding,
                 base64::DecodeSliceError::OutputSliceTooSmall => Reason::Signature,
             })?;
-        Ok(signature)
-    }
-}
-
-/// A decoded signature. It is needed only once, so it is not worth an allocation.
-pub(crate) struct Signature {
-    bytes: [u8; MAX_SIGNATURE],
-    len: usize,
-}
-
-impl Signature {
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        Ok(&room[..length])
     }
 }
 

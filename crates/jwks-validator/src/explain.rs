@@ -2,20 +2,17 @@
 
 mod details;
 
-use std::cell::OnceCell;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::claims::Claims;
-use crate::compact::Parts;
+use crate::compact::{Parts, SIGNATURE_ROOM};
 use crate::header::UnverifiedHeader;
 use crate::history::KeyHistory;
 use crate::key_set::KeySet;
 use crate::policy::Policy;
 use crate::reason::Reason;
-use crate::validate::decide;
+use crate::validate::{Decoded, Refusal, Unverified, seconds};
 
 /// Explains what [`validate`](crate::validate()) makes of a token, given the same arguments.
 ///
@@ -27,8 +24,20 @@ pub fn explain<K: Deref<Target = KeySet>>(
     keys: impl FnOnce(&str) -> Result<K, Reason>,
     policy: &Policy,
 ) -> Explanation {
-    let now = clock::unix_seconds(now);
-    explain_with(token, now, keys, policy, &[], || None).0
+    let mut used = None;
+    let judge = || {
+        let seconds = seconds(now)?;
+        let mut decoded = Decoded::room();
+        let token = Unverified::parse(token, policy, &mut decoded)?;
+        let keys = used.insert(keys(token.issuer()?)?);
+        token.judge(keys, seconds, policy)
+    };
+    let reason = judge().err().map(|refusal| refusal.reason());
+    let known = Known {
+        keys: used.as_deref(),
+        ..Known::default()
+    };
+    known.report(token, now, policy, reason)
 }
 
 /// Explains what can be said about a token while the keys of its issuer are not at hand.
@@ -42,18 +51,29 @@ pub fn explain_without_keys(
     issuer: Option<&str>,
     policy: &Policy,
 ) -> Explanation {
-    let keys = |name: &str| match issuer {
-        Some(issuer) if issuer != name => Err(Reason::UnknownIssuer),
-        _ => Ok(Arc::new(KeySet::empty())),
+    let no_keys = KeySet::empty();
+    let judge = || {
+        let seconds = seconds(now)?;
+        let mut decoded = Decoded::room();
+        let token = Unverified::parse(token, policy, &mut decoded)?;
+        let name = token.issuer()?;
+        if issuer.is_some_and(|issuer| issuer != name) {
+            return Err(Reason::UnknownIssuer.into());
+        }
+        token.judge(&no_keys, seconds, policy)
     };
-    let issuers: Vec<String> = issuer.map(str::to_owned).into_iter().collect();
-    let now = clock::unix_seconds(now);
-    let found = |reason| match reason {
+    let reason = match judge() {
         // What is said only after the claims were looked at and found right.
-        Reason::UnknownKey => None,
-        reason => Some(reason),
+        Ok(_) | Err(Refusal::UnknownKey(_)) => None,
+        Err(refusal) => Some(refusal.reason()),
     };
-    let (mut explanation, _) = examine(token, now, keys, policy, &issuers, || None, found);
+    let issuers: Vec<&str> = issuer.into_iter().collect();
+    let known = Known {
+        keys: Some(&no_keys),
+        issuers: &issuers,
+        history: None,
+    };
+    let mut explanation = known.report(token, now, policy, reason);
     for report in &mut explanation.checks {
         if matches!(report.check, Check::Keys | Check::Key | Check::Signature) {
             report.outcome = CheckOutcome::NotReached;
@@ -239,86 +259,68 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// Explains with what a validator knows besides: the names of its issuers, and how long it has
-/// known the keys of the one that was asked for. Returns the claims of an accepted token too.
-pub(crate) fn explain_with<K: Deref<Target = KeySet>>(
-    token: &str,
-    now: i64,
-    keys: impl FnOnce(&str) -> Result<K, Reason>,
-    policy: &Policy,
-    issuers: &[String],
-    history: impl FnOnce() -> Option<KeyHistory>,
-) -> (Explanation, Option<Claims>) {
-    examine(token, now, keys, policy, issuers, history, Some)
+/// What is known besides the token when its decision is reported.
+#[derive(Default)]
+pub(crate) struct Known<'k> {
+    /// The keys that decided: the details are taken from that very set.
+    pub(crate) keys: Option<&'k KeySet>,
+    /// The names of the issuers that could have been meant.
+    pub(crate) issuers: &'k [&'k str],
+    /// How long a validator has known the keys of the one that was meant.
+    pub(crate) history: Option<KeyHistory>,
 }
 
-/// `found` may leave out a reason, as if the token had passed.
-fn examine<K: Deref<Target = KeySet>>(
-    token: &str,
-    now: i64,
-    keys: impl FnOnce(&str) -> Result<K, Reason>,
-    policy: &Policy,
-    issuers: &[String],
-    history: impl FnOnce() -> Option<KeyHistory>,
-    found: impl FnOnce(Reason) -> Option<Reason>,
-) -> (Explanation, Option<Claims>) {
-    // The details are taken from the very set that decided.
-    let asked: OnceCell<Result<K, Reason>> = OnceCell::new();
-    let result = decide(
-        token,
-        now,
-        |name| match asked.get_or_init(|| keys(name)) {
-            Ok(keys) => Ok(&**keys),
-            Err(reason) => Err(*reason),
-        },
-        policy,
-    );
-    let (claims, reason) = match result {
-        Ok(accepted) => (Some(accepted.claims), None),
-        Err(refusal) => (None, found(refusal.reason())),
-    };
-    let parts = Parts::split(token, policy.max_token_size).ok();
-    let parts = parts.as_ref();
-    let header = parts.and_then(|parts| parts.header().ok());
-    let payload = parts.and_then(|parts| parts.payload().ok());
-    let (header, payload) = (header.unwrap_or_default(), payload.unwrap_or_default());
-    let keys = asked.get().and_then(|keys| keys.as_ref().ok());
-    let facts = details::Facts {
-        token,
-        now,
-        policy,
-        header: details::members(&header),
-        payload: details::members(&payload),
-        selected: UnverifiedHeader::parse(&header, policy)
-            .ok()
-            .zip(keys)
-            .map(|(header, keys)| keys.select(&header)),
-        keys: keys.map(|keys| &**keys),
-        issuers,
-        history: history(),
-    };
-    let failed = reason.and_then(|reason| check_of(reason, parts));
-    let checks = Check::ALL.iter().map(|check| {
-        let outcome = facts.outcome(*check, failed);
-        CheckReport {
-            check: *check,
-            outcome,
-            detail: match outcome {
-                CheckOutcome::NotReached => None,
-                outcome => facts.detail(*check, outcome == CheckOutcome::Failed),
-            },
+impl Known<'_> {
+    /// Reports on a token that was refused for this reason, or accepted.
+    pub(crate) fn report(
+        self,
+        token: &str,
+        now: SystemTime,
+        policy: &Policy,
+        reason: Option<Reason>,
+    ) -> Explanation {
+        let parts = Parts::split(token, policy.max_token_size).ok();
+        let parts = parts.as_ref();
+        let header = parts.and_then(|parts| parts.header().ok());
+        let payload = parts.and_then(|parts| parts.payload().ok());
+        let (header, payload) = (header.unwrap_or_default(), payload.unwrap_or_default());
+        let facts = details::Facts {
+            token,
+            now: clock::unix_seconds(now),
+            policy,
+            header: details::members(&header),
+            payload: details::members(&payload),
+            selected: UnverifiedHeader::parse(&header, policy)
+                .ok()
+                .zip(self.keys)
+                .map(|(header, keys)| keys.select(&header)),
+            keys: self.keys,
+            issuers: self.issuers,
+            history: self.history,
+        };
+        let failed = reason.and_then(|reason| check_of(reason, parts));
+        let checks = Check::ALL.iter().map(|check| {
+            let outcome = facts.outcome(*check, failed);
+            CheckReport {
+                check: *check,
+                outcome,
+                detail: match outcome {
+                    CheckOutcome::NotReached => None,
+                    outcome => facts.detail(*check, outcome == CheckOutcome::Failed),
+                },
+            }
+        });
+        Explanation {
+            checks: checks.collect(),
+            reason,
         }
-    });
-    let explanation = Explanation {
-        checks: checks.collect(),
-        reason,
-    };
-    (explanation, claims)
+    }
 }
 
 /// Returns the check that gives this reason; none for what is not decided by the token alone.
 fn check_of(reason: Reason, parts: Option<&Parts<'_>>) -> Option<Check> {
-    let signature_is_malformed = parts.is_some_and(|parts| parts.signature().is_err());
+    let is_malformed = |parts: &Parts<'_>| parts.signature(&mut SIGNATURE_ROOM.clone()).is_err();
+    let signature_is_malformed = parts.is_some_and(is_malformed);
     Some(match reason {
         Reason::ClockUnset => Check::Clock,
         Reason::TooLarge => Check::Size,

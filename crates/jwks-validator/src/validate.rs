@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::claims::{Claims, UnverifiedClaims};
-use crate::compact::Parts;
+use crate::compact::{Parts, SIGNATURE_ROOM, SignatureRoom};
 use crate::header::UnverifiedHeader;
 use crate::key::{KeyIdentity, VerificationKey};
 use crate::key_set::{KeySet, Named, Selected};
@@ -44,7 +44,12 @@ pub fn validate<K: Deref<Target = KeySet>>(
     keys: impl FnOnce(&str) -> Result<K, Reason>,
     policy: &Policy,
 ) -> Result<Claims, Reason> {
-    decide(token, clock::unix_seconds(now), keys, policy)
+    let now = seconds(now)?;
+    let mut decoded = Decoded::room();
+    let token = Unverified::parse(token, policy, &mut decoded)?;
+    let keys = keys(token.issuer()?)?;
+    token
+        .judge(&keys, now, policy)
         .map(|accepted| accepted.claims)
         .map_err(|refusal| refusal.reason())
 }
@@ -84,54 +89,122 @@ impl From<Reason> for Refusal {
 }
 
 /// 2020-01-01T00:00:00Z. A clock that shows less has not been set, and no date can be judged by it.
-pub(crate) const EARLIEST_NOW: i64 = 1_577_836_800;
+const EARLIEST_NOW: i64 = 1_577_836_800;
 
-pub(crate) fn decide<K: Deref<Target = KeySet>>(
-    token: &str,
-    now: i64,
-    keys: impl FnOnce(&str) -> Result<K, Reason>,
-    policy: &Policy,
-) -> Result<Accepted, Refusal> {
+/// Returns the time in seconds since 1970.
+///
+/// # Errors
+///
+/// Fails with [`Reason::ClockUnset`] where no date can be judged by it.
+pub(crate) fn seconds(now: SystemTime) -> Result<i64, Reason> {
+    let now = clock::unix_seconds(now);
     if now < EARLIEST_NOW {
-        return Err(Reason::ClockUnset.into());
+        return Err(Reason::ClockUnset);
     }
-    let parts = Parts::split(token, policy.max_token_size)?;
-    let header = parts.header()?;
-    let header = UnverifiedHeader::parse(&header, policy)?;
-    let payload = parts.payload()?;
-    let claims = UnverifiedClaims::parse(&payload, policy)?;
-    // Before anybody is asked for a key: one that is malformed fits none.
-    let signature = parts.signature()?;
-    let keys = keys(claims.issuer()?)?;
-    let verifies = |key: &&VerificationKey| key.verifies(parts.signed, signature.as_bytes());
-    let key = match keys.select(&header) {
-        Selected::Key(key) => Some(key).filter(verifies),
-        Selected::AnyOf(keys) => keys.into_iter().find(verifies),
-        Selected::OtherAlgorithm => return Err(Reason::KeyAlgorithm.into()),
-        Selected::Ambiguous => return Err(Reason::AmbiguousKey.into()),
-        Selected::Revoked => return Err(Reason::KeyRevoked.into()),
-        Selected::Absent => {
-            // A token that no key could save must not cost the issuer a request.
-            claims.check(now, policy)?;
-            return Err(Refusal::UnknownKey(
-                header.kid.map(|kid| kid.into_owned().into_boxed_str()),
-            ));
+    Ok(now)
+}
+
+/// What a token's parts decode to; an [`Unverified`] borrows from it.
+pub(crate) struct Decoded {
+    header: Vec<u8>,
+    payload: Vec<u8>,
+    signature: SignatureRoom,
+}
+
+impl Decoded {
+    /// Returns room for one token.
+    pub(crate) fn room() -> Self {
+        Self {
+            header: Vec::new(),
+            payload: Vec::new(),
+            signature: SIGNATURE_ROOM,
         }
-    };
-    let Some(key) = key else {
-        return Err(match claims.check(now, policy) {
-            Ok(_) => Refusal::Signature,
-            Err(_) => Refusal::Final(Reason::Signature),
-        });
-    };
-    Ok(Accepted {
-        key: Arc::clone(&key.identity),
-        named: match header.kid {
-            Some(_) => Named::Key,
-            None => Named::Nothing,
-        },
-        claims: claims.check(now, policy)?.detach(),
-    })
+    }
+}
+
+/// A token that has been read. Nothing vouches for it.
+pub(crate) struct Unverified<'t> {
+    signed: &'t [u8],
+    header: UnverifiedHeader<'t>,
+    claims: UnverifiedClaims<'t>,
+    signature: &'t [u8],
+}
+
+impl<'t> Unverified<'t> {
+    /// Reads a token, up to the first of its parts that is not as it must be.
+    pub(crate) fn parse(
+        token: &'t str,
+        policy: &Policy,
+        decoded: &'t mut Decoded,
+    ) -> Result<Self, Reason> {
+        let Decoded {
+            header,
+            payload,
+            signature,
+        } = decoded;
+        let parts = Parts::split(token, policy.max_token_size)?;
+        *header = parts.header()?;
+        let header = UnverifiedHeader::parse(header, policy)?;
+        *payload = parts.payload()?;
+        let claims = UnverifiedClaims::parse(payload, policy)?;
+        // Before anybody is asked for a key: one that is malformed fits none.
+        let signature = parts.signature(signature)?;
+        Ok(Self {
+            signed: parts.signed,
+            header,
+            claims,
+            signature,
+        })
+    }
+
+    /// Returns the name of the issuer whose keys decide.
+    pub(crate) fn issuer(&self) -> Result<&str, Reason> {
+        self.claims.issuer()
+    }
+
+    /// Checks everything but the issuer, the key and the signature.
+    pub(crate) fn check_claims(&self, now: i64, policy: &Policy) -> Result<(), Reason> {
+        self.claims.check(now, policy).map(|_| ())
+    }
+
+    /// Decides by the keys of the token's issuer.
+    pub(crate) fn judge(
+        self,
+        keys: &KeySet,
+        now: i64,
+        policy: &Policy,
+    ) -> Result<Accepted, Refusal> {
+        let verifies = |key: &&VerificationKey| key.verifies(self.signed, self.signature);
+        let key = match keys.select(&self.header) {
+            Selected::Key(key) => Some(key).filter(verifies),
+            Selected::AnyOf(keys) => keys.into_iter().find(verifies),
+            Selected::OtherAlgorithm => return Err(Reason::KeyAlgorithm.into()),
+            Selected::Ambiguous => return Err(Reason::AmbiguousKey.into()),
+            Selected::Revoked => return Err(Reason::KeyRevoked.into()),
+            Selected::Absent => {
+                // A token that no key could save must not cost the issuer a request.
+                self.check_claims(now, policy)?;
+                let kid = self.header.kid;
+                return Err(Refusal::UnknownKey(
+                    kid.map(|kid| kid.into_owned().into_boxed_str()),
+                ));
+            }
+        };
+        let Some(key) = key else {
+            return Err(match self.check_claims(now, policy) {
+                Ok(()) => Refusal::Signature,
+                Err(_) => Refusal::Final(Reason::Signature),
+            });
+        };
+        Ok(Accepted {
+            key: Arc::clone(&key.identity),
+            named: match self.header.kid {
+                Some(_) => Named::Key,
+                None => Named::Nothing,
+            },
+            claims: self.claims.check(now, policy)?.detach(),
+        })
+    }
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub(super) struct Facts<'t> {
     pub(super) keys: Option<&'t KeySet>,
     /// What the keys hold for the token.
     pub(super) selected: Option<Selected<'t>>,
-    pub(super) issuers: &'t [String],
+    pub(super) issuers: &'t [&'t str],
     pub(super) history: Option<KeyHistory>,
 }
 
@@ -133,7 +133,7 @@ impl Facts<'_> {
         let Some(Item::Text(issuer)) = find(&self.payload, "iss") else {
             return shown(find(&self.payload, "iss"));
         };
-        let ours = || self.issuers.iter().map(String::as_str);
+        let ours = || self.issuers.iter().copied();
         match (failed, near_miss(issuer, ours())) {
             (false, _) => quoted(issuer),
             (true, Some(near)) => format!("{}, {near}", quoted(issuer)),

@@ -18,6 +18,7 @@ use super::token_from::TokenFrom;
 use crate::builder::BuildError;
 use crate::claims::Claims;
 use crate::error::AuthError;
+use crate::issuer::Issuer;
 use crate::reason::Reason;
 use crate::validate::Refusal;
 use crate::validator::{Decision, JwtValidator, Recall};
@@ -248,7 +249,7 @@ impl<S: Clone> JwtService<S> {
 /// What a decision waits for.
 enum Pending {
     /// Other keys of this issuer, for the token in this header.
-    Keys(HeaderValue, usize, Refusal),
+    Keys(HeaderValue, Arc<Issuer>, Refusal),
     /// Whether the token with these claims is revoked.
     Revocation(Arc<Claims>),
 }

@@ -10,8 +10,9 @@ fn verify_jws(token: &str, keys: &KeySet) -> Result<(), Reason> {
     let parts = Parts::split(token, policy.max_token_size)?;
     let header = parts.header()?;
     let header = UnverifiedHeader::parse(&header, &policy)?;
-    let signature = parts.signature()?;
-    let verifies = |key: &VerificationKey| key.verifies(parts.signed, signature.as_bytes());
+    let mut room = SIGNATURE_ROOM;
+    let signature = parts.signature(&mut room)?;
+    let verifies = |key: &VerificationKey| key.verifies(parts.signed, signature);
     match keys.select(&header) {
         Selected::Key(key) if verifies(key) => Ok(()),
         Selected::AnyOf(keys) if keys.iter().any(|key| verifies(key)) => Ok(()),

@@ -1,6 +1,5 @@
 //! The decision about one token: at once if the keys are there, else after a wait for them.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use crate::claims::Claims;
 use crate::error::AuthError;
 use crate::issuer::{Advice, Issuer};
 use crate::reason::{Answer, Reason};
-use crate::validate::{Refusal, decide};
+use crate::validate::{Decoded, Refusal, Unverified, seconds};
 use crate::verified::Slot;
 
 /// The longest that a caller waits for keys.
@@ -24,7 +23,7 @@ pub(crate) enum Decision {
     UnlessRevoked(Arc<Claims>),
     /// Other keys of this issuer may change the refusal.
     NeedsKeys {
-        issuer: usize,
+        issuer: Arc<Issuer>,
         refusal: Refusal,
     },
 }
@@ -73,23 +72,31 @@ impl JwtValidator {
     }
 
     fn decide_by_keys(&self, token: &str, slot: Option<Slot>) -> Decision {
+        self.judge(token, slot)
+            .unwrap_or_else(|reason| Decision::Now(Err(refused(reason))))
+    }
+
+    /// # Errors
+    ///
+    /// Fails with a reason that no keys would change.
+    fn judge(&self, token: &str, slot: Option<Slot>) -> Result<Decision, Reason> {
+        let policy = &self.inner.policy;
         let wall = self.inner.clock.now();
-        let now = clock::unix_seconds(wall);
-        let asked = Cell::new(None);
-        let keys = |name: &str| self.keys_of(name, wall, &asked, || self.could_pass(token, now));
-        match (decide(token, now, keys, &self.inner.policy), asked.get()) {
-            (Ok(accepted), Some(issuer)) => {
-                match self.check_issuer_claims(issuer, &accepted.claims) {
-                    Ok(()) => self.passed(self.remember(slot, issuer, accepted)),
-                    Err(reason) => Decision::Now(Err(refused(reason))),
-                }
+        let now = seconds(wall)?;
+        let mut decoded = Decoded::room();
+        let token = Unverified::parse(token, policy, &mut decoded)?;
+        let (id, issuer) = self.issuer_of(&token, now)?;
+        let judged = match issuer.keys(wall) {
+            Ok(keys) => token.judge(&keys, now, policy),
+            Err(reason) => Err(Refusal::Final(reason)),
+        };
+        match judged {
+            Ok(accepted) => {
+                issuer.check_claims(&accepted.claims)?;
+                Ok(self.passed(self.remember(slot, id, accepted)))
             }
-            (Err(refusal), Some(issuer)) if needs_keys(&refusal) => {
-                Decision::NeedsKeys { issuer, refusal }
-            }
-            // The first cannot be without an issuer that was asked.
-            (Ok(_), None) => Decision::Now(Err(AuthError::new(Reason::UnknownIssuer))),
-            (Err(refusal), _) => Decision::Now(Err(refused(refusal.reason()))),
+            Err(refusal) if needs_keys(&refusal) => Ok(Decision::NeedsKeys { issuer, refusal }),
+            Err(refusal) => Err(refusal.reason()),
         }
     }
 
@@ -126,15 +133,9 @@ impl JwtValidator {
     pub(crate) async fn decide_with_other_keys(
         &self,
         token: &str,
-        issuer: usize,
+        issuer: Arc<Issuer>,
         refusal: Refusal,
     ) -> Result<Arc<Claims>, AuthError> {
-        let Some(issuer) = self.issuer(issuer) else {
-            // It made room for another one a moment ago.
-            let result = Err(refused(Reason::KeysUnavailable));
-            self.count(&result);
-            return result;
-        };
         if matches!(refusal, Refusal::UnknownKey(_)) {
             issuer.metrics.unknown_key_id();
         }

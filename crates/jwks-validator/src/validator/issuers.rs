@@ -1,16 +1,13 @@
 //! The issuers of a validator, configured and admitted.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
 
 use super::JwtValidator;
-use crate::claims::{Claims, UnverifiedClaims};
-use crate::compact;
-use crate::issuer::{CurrentKeys, Issuer};
+use crate::issuer::Issuer;
 use crate::reason::Reason;
 use crate::refresh;
+use crate::validate::Unverified;
 
 impl JwtValidator {
     /// Starts the task that keeps an issuer's keys current, unless it runs. Returns false when it cannot
@@ -56,37 +53,26 @@ impl JwtValidator {
         }
     }
 
-    /// Returns the keys of the issuer of this name, and notes in `asked` which one it is. Admits it if
-    /// the policy does.
-    pub(super) fn keys_of(
+    /// Returns the issuer that a token names, and its id. Admits it if the policy does.
+    pub(super) fn issuer_of(
         &self,
-        name: &str,
-        now: SystemTime,
-        asked: &Cell<Option<usize>>,
-        worth: impl FnOnce() -> Result<(), Reason>,
-    ) -> Result<CurrentKeys, Reason> {
+        token: &Unverified<'_>,
+        now: i64,
+    ) -> Result<(usize, Arc<Issuer>), Reason> {
+        let name = token.issuer()?;
         let mut configured = self.inner.issuers.iter();
-        if let Some(index) = configured.position(|issuer| *issuer.name == *name) {
-            asked.set(Some(index));
-            return self.inner.issuers[index].keys(now);
+        if let Some(id) = configured.position(|issuer| *issuer.name == *name) {
+            return Ok((id, Arc::clone(&self.inner.issuers[id])));
         }
         let admitted = self.inner.admitted.as_ref();
         let admitted = admitted.ok_or(Reason::UnknownIssuer)?;
-        let (id, issuer) = match admitted.find(name) {
-            Some(found) => found,
-            None if self.inner.supervisor.has_ended() => return Err(Reason::KeysUnavailable),
-            None => admitted.admit(name, &self.inner.supervisor, worth)?,
-        };
-        asked.set(Some(id));
-        issuer.keys(now)
-    }
-
-    /// Tells whether a token would pass if its signature verified.
-    pub(super) fn could_pass(&self, token: &str, now: i64) -> Result<(), Reason> {
-        let policy = &self.inner.policy;
-        let payload = compact::Parts::split(token, policy.max_token_size)?.payload()?;
-        let claims = UnverifiedClaims::parse(&payload, policy)?;
-        claims.check(now, policy).map(|_| ())
+        match admitted.find(name) {
+            Some(found) => Ok(found),
+            None if self.inner.supervisor.has_ended() => Err(Reason::KeysUnavailable),
+            None => admitted.admit(name, &self.inner.supervisor, || {
+                token.check_claims(now, &self.inner.policy)
+            }),
+        }
     }
 
     /// Returns a configured or admitted issuer.
@@ -103,15 +89,5 @@ impl JwtValidator {
             issuers.extend(admitted.all());
         }
         issuers
-    }
-
-    pub(super) fn check_issuer_claims(&self, issuer: usize, claims: &Claims) -> Result<(), Reason> {
-        match self.inner.issuers.get(issuer) {
-            Some(issuer) => issuer.check_claims(claims),
-            None => self
-                .issuer(issuer)
-                .ok_or(Reason::KeysUnavailable)?
-                .check_claims(claims),
-        }
     }
 }

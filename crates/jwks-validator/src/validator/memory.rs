@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::JwtValidator;
 use crate::claims::Claims;
-use crate::validate::{Accepted, EARLIEST_NOW};
+use crate::validate::{Accepted, seconds};
 use crate::verified::{MemoryHealth, Slot, Verified, VerifiedTokens};
 
 impl JwtValidator {
@@ -25,11 +25,8 @@ impl JwtValidator {
     /// Finds an accepted token and decides again about its dates and its key.
     pub(super) fn remembered(&self, slot: Slot) -> Option<Arc<Claims>> {
         let wall = self.inner.clock.now();
-        let now = clock::unix_seconds(wall);
-        // It stays where it is: such a clock says nothing about it.
-        if now < EARLIEST_NOW {
-            return None;
-        }
+        // It stays where it is: a clock that is not set says nothing about it.
+        let now = seconds(wall).ok()?;
         let verified = self.inner.verified.as_ref()?;
         let token = verified.get(slot)?;
         let keys = match self.inner.issuers.get(token.issuer) {

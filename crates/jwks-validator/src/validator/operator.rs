@@ -1,15 +1,15 @@
 //! What an operator can ask of a running validator.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::JwtValidator;
 use crate::claims::Claims;
-use crate::explain::{Check, Explanation, explain_with};
+use crate::explain::{Check, Explanation, Known};
 use crate::issuer::Issuer;
 use crate::reason::Reason;
 use crate::source::SourceErrorKind;
+use crate::validate::{Decoded, Refusal, Unverified, seconds};
 
 impl JwtValidator {
     /// Fetches the keys of every issuer now, and returns when these fetches have ended.
@@ -131,31 +131,33 @@ impl JwtValidator {
 
     /// Explains everything but revocation, and returns the claims if all of that is passed.
     fn explain_now(&self, token: &str) -> (Explanation, Option<Claims>) {
+        let policy = &self.inner.policy;
         let wall = self.inner.clock.now();
-        let now = clock::unix_seconds(wall);
         let issuers = self.all_issuers();
-        let names = issuers.iter().map(|issuer| issuer.name.to_string());
-        let asked: Cell<Option<&Issuer>> = Cell::new(None);
-        let (explanation, claims) = explain_with(
-            token,
-            now,
-            |name| {
-                // No issuer is admitted for an explanation.
-                let issuer = issuers.iter().find(|issuer| *issuer.name == *name);
-                asked.set(issuer.map(|issuer| &**issuer));
-                issuer.ok_or(Reason::UnknownIssuer)?.keys(wall)
-            },
-            &self.inner.policy,
-            &names.collect::<Vec<_>>(),
-            || asked.get().map(Issuer::history),
-        );
-        let (Some(claims), Some(issuer)) = (claims, asked.get()) else {
-            return (explanation, None);
+        let names: Vec<&str> = issuers.iter().map(|issuer| &*issuer.name).collect();
+        let (mut used, mut history) = (None, None);
+        let mut judge = || {
+            let now = seconds(wall)?;
+            let mut decoded = Decoded::room();
+            let token = Unverified::parse(token, policy, &mut decoded)?;
+            // No issuer is admitted for an explanation.
+            let name = token.issuer()?;
+            let issuer = issuers.iter().find(|issuer| *issuer.name == *name);
+            let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
+            history = Some(issuer.history());
+            let keys = used.insert(issuer.keys(wall)?);
+            let accepted = token.judge(keys, now, policy)?;
+            issuer.check_claims(&accepted.claims)?;
+            Ok(accepted.claims)
         };
-        match issuer.check_claims(&claims) {
-            Ok(()) => (explanation, Some(claims)),
-            Err(reason) => (explanation.failed_at(Check::IssuerClaims, reason), None),
-        }
+        let result: Result<Claims, Refusal> = judge();
+        let known = Known {
+            keys: used.as_deref(),
+            issuers: &names,
+            history,
+        };
+        let reason = result.as_ref().err().map(Refusal::reason);
+        (known.report(token, wall, policy, reason), result.ok())
     }
 }
 
