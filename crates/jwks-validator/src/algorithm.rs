@@ -123,6 +123,10 @@ impl FromStr for Algorithm {
 pub(crate) struct AlgorithmSet(u16);
 
 impl AlgorithmSet {
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     pub(crate) fn contains(self, algorithm: Algorithm) -> bool {
         self.0 & (1 << algorithm as u16) != 0
     }

@@ -10,10 +10,7 @@ use idp_http::{Outage, Supervisor};
 use crate::admitted::{AdmissionPolicy, AdmittedIssuers};
 use crate::algorithm::Algorithm;
 use crate::issuer::{Issuer, IssuerSettings};
-use crate::policy::{
-    DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, DEFAULT_SCOPE_CLAIM, DEFAULT_TOKEN_SIZE, MAX_LEEWAY,
-    MAX_TOKEN_SIZE, Policy,
-};
+use crate::policy::Policy;
 use crate::required::{ClaimValue, RequiredClaim};
 use crate::revocation::{Revocation, RevocationCheck, SETTLE};
 use crate::source::IssuerKeys;
@@ -25,18 +22,7 @@ use crate::verified::VerifiedTokens;
 pub struct JwtValidatorBuilder {
     issuers: Vec<(String, IssuerKeys)>,
     admission: Option<AdmissionPolicy>,
-    audiences: Vec<String>,
-    skip_audience: bool,
-    audience_claim: Option<String>,
-    required_claims: Vec<RequiredClaim>,
-    max_token_size: usize,
-    algorithms: Vec<Algorithm>,
-    leeway: Duration,
-    rfc9068: bool,
-    clients_only: bool,
-    max_lifetime: Duration,
-    scope_claim: String,
-    scope_array: bool,
+    policy: Policy,
     max_stale: Duration,
     remembered_tokens: usize,
     revocation: Option<Arc<dyn Revocation>>,
@@ -54,18 +40,7 @@ impl JwtValidatorBuilder {
         Self {
             issuers: Vec::new(),
             admission: None,
-            audiences: Vec::new(),
-            skip_audience: false,
-            audience_claim: None,
-            required_claims: Vec::new(),
-            max_token_size: DEFAULT_TOKEN_SIZE,
-            algorithms: Algorithm::ALL.to_vec(),
-            leeway: DEFAULT_LEEWAY,
-            rfc9068: false,
-            clients_only: false,
-            max_lifetime: DEFAULT_MAX_LIFETIME,
-            scope_claim: DEFAULT_SCOPE_CLAIM.to_owned(),
-            scope_array: false,
+            policy: Policy::for_audiences::<String>([]),
             max_stale: Duration::from_secs(60 * 60),
             remembered_tokens: 0,
             revocation: None,
@@ -136,29 +111,28 @@ impl JwtValidatorBuilder {
     /// lists of them are separated by spaces.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.audiences.push(audience.into());
+        self.policy.audiences.push(audience.into().into_boxed_str());
         self
     }
 
     /// Adds several audiences.
     #[must_use]
-    pub fn audiences<A: Into<String>>(mut self, audiences: impl IntoIterator<Item = A>) -> Self {
-        self.audiences.extend(audiences.into_iter().map(Into::into));
-        self
+    pub fn audiences<A: Into<String>>(self, audiences: impl IntoIterator<Item = A>) -> Self {
+        audiences.into_iter().fold(self, Self::audience)
     }
 
     /// Accepts tokens for any audience, those that were issued for other APIs included, and those for
     /// none.
     #[must_use]
     pub fn dangerous_skip_audience(mut self) -> Self {
-        self.skip_audience = true;
+        self.policy.any_audience = true;
         self
     }
 
     /// Sets the claim that holds the audience ([`Policy::audience_claim`]). Default `aud`.
     #[must_use]
     pub fn audience_claim(mut self, name: impl Into<String>) -> Self {
-        self.audience_claim = Some(name.into());
+        self.policy = self.policy.audience_claim(name);
         self
     }
 
@@ -176,7 +150,7 @@ impl JwtValidatorBuilder {
         name: &str,
         values: impl IntoIterator<Item = V>,
     ) -> Self {
-        self.required_claims.push(RequiredClaim::new(name, values));
+        self.policy = self.policy.require_claim_in(name, values);
         self
     }
 
@@ -184,17 +158,15 @@ impl JwtValidatorBuilder {
     /// most 32 KiB.
     #[must_use]
     pub fn max_token_size(mut self, bytes: usize) -> Self {
-        self.max_token_size = bytes;
+        self.policy = self.policy.max_token_size(bytes);
         self
     }
 
-    /// Sets the algorithms that are accepted. Default: all of [`Algorithm::ALL`].
-    ///
-    /// RSA keys that are published without `alg` are good for the first RSA algorithm among these, and for
-    /// that one only: by default RS256.
+    /// Sets the algorithms that are accepted ([`Policy::algorithms`]). Default: all of
+    /// [`Algorithm::ALL`].
     #[must_use]
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
-        self.algorithms = algorithms.into_iter().collect();
+        self.policy = self.policy.algorithms(algorithms);
         self
     }
 
@@ -202,14 +174,14 @@ impl JwtValidatorBuilder {
     /// 300 s.
     #[must_use]
     pub fn leeway(mut self, leeway: Duration) -> Self {
-        self.leeway = leeway;
+        self.policy = self.policy.leeway(leeway);
         self
     }
 
     /// Requires the `typ` and the claims that RFC 9068 requires. Default: they may be absent.
     #[must_use]
     pub fn rfc9068(mut self) -> Self {
-        self.rfc9068 = true;
+        self.policy.rfc9068 = true;
         self
     }
 
@@ -217,21 +189,21 @@ impl JwtValidatorBuilder {
     /// anybody.
     #[must_use]
     pub fn clients_only(mut self) -> Self {
-        self.clients_only = true;
+        self.policy.clients_only = true;
         self
     }
 
     /// Sets the longest time from issue to expiry, in whole seconds. Default 24 h.
     #[must_use]
     pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
-        self.max_lifetime = max_lifetime;
+        self.policy = self.policy.max_lifetime(max_lifetime);
         self
     }
 
     /// Sets the claim that scopes are read from ([`Policy::scope_claim`]). Default `scope`.
     #[must_use]
     pub fn scope_claim(mut self, name: impl Into<String>) -> Self {
-        self.scope_claim = name.into();
+        self.policy = self.policy.scope_claim(name);
         self
     }
 
@@ -239,7 +211,7 @@ impl JwtValidatorBuilder {
     /// with one is refused.
     #[must_use]
     pub fn allow_scope_array(mut self) -> Self {
-        self.scope_array = true;
+        self.policy.scope_array = true;
         self
     }
 
@@ -297,31 +269,12 @@ impl JwtValidatorBuilder {
     /// Fails on the first setting that is missing or makes no sense.
     pub fn build(self) -> Result<JwtValidator, BuildError> {
         self.check().map_err(BuildError)?;
-        let mut algorithms = self.algorithms.iter().copied();
         let settings = IssuerSettings {
             max_stale: self.max_stale,
-            rsa_default: algorithms
-                .find(|algorithm| algorithm.rsa().is_some())
-                .unwrap_or(Algorithm::Rs256),
+            rsa_default: self.policy.rsa_default,
             clock: Arc::clone(&self.clock),
             idle_after: None,
         };
-        let policy = if self.skip_audience {
-            Policy::dangerous_for_any_audience()
-        } else {
-            Policy::for_audiences(self.audiences)
-        };
-        let mut policy = policy
-            .algorithms(self.algorithms)
-            .leeway(self.leeway)
-            .max_lifetime(self.max_lifetime)
-            .max_token_size(self.max_token_size)
-            .audience_claim(self.audience_claim.as_deref().unwrap_or("aud"))
-            .scope_claim(self.scope_claim);
-        policy.required_claims = self.required_claims;
-        policy.rfc9068 = self.rfc9068;
-        policy.clients_only = self.clients_only;
-        policy.scope_array = self.scope_array;
         let supervisor = Supervisor::new();
         let issuers: Vec<Arc<Issuer>> = self
             .issuers
@@ -348,7 +301,7 @@ impl JwtValidatorBuilder {
         Ok(JwtValidator::new(Parts {
             issuers,
             admitted,
-            policy,
+            policy: self.policy,
             clock: self.clock,
             verified,
             revocation,
@@ -369,43 +322,13 @@ impl JwtValidatorBuilder {
         if names().any(is_repeated) {
             return Err(BuildErrorKind::RepeatedIssuer);
         }
-        // Naming an audience and skipping it contradict each other; neither may win silently.
-        if self.skip_audience != self.audiences.is_empty()
-            || self
-                .audiences
-                .iter()
-                .any(|audience| audience.is_empty() || audience.contains(' '))
-        {
-            return Err(BuildErrorKind::Audience);
-        }
-        let claim = self.audience_claim.as_deref();
-        if claim.is_some_and(|name| {
-            name.is_empty() || Policy::FIXED_CLAIMS.contains(&name) || name == self.scope_claim
-        }) {
-            return Err(BuildErrorKind::AudienceClaim);
-        }
-        let of_issuers = self
+        self.policy.check()?;
+        let mut of_issuers = self
             .issuers
             .iter()
             .flat_map(|(_, keys)| &keys.required_claims);
-        let mut required = self.required_claims.iter().chain(of_issuers);
-        if !required.all(RequiredClaim::makes_sense) {
+        if !of_issuers.all(RequiredClaim::makes_sense) {
             return Err(BuildErrorKind::RequiredClaim);
-        }
-        if !(1..=MAX_TOKEN_SIZE).contains(&self.max_token_size) {
-            return Err(BuildErrorKind::MaxTokenSize);
-        }
-        if self.algorithms.is_empty() {
-            return Err(BuildErrorKind::Algorithms);
-        }
-        if self.leeway > MAX_LEEWAY {
-            return Err(BuildErrorKind::Leeway);
-        }
-        if self.max_lifetime.as_secs() == 0 {
-            return Err(BuildErrorKind::MaxLifetime);
-        }
-        if self.scope_claim.is_empty() || Policy::OTHER_CLAIMS.contains(&&*self.scope_claim) {
-            return Err(BuildErrorKind::ScopeClaim);
         }
         if self.max_stale < Duration::from_secs(1) {
             return Err(BuildErrorKind::MaxStale);

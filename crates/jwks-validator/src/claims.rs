@@ -288,23 +288,23 @@ struct Times {
 impl Times {
     fn check(self, now: i64, policy: &Policy) -> Result<(), Reason> {
         // A token that expires now is expired (RFC 7519 section 4.1.4).
-        if now >= self.exp + policy.leeway {
+        if now >= self.exp + policy.leeway_s() {
             return Err(Reason::Expired);
         }
         if self
             .nbf
-            .is_some_and(|nbf| nbf > now.saturating_add(policy.leeway))
+            .is_some_and(|nbf| nbf > now.saturating_add(policy.leeway_s()))
         {
             return Err(Reason::NotYetValid);
         }
         if self
             .iat
-            .is_some_and(|iat| iat > now.saturating_add(policy.leeway))
+            .is_some_and(|iat| iat > now.saturating_add(policy.leeway_s()))
         {
             return Err(Reason::IssuedInFuture);
         }
         // Without a date of issue the rest of the lifetime is the part of it that is known.
-        let from = self.iat.unwrap_or(now.saturating_add(policy.leeway));
+        let from = self.iat.unwrap_or(now.saturating_add(policy.leeway_s()));
         if self.exp - from > policy.max_lifetime {
             return Err(Reason::LifetimeTooLong);
         }
@@ -368,26 +368,23 @@ fn audiences<'c, 'a>(
     policy: &Policy,
 ) -> Result<&'c [Cow<'a, str>], Reason> {
     let audiences = match aud {
-        None if policy.audiences.is_none() => return Ok(&[]),
+        None if policy.any_audience => return Ok(&[]),
         None => return Err(Reason::AudienceMissing),
         Some(Item::Text(audience)) => std::slice::from_ref(audience),
         // Ory Hydra writes an empty array where no audience was asked for.
         Some(Item::Texts(audiences))
             if policy.audience_claim.is_none()
-                && (policy.audiences.is_none() || !audiences.is_empty()) =>
+                && (policy.any_audience || !audiences.is_empty()) =>
         {
             audiences
         }
         Some(_) => return Err(Reason::AudienceType),
     };
-    let is_ours = |ours: &[Box<str>]| {
-        audiences
-            .iter()
-            .any(|audience| ours.iter().any(|our| **our == **audience))
-    };
-    match &policy.audiences {
-        Some(ours) if !is_ours(ours) => Err(Reason::AudienceMismatch),
-        _ => Ok(audiences),
+    let mut ours = policy.audiences.iter();
+    if policy.any_audience || ours.any(|our| audiences.iter().any(|audience| **our == **audience)) {
+        Ok(audiences)
+    } else {
+        Err(Reason::AudienceMismatch)
     }
 }
 

@@ -279,7 +279,7 @@ impl Known<'_> {
         policy: &Policy,
         reason: Option<Reason>,
     ) -> Explanation {
-        let parts = Parts::split(token, policy.max_token_size).ok();
+        let parts = Parts::split(token, policy.longest_token()).ok();
         let parts = parts.as_ref();
         let header = parts.and_then(|parts| parts.header().ok());
         let payload = parts.and_then(|parts| parts.payload().ok());

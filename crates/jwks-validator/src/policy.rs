@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::algorithm::{Algorithm, AlgorithmSet};
+use crate::builder::BuildErrorKind;
 use crate::required::{ClaimValue, RequiredClaim};
 
 /// The rules that [`validate`](crate::validate()) applies to a token.
@@ -14,8 +15,11 @@ use crate::required::{ClaimValue, RequiredClaim};
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub(crate) algorithms: AlgorithmSet,
-    /// `None` skips the check.
-    pub(crate) audiences: Option<Vec<Box<str>>>,
+    /// What RSA keys are for that do not say so.
+    pub(crate) rsa_default: Algorithm,
+    pub(crate) audiences: Vec<Box<str>>,
+    /// Skips the check.
+    pub(crate) any_audience: bool,
     /// `None` is `aud`.
     pub(crate) audience_claim: Option<Box<str>>,
     pub(crate) max_token_size: usize,
@@ -35,9 +39,6 @@ pub const MAX_TOKEN_SIZE: usize = 32 * 1024;
 /// The longest token that is looked at unless a policy says otherwise, in bytes. One of Entra with 200 groups
 /// has some 10 KiB.
 pub const DEFAULT_TOKEN_SIZE: usize = 12 * 1024;
-pub(crate) const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
-pub(crate) const DEFAULT_MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
-pub(crate) const DEFAULT_SCOPE_CLAIM: &str = "scope";
 
 impl Policy {
     /// The claims that are read as something else, and so can hold no scopes.
@@ -61,12 +62,11 @@ impl Policy {
     #[must_use]
     pub fn for_audiences<A: Into<String>>(audiences: impl IntoIterator<Item = A>) -> Self {
         Self {
-            audiences: Some(
-                audiences
-                    .into_iter()
-                    .map(|audience| audience.into().into_boxed_str())
-                    .collect(),
-            ),
+            audiences: audiences
+                .into_iter()
+                .map(|audience| audience.into().into_boxed_str())
+                .collect(),
+            any_audience: false,
             ..Self::dangerous_for_any_audience()
         }
     }
@@ -78,22 +78,30 @@ impl Policy {
     pub fn dangerous_for_any_audience() -> Self {
         Self {
             algorithms: Algorithm::ALL.into_iter().collect(),
-            audiences: None,
+            rsa_default: Algorithm::Rs256,
+            audiences: Vec::new(),
+            any_audience: true,
             audience_claim: None,
             max_token_size: DEFAULT_TOKEN_SIZE,
             required_claims: Vec::new(),
-            leeway: seconds(DEFAULT_LEEWAY),
-            max_lifetime: seconds(DEFAULT_MAX_LIFETIME),
+            leeway: 60,
+            max_lifetime: 24 * 60 * 60,
             rfc9068: false,
             clients_only: false,
-            scope_claim: Cow::Borrowed(DEFAULT_SCOPE_CLAIM),
+            scope_claim: Cow::Borrowed("scope"),
             scope_array: false,
         }
     }
 
     /// Sets the algorithms that a header may name.
+    ///
+    /// The keys of a [`JwtValidator`](crate::JwtValidator) that are RSA keys and published without `alg` are
+    /// good for the first RSA algorithm among these, and for that one only: by default RS256.
     #[must_use]
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        let algorithms: Vec<Algorithm> = algorithms.into_iter().collect();
+        let mut rsa = algorithms.iter().filter(|it| it.rsa().is_some());
+        self.rsa_default = rsa.next().copied().unwrap_or(Algorithm::Rs256);
         self.algorithms = algorithms.into_iter().collect();
         self
     }
@@ -130,7 +138,7 @@ impl Policy {
     /// must let a header block of that size, and what else it holds, through.
     #[must_use]
     pub fn max_token_size(mut self, bytes: usize) -> Self {
-        self.max_token_size = bytes.min(MAX_TOKEN_SIZE);
+        self.max_token_size = bytes;
         self
     }
 
@@ -138,7 +146,7 @@ impl Policy {
     /// [`MAX_LEEWAY`].
     #[must_use]
     pub fn leeway(mut self, leeway: Duration) -> Self {
-        self.leeway = seconds(leeway.min(MAX_LEEWAY));
+        self.leeway = seconds(leeway);
         self
     }
 
@@ -180,6 +188,52 @@ impl Policy {
     pub fn allow_scope_array(mut self) -> Self {
         self.scope_array = true;
         self
+    }
+
+    /// What a validator is built with is within the limit; a policy alone may say anything.
+    pub(crate) fn longest_token(&self) -> usize {
+        self.max_token_size.min(MAX_TOKEN_SIZE)
+    }
+
+    /// As above.
+    pub(crate) fn leeway_s(&self) -> i64 {
+        self.leeway.min(MAX_LEEWAY.as_secs() as i64)
+    }
+
+    /// Finds the first setting that makes no sense.
+    pub(crate) fn check(&self) -> Result<(), BuildErrorKind> {
+        let mut audiences = self.audiences.iter();
+        // Naming an audience and skipping the check contradict each other; neither may win silently.
+        if self.any_audience != self.audiences.is_empty()
+            || audiences.any(|it| it.is_empty() || it.contains(' '))
+        {
+            return Err(BuildErrorKind::Audience);
+        }
+        let claim = self.audience_claim.as_deref();
+        if claim.is_some_and(|name| {
+            name.is_empty() || Self::FIXED_CLAIMS.contains(&name) || name == self.scope_claim
+        }) {
+            return Err(BuildErrorKind::AudienceClaim);
+        }
+        if !self.required_claims.iter().all(RequiredClaim::makes_sense) {
+            return Err(BuildErrorKind::RequiredClaim);
+        }
+        if !(1..=MAX_TOKEN_SIZE).contains(&self.max_token_size) {
+            return Err(BuildErrorKind::MaxTokenSize);
+        }
+        if self.algorithms.is_empty() {
+            return Err(BuildErrorKind::Algorithms);
+        }
+        if self.leeway > self.leeway_s() {
+            return Err(BuildErrorKind::Leeway);
+        }
+        if self.max_lifetime == 0 {
+            return Err(BuildErrorKind::MaxLifetime);
+        }
+        if self.scope_claim.is_empty() || Self::OTHER_CLAIMS.contains(&&*self.scope_claim) {
+            return Err(BuildErrorKind::ScopeClaim);
+        }
+        Ok(())
     }
 }
 

@@ -96,6 +96,7 @@ const EARLIEST_NOW: i64 = 1_577_836_800;
 /// # Errors
 ///
 /// Fails with [`Reason::ClockUnset`] where no date can be judged by it.
+#[inline]
 pub(crate) fn seconds(now: SystemTime) -> Result<i64, Reason> {
     let now = clock::unix_seconds(now);
     if now < EARLIEST_NOW {
@@ -132,6 +133,8 @@ pub(crate) struct Unverified<'t> {
 
 impl<'t> Unverified<'t> {
     /// Reads a token, up to the first of its parts that is not as it must be.
+    // It is large: inlined, it is made where it stays.
+    #[inline]
     pub(crate) fn parse(
         token: &'t str,
         policy: &Policy,
@@ -142,7 +145,7 @@ impl<'t> Unverified<'t> {
             payload,
             signature,
         } = decoded;
-        let parts = Parts::split(token, policy.max_token_size)?;
+        let parts = Parts::split(token, policy.longest_token())?;
         *header = parts.header()?;
         let header = UnverifiedHeader::parse(header, policy)?;
         *payload = parts.payload()?;
@@ -168,8 +171,9 @@ impl<'t> Unverified<'t> {
     }
 
     /// Decides by the keys of the token's issuer.
+    #[inline]
     pub(crate) fn judge(
-        self,
+        &self,
         keys: &KeySet,
         now: i64,
         policy: &Policy,
@@ -184,9 +188,8 @@ impl<'t> Unverified<'t> {
             Selected::Absent => {
                 // A token that no key could save must not cost the issuer a request.
                 self.check_claims(now, policy)?;
-                let kid = self.header.kid;
                 return Err(Refusal::UnknownKey(
-                    kid.map(|kid| kid.into_owned().into_boxed_str()),
+                    self.header.kid.as_deref().map(Box::from),
                 ));
             }
         };

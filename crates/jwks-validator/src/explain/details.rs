@@ -56,7 +56,7 @@ impl Facts<'_> {
         match check {
             Check::Clock => Some(format!("ours shows {} s since 1970", self.now)),
             Check::Size => {
-                let max = self.policy.max_token_size;
+                let max = self.policy.longest_token();
                 Some(format!("{} bytes of {max}", self.token.len()))
             }
             Check::Segments => Some(format!(
@@ -214,7 +214,7 @@ impl Facts<'_> {
     }
 
     fn expiry_detail(&self, exp: i64) -> String {
-        let leeway = self.policy.leeway;
+        let leeway = self.policy.leeway_s();
         if exp > self.now {
             format!("in {} s", exp.saturating_sub(self.now))
         } else {
@@ -227,7 +227,7 @@ impl Facts<'_> {
 
     fn future_detail(&self, name: &str, failed: bool) -> Option<String> {
         let ahead = self.date(name)?.saturating_sub(self.now);
-        let leeway = self.policy.leeway;
+        let leeway = self.policy.leeway_s();
         if failed {
             let off = ahead.saturating_sub(leeway);
             return Some(format!(
@@ -257,13 +257,13 @@ impl Facts<'_> {
             Some(Item::Texts(audiences)) => audiences.iter().map(|one| &**one).collect(),
             other => return shown(other),
         };
-        let Some(ours) = &self.policy.audiences else {
+        if self.policy.any_audience {
             return format!("{}, any will do", listed(theirs.into_iter()));
-        };
+        }
         if !failed {
             return listed(theirs.into_iter());
         }
-        let ours = || ours.iter().map(|one| &**one);
+        let ours = || self.policy.audiences.iter().map(|one| &**one);
         let near = theirs
             .iter()
             .find_map(|audience| near_miss(audience, ours()));

@@ -18,7 +18,7 @@ impl JwtValidator {
     pub(super) fn slot(&self, token: &[u8]) -> Option<Slot> {
         // Hashing what is refused for its length anyway would be an attacker's work done for free.
         let verified = self.inner.verified.as_ref()?;
-        let is_looked_at = token.len() <= self.inner.policy.max_token_size;
+        let is_looked_at = token.len() <= self.inner.policy.longest_token();
         is_looked_at.then(|| verified.slot(token))
     }
 
