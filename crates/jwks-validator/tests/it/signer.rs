@@ -197,6 +197,15 @@ pub(crate) fn published<'k>(keys: &'k KeySet) -> impl Fn(&str) -> Result<&'k Key
     }
 }
 
+/// How far a search goes: `many` where `M2M_LONG` is set, else `few`.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever runs the tests chooses how long they take"
+)]
+pub(crate) fn cases(few: u64, many: u64) -> u64 {
+    std::env::var_os("M2M_LONG").map_or(few, |_| many)
+}
+
 /// The seed to repeat alone, from `M2M_SEED`.
 #[expect(clippy::disallowed_methods, reason = "a person chooses what to repeat")]
 pub(crate) fn seed() -> Option<u64> {

@@ -14,7 +14,7 @@ use proptest::sample::{Index, select};
 use tower::ServiceExt as _;
 
 use crate::fake_source::{FakeSource, started};
-use crate::signer::{Signer, check, decode, encode, good_claims, key_set};
+use crate::signer::{Signer, cases, check, decode, encode, good_claims, key_set};
 
 /// Good tokens, and the keys that they are good with.
 static GOOD: LazyLock<(Vec<String>, KeySet)> = LazyLock::new(|| {
@@ -174,7 +174,7 @@ impl Change {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 1_000,
+        cases: cases(100, 1_000).try_into().unwrap(),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
