@@ -30,22 +30,20 @@ impl<'t> Parts<'t> {
         if token.len() > max {
             return Err(Reason::TooLarge);
         }
-        // Searching in the string is eight times as fast as looking at each of its bytes.
-        let (header, rest) = token.split_once('.').ok_or(Reason::Opaque)?;
-        let (payload, signature) = rest.split_once('.').ok_or(Reason::Segments)?;
-        if let Some((_, more)) = signature.split_once('.') {
+        let mut dots = memchr::memchr_iter(b'.', token.as_bytes());
+        let first = dots.next().ok_or(Reason::Opaque)?;
+        let second = dots.next().ok_or(Reason::Segments)?;
+        match dots.count() {
+            0 => Ok(Self {
+                header: &token[..first],
+                payload: &token[first + 1..second],
+                signature: &token[second + 1..],
+                signed: &token.as_bytes()[..second],
+            }),
             // RFC 7516 section 3.1: a JWE has five parts.
-            return Err(match more.split_once('.') {
-                Some((_, last)) if !last.contains('.') => Reason::Encrypted,
-                _ => Reason::Segments,
-            });
+            2 => Err(Reason::Encrypted),
+            _ => Err(Reason::Segments),
         }
-        Ok(Self {
-            header,
-            payload,
-            signature,
-            signed: &token.as_bytes()[..header.len() + 1 + payload.len()],
-        })
     }
 
     pub(crate) fn header(&self) -> Result<Vec<u8>, Reason> {
