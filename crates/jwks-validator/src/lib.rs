@@ -60,6 +60,58 @@
 //! ([`issuer`](JwtValidatorBuilder::issuer)), or admitted by a function as tokens name them
 //! ([`issuers_where`](JwtValidatorBuilder::issuers_where)), within bounds.
 //!
+//! # One dependency
+//!
+//! What the signatures of this crate name of `clock`, `idp-http`, `secrecy`, `url` and `async-trait` is here
+//! too. Types of `http`, `axum` and `tower` are those of the server that is guarded.
+//!
+//! A [`KeySource`] and a [`Revocation`] of one's own:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use jwks_validator::{
+//!     Claims, Clock, Fetched, JwtValidator, KeySet, KeySource, Revocation, RevocationError, SourceError,
+//!     SystemClock, Validators, async_trait,
+//! };
+//!
+//! /// Keys that the configuration holds, as a JWKS.
+//! #[derive(Debug)]
+//! struct Pinned(String);
+//!
+//! #[async_trait]
+//! impl KeySource for Pinned {
+//!     async fn fetch(&self, _: Option<&Validators>) -> Result<Fetched, SourceError> {
+//!         Ok(Fetched::keys(KeySet::from_jwks_json(self.0.as_bytes())?))
+//!     }
+//! }
+//!
+//! #[derive(Debug)]
+//! struct Dismissed(Vec<String>);
+//!
+//! #[async_trait]
+//! impl Revocation for Dismissed {
+//!     async fn is_revoked(&self, claims: &Claims) -> Result<bool, RevocationError> {
+//!         Ok(self.0.iter().any(|subject| claims.subject() == Some(subject)))
+//!     }
+//!
+//!     fn needs_token_id(&self) -> bool {
+//!         false
+//!     }
+//! }
+//!
+//! # fn example(jwks: String) -> Result<(), Box<dyn std::error::Error>> {
+//! // A test gives a `ManualClock`.
+//! let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+//! let validator = JwtValidator::builder()
+//!     .issuer("https://idp.example", Pinned(jwks))
+//!     .audience("https://api.example")
+//!     .revocation(Dismissed(vec!["mallory".to_owned()]))
+//!     .clock(clock)
+//!     .build()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Operating
 //!
 //! - [`health`](JwtValidator::health) tells how the keys are, [`ready`](JwtValidator::ready) whether
@@ -118,11 +170,20 @@ mod weak_keys;
 #[cfg(feature = "jwks-client-rs")]
 pub use adapter::JwksSourceAdapter;
 pub use algorithm::{Algorithm, UnknownAlgorithm};
+/// The attribute that implementations of [`KeySource`] and [`Revocation`] want.
+pub use async_trait::async_trait;
 pub use builder::{BuildError, BuildErrorKind, JwtValidatorBuilder};
 pub use claims::Claims;
+pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::AuthError;
 pub use explain::{Check, CheckOutcome, CheckReport, Explanation, explain, explain_without_keys};
-pub use idp_http::{Answer, Discovery, FetchErrorKind, IdpClient};
+/// Why an [`IdpClient`] cannot be built.
+#[doc(inline)]
+pub use idp_http::BuildError as IdpClientBuildError;
+pub use idp_http::{
+    Answer, CertificateProblem, Discovery, DiscoveryError, FetchError, FetchErrorKind, IdpClient,
+    IdpClientBuilder, Metadata, Proxy, ProxyProblem, Reader, Reply, SecretString, UrlProblem,
+};
 pub use issuer::{IssuerHealth, KeyHealth};
 pub use key::SkipReason;
 pub use key_set::{KeySet, KeySetError, KeySetErrorKind, SkippedKey};
@@ -132,6 +193,7 @@ pub use remote::RemoteJwks;
 pub use required::ClaimValue;
 pub use revocation::{DenyList, DenyListFull, Revocation, RevocationError};
 pub use source::{Fetched, IssuerKeys, KeySource, SourceError, SourceErrorKind, Validators};
+pub use url::Url;
 pub use validate::validate;
 pub use validator::{IssuerRefresh, JwtValidator, RefreshOutcome, UnknownIssuer};
 pub use verified::MemoryHealth;

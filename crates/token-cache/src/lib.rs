@@ -53,6 +53,41 @@
 //! [`guide::choosing_settings`] states every default with its reason, and what to change for many
 //! replicas or for tokens that live shortly.
 //!
+//! # One dependency
+//!
+//! What the signatures of this crate name of `clock`, `idp-http`, `secrecy`, `url` and `async-trait` is here
+//! too. Types of `http`, `reqwest` and `tower` are those of the client that the token is attached to.
+//!
+//! A [`TokenSource`] of one's own, here an agent on the same host that hands out tokens:
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//! use token_cache::{
+//!     Clock, IssuedToken, SystemClock, TokenCache, TokenError, TokenRequest, TokenSource, async_trait,
+//! };
+//!
+//! #[derive(Debug)]
+//! struct Agent;
+//!
+//! #[async_trait]
+//! impl TokenSource for Agent {
+//!     async fn fetch(&self, _: &TokenRequest) -> Result<IssuedToken, TokenError> {
+//!         // Ask the agent here.
+//!         IssuedToken::new("a-token".to_owned(), Some(Duration::from_secs(300)))
+//!     }
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // A test gives a `ManualClock`.
+//! let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+//! let cache = TokenCache::builder(Agent).clock(clock).build()?;
+//! assert_eq!(cache.token().await?.secret(), "a-token");
+//! cache.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Features
 //!
 //! None is on by default.
@@ -92,12 +127,22 @@ mod tower;
 
 #[cfg(feature = "private-key-jwt")]
 pub use assertion::AssertionAlgorithm;
+/// The attribute that an implementation of [`TokenSource`] wants.
+pub use async_trait::async_trait;
 pub use cache::{TokenCache, TokenCacheBuilder};
 pub use client_auth::ClientAuth;
 pub use client_credentials::{ClientCredentials, ClientCredentialsBuilder, Exchange};
+pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{ConfigError, Invalid, Permanent, TokenError, TokenErrorKind, Transient};
 pub use freshness::Freshness;
 pub use health::Health;
+/// Why an [`IdpClient`] cannot be built.
+#[doc(inline)]
+pub use idp_http::BuildError as IdpClientBuildError;
+pub use idp_http::{
+    Answer, CertificateProblem, FetchError, FetchErrorKind, IdpClient, IdpClientBuilder, Proxy,
+    ProxyProblem, Reply, UrlProblem,
+};
 pub use middleware::{BearerTokenMiddleware, BearerTokenMiddlewareBuilder};
 pub use placement::TokenPlacement;
 pub use policy::{RefreshPolicy, StartupPolicy};
@@ -111,3 +156,4 @@ pub use tower::{
     BearerTokenError, BearerTokenFuture, BearerTokenLayer, BearerTokenLayerBuilder,
     BearerTokenService, ReplayBody, ReplayEmpty,
 };
+pub use url::Url;
