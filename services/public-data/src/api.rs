@@ -72,7 +72,7 @@ async fn public_data(State(state): State<AppState>, headers: HeaderMap) -> Respo
             let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
             (no_store, Json(body)).into_response()
         }
-        Err(error) => refusal(&error, &state.downstream.tally().outage),
+        Err(error) => refusal(&error, &state.downstream.calls().outage),
     }
 }
 

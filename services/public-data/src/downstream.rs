@@ -1,6 +1,6 @@
 //! The call to protected-data.
 
-mod turns;
+mod concurrency_limit;
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -20,11 +20,11 @@ use tracing::debug;
 use url::Url;
 
 use crate::budget::{RETRY_DELAY, RetryBudget};
+use crate::call_stats::CallStats;
 use crate::config::{Attaching, Config};
-use crate::hops::{Exchange, reached};
 use crate::refusal::Refusal;
-use crate::tally::Tally;
-use turns::{MAX_CALLS, Turns};
+use crate::timing::{MarkExchange, mark};
+use concurrency_limit::{ConcurrencyLimit, MAX_CALLS};
 
 /// Time for one exchange with protected-data.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -45,7 +45,7 @@ pub struct Downstream {
     /// What drops a token.
     rejected_statuses: Vec<StatusCode>,
     retries: RetryBudget,
-    tally: Tally,
+    calls: CallStats,
 }
 
 /// Why there is no answer from protected-data.
@@ -136,17 +136,17 @@ impl Downstream {
             tokens,
             rejected_statuses: attaching.rejected_statuses.clone(),
             retries: RetryBudget::new(),
-            tally: Tally::new(),
+            calls: CallStats::new(),
         }
     }
 
-    pub(crate) fn tally(&self) -> &Tally {
-        &self.tally
+    pub(crate) fn calls(&self) -> &CallStats {
+        &self.calls
     }
 
     /// Returns what protected-data says. Sends it these headers and no others of the caller's.
     ///
-    /// At most 128 calls are under way at once; another one waits up to 2 s for its turn.
+    /// At most 128 calls are under way at once; another one waits up to 2 s for one of them to end.
     ///
     /// Takes at most 5 s, the token and the repetitions included: one after a rejected token, and one
     /// after a connection that failed or a 5xx other than 503 and 504, as long as a tenth of the calls of the
@@ -157,10 +157,10 @@ impl Downstream {
     /// Fails when there is no token, and when protected-data gives no answer or another one than
     /// agreed on.
     pub async fn protected_data(&self, headers: HeaderMap) -> Result<String, DownstreamError> {
-        reached(|| "handler reached".to_owned());
+        mark(|| "handler reached".to_owned());
         let begun = Instant::now();
         let result = self.within_the_time(headers).await;
-        self.tally.note(begun.elapsed(), &result);
+        self.calls.note(begun.elapsed(), &result);
         result
     }
 
@@ -179,7 +179,7 @@ impl Downstream {
         match self.call(headers.clone()).await {
             Err(error) if error.may_be_repeated() && self.retries.take() => {
                 debug!("calling protected-data once more: {error}");
-                self.tally.repeated();
+                self.calls.repeated();
                 tokio::time::sleep(RETRY_DELAY).await;
                 self.call(headers).await
             }
@@ -260,8 +260,8 @@ fn client(
     let bearer = bearer.build().map_err(DownstreamSetupError::Origin)?;
     Ok(ClientBuilder::new(http)
         .with(bearer)
-        .with(Turns::default())
-        .with(Exchange))
+        .with(ConcurrencyLimit::default())
+        .with(MarkExchange))
 }
 
 #[derive(Deserialize)]

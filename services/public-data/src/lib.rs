@@ -7,17 +7,17 @@
 mod advice;
 mod api;
 mod budget;
+mod call_stats;
 mod config;
 mod downstream;
 mod forwarded;
-mod hops;
 mod openapi;
 mod record;
 mod refusal;
 mod service;
 mod status;
-mod tally;
-mod trial;
+mod test_request;
+mod timing;
 
 pub use advice::advice;
 pub use api::{AppState, app};

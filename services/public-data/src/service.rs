@@ -15,7 +15,7 @@ use crate::config::{Config, DEFAULT_ADMIN};
 use crate::downstream::{Downstream, DownstreamSetupError};
 use crate::record::TokenRequests;
 use crate::status::{Asked, PublicDataStatus};
-use crate::trial;
+use crate::test_request;
 
 /// public-data with its listener open and its token cache built; nothing runs yet.
 #[derive(Debug)]
@@ -118,8 +118,8 @@ impl Service {
                     downstream: self.downstream,
                     asked: self.asked,
                 };
-                let trial = trial::routes(app);
-                let watching = admin.serve("public-data", counters, status, trial, shutdown);
+                let test_request = test_request::routes(app);
+                let watching = admin.serve("public-data", counters, status, test_request, shutdown);
                 tokio::join!(serving, watching);
             }
             // The recorder may be there, for a status address whose port was taken.

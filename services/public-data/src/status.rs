@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use service_kit::admin::{Report, State, Status, milliseconds};
 use token_cache::{Freshness, Health, TokenCache, TokenErrorKind};
 
+use crate::call_stats::Failing;
 use crate::config::Config;
 use crate::downstream::Downstream;
 use crate::record::{TokenFetch, TokenRequests};
-use crate::tally::Failing;
 
 /// What the report is made from.
 pub(crate) struct PublicDataStatus {
@@ -48,17 +48,17 @@ impl Status for PublicDataStatus {
     fn report(&self) -> Report {
         let health = self.tokens.health();
         let last = self.requests.history.last().map(|(_, fetch)| fetch);
-        judge(&health, last.as_ref(), self.downstream.tally().failing())
+        judge(&health, last.as_ref(), self.downstream.calls().failing())
             .with("token", self.token(&health))
             .with("downstream", self.calls())
     }
 
     fn record(&self) {
-        let tally = self.downstream.tally();
-        for (outcome, count) in tally.outcomes() {
+        let calls = self.downstream.calls();
+        for (outcome, count) in calls.outcomes() {
             counter!("public_data_downstream_calls_total", "outcome" => outcome).absolute(count);
         }
-        counter!("public_data_downstream_repeats_total").absolute(tally.repeats());
+        counter!("public_data_downstream_repeats_total").absolute(calls.repeats());
         let left = self.tokens.health().expires_in.unwrap_or_default();
         gauge!("public_data_token_expires_in_seconds").set(left.as_secs_f64());
     }
@@ -88,18 +88,18 @@ impl PublicDataStatus {
     }
 
     fn calls(&self) -> Value {
-        let tally = self.downstream.tally();
-        let outcomes: serde_json::Map<String, Value> = tally
+        let calls = self.downstream.calls();
+        let outcomes: serde_json::Map<String, Value> = calls
             .outcomes()
             .map(|(outcome, count)| (outcome.to_owned(), count.into()))
             .collect();
-        let last_failure = tally
+        let last_failure = calls
             .last_failure()
             .map(|(age, text)| json!({ "age_ms": milliseconds(age), "text": text }));
         json!({
             "url": self.asked.protected_data,
             "outcomes": outcomes,
-            "repeats": tally.repeats(),
+            "repeats": calls.repeats(),
             "last_failure": last_failure,
         })
     }

@@ -11,7 +11,7 @@ use token_cache::{IssuedToken, TokenRequest, TokenSource};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::turns::MAX_TURN;
+use super::concurrency_limit::MAX_WAIT;
 use super::*;
 
 #[derive(Debug)]
@@ -110,13 +110,13 @@ async fn crowd(
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_that_wait_for_a_token_take_no_turn() {
+async fn callers_that_wait_for_a_token_keep_nobody_from_calling() {
     for (result, _) in crowd(Mute, Transport(None)).await {
         assert!(!matches!(result, Err(DownstreamError::Busy)), "{result:?}");
     }
 }
 
-/// Gives one token at once and every other one after more than a turn's time.
+/// Gives one token at once and every other one after more than a call waits.
 #[derive(Debug, Default)]
 struct Slow(AtomicUsize);
 
@@ -126,7 +126,7 @@ impl TokenSource for Slow {
         let before = self.0.fetch_add(1, Ordering::Relaxed);
         if before > 0 {
             // On paused time.
-            tokio::time::sleep(MAX_TURN + Duration::from_millis(500)).await;
+            tokio::time::sleep(MAX_WAIT + Duration::from_millis(500)).await;
         }
         IssuedToken::new(format!("token-{before}"), Some(Duration::from_secs(300)))
     }
@@ -206,7 +206,7 @@ async fn a_refused_token_that_cannot_be_replaced_is_for_want_of_a_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_calls_than_may_wait_for_an_answer_are_refused_after_their_turns_time() {
+async fn more_calls_than_may_wait_for_an_answer_are_refused_after_two_seconds() {
     let called = Arc::new(AtomicUsize::new(0));
     let mut refused = 0;
     for (result, after) in crowd(Source, Silent(Arc::clone(&called))).await {
@@ -214,7 +214,7 @@ async fn more_calls_than_may_wait_for_an_answer_are_refused_after_their_turns_ti
         match error {
             DownstreamError::Busy => {
                 refused += 1;
-                assert_eq!(after, MAX_TURN);
+                assert_eq!(after, MAX_WAIT);
                 assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
                 assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
             }

@@ -1,4 +1,4 @@
-//! The stations of one request, with their times. Only requests of the status page are followed.
+//! The times of one request: when it reached which station. Only requests of the status page are timed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,17 +10,17 @@ use reqwest_middleware::{Middleware, Next};
 use tokio::time::Instant;
 
 tokio::task_local! {
-    static FOLLOWED: Hops;
+    static TIMED: Timing;
 }
 
 /// What was reached when. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Hops {
+pub(crate) struct Timing {
     reached: Arc<Mutex<Vec<(String, Instant)>>>,
     started: Instant,
 }
 
-impl Hops {
+impl Timing {
     pub(crate) fn new() -> Self {
         Self {
             reached: Arc::default(),
@@ -29,8 +29,8 @@ impl Hops {
     }
 
     /// Runs a request whose stations are noted here.
-    pub(crate) async fn follow<F: Future>(&self, request: F) -> F::Output {
-        FOLLOWED.scope(self.clone(), request).await
+    pub(crate) async fn time<F: Future>(&self, request: F) -> F::Output {
+        TIMED.scope(self.clone(), request).await
     }
 
     /// Returns each station with the time that it took to get there from the one before.
@@ -50,31 +50,34 @@ impl Hops {
     }
 }
 
-/// Notes that the current request has reached a station, if it is one that is followed.
-pub(crate) fn reached(station: impl FnOnce() -> String) {
-    // Nobody follows it: the common case.
-    let _ = FOLLOWED.try_with(|hops| {
+/// Notes that the current request has reached a station, if it is timed.
+pub(crate) fn mark(station: impl FnOnce() -> String) {
+    // It is not timed: the common case.
+    let _ = TIMED.try_with(|timing| {
         let at = Instant::now();
-        let mut reached = hops.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reached = timing
+            .reached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         reached.push((station(), at));
     });
 }
 
 /// Stands below the middleware that attaches the token, and so sees when it has.
 #[derive(Debug)]
-pub(crate) struct Exchange;
+pub(crate) struct MarkExchange;
 
 #[async_trait]
-impl Middleware for Exchange {
+impl Middleware for MarkExchange {
     async fn handle(
         &self,
         request: Request,
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
-        reached(|| "token attached".to_owned());
+        mark(|| "token attached".to_owned());
         let result = next.run(request, extensions).await;
-        reached(|| match &result {
+        mark(|| match &result {
             Ok(response) => format!("protected-data answered {}", response.status().as_u16()),
             Err(_) => "protected-data did not answer".to_owned(),
         });

@@ -19,7 +19,7 @@ const SETTLE: Duration = Duration::from_secs(10);
 
 /// Calls by outcome, and the last failure.
 #[derive(Debug)]
-pub(crate) struct Tally {
+pub(crate) struct CallStats {
     outcomes: [AtomicU64; OUTCOMES.len()],
     repeated: AtomicU64,
     /// How many calls have failed since one succeeded. Read before it is written: most succeed after another.
@@ -49,7 +49,7 @@ const OUTCOMES: [&str; 7] = [
     "answer",
 ];
 
-impl Tally {
+impl CallStats {
     pub(crate) fn new() -> Self {
         Self {
             outcomes: Default::default(),

@@ -14,13 +14,13 @@ use service_kit::problem::{self, Problem};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
-use crate::hops::{Hops, reached};
+use crate::timing::{Timing, mark};
 
 /// Larger than what the route answers.
 const MAX_BODY: usize = 64 * 1024;
 
 /// The service's own routes, and a place for one request.
-struct Trial {
+struct TestRequest {
     app: Router,
     place: Semaphore,
     number: AtomicU64,
@@ -42,39 +42,39 @@ struct Hop {
     took_us: u64,
 }
 
-/// Returns `POST /trial`, which sends one `GET /api/public/data` through these routes and answers when
-/// it was where. One at a time; a second one is refused with 429.
+/// Returns `POST /trial`, which sends one `GET /api/public/data` through these routes and answers with
+/// the time of each of its stations. One at a time; a second one is refused with 429.
 pub(crate) fn routes(app: Router) -> Router {
-    let trial = Trial {
+    let test = TestRequest {
         app,
         place: Semaphore::new(1),
         number: AtomicU64::new(1),
     };
     Router::new()
         .route("/trial", post(run))
-        .with_state(Arc::new(trial))
+        .with_state(Arc::new(test))
 }
 
-async fn run(State(trial): State<Arc<Trial>>) -> Response {
-    let Ok(_place) = trial.place.try_acquire() else {
-        let detail = "Another trial is under way.";
+async fn run(State(test): State<Arc<TestRequest>>) -> Response {
+    let Ok(_place) = test.place.try_acquire() else {
+        let detail = "Another test request is under way.";
         return Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).into_response();
     };
-    let number = trial.number.fetch_add(1, Ordering::Relaxed);
+    let number = test.number.fetch_add(1, Ordering::Relaxed);
     let request_id = format!("status-page-{number}");
     let request = Request::get("/api/public/data").header("x-request-id", &request_id);
     let Ok(request) = request.body(Body::empty()) else {
         return problem::DEFECT.into_response();
     };
-    let hops = Hops::new();
-    let app = trial.app.clone();
-    let Ok(status) = hops
-        .follow(async move {
+    let timing = Timing::new();
+    let app = test.app.clone();
+    let Ok(status) = timing
+        .time(async move {
             let response = app.oneshot(request).await?;
             let status = response.status().as_u16();
             // Answers of this route are a few bytes; what cannot be read changes nothing.
             let _ = to_bytes(response.into_body(), MAX_BODY).await;
-            reached(|| format!("public-data answered {status}"));
+            mark(|| format!("public-data answered {status}"));
             Ok::<u16, std::convert::Infallible>(status)
         })
         .await;
@@ -86,8 +86,8 @@ async fn run(State(trial): State<Arc<Trial>>) -> Response {
     };
     Json(Outcome {
         status,
-        total_us: microseconds(hops.total()),
-        hops: hops.times().into_iter().map(hop).collect(),
+        total_us: microseconds(timing.total()),
+        hops: timing.times().into_iter().map(hop).collect(),
         request_id,
     })
     .into_response()

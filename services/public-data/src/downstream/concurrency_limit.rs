@@ -1,4 +1,4 @@
-//! How many calls are under way.
+//! A limit on the calls under way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,38 +14,38 @@ use super::{DownstreamError, EXCHANGE_TIMEOUT, TOTAL_TIMEOUT};
 /// Calls at once, and so connections. Each connection takes 30 KiB (hyper's buffers and channel); these are
 /// enough for 1,280 calls a second when each takes 100 ms.
 pub(super) const MAX_CALLS: usize = 128;
-/// How long a call waits for its turn: what the longest exchange leaves of the time for everything.
-pub(super) const MAX_TURN: Duration = TOTAL_TIMEOUT.saturating_sub(EXCHANGE_TIMEOUT);
+/// How long a call waits for a permit: what the longest exchange leaves of the time for everything.
+pub(super) const MAX_WAIT: Duration = TOTAL_TIMEOUT.saturating_sub(EXCHANGE_TIMEOUT);
 
 /// The calls that may be under way. Below the middleware that attaches the token: who waits for a token keeps
 /// nobody from calling.
 #[derive(Debug)]
-pub(super) struct Turns(Arc<Semaphore>);
+pub(super) struct ConcurrencyLimit(Arc<Semaphore>);
 
-impl Default for Turns {
+impl Default for ConcurrencyLimit {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(MAX_CALLS)))
     }
 }
 
 #[async_trait]
-impl Middleware for Turns {
+impl Middleware for ConcurrencyLimit {
     async fn handle(
         &self,
         request: Request,
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
-        let turn = tokio::time::timeout(MAX_TURN, Arc::clone(&self.0).acquire_owned()).await;
+        let permit = tokio::time::timeout(MAX_WAIT, Arc::clone(&self.0).acquire_owned()).await;
         // The semaphore is never closed.
-        let Ok(Ok(turn)) = turn else {
+        let Ok(Ok(permit)) = permit else {
             return Err(Error::middleware(DownstreamError::Busy));
         };
         let mut response = next.run(request, extensions).await?;
         // Held until the answer is read, or dropped. Nobody reads the others, and a 401 is kept while another
         // token is waited for.
         if response.status().is_success() {
-            response.extensions_mut().insert(Arc::new(turn));
+            response.extensions_mut().insert(Arc::new(permit));
         }
         Ok(response)
     }
