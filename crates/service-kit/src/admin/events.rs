@@ -11,7 +11,7 @@ use http::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::Desk;
+use super::AdminState;
 use crate::problem::Problem;
 
 /// Each costs a task and a document per second.
@@ -24,8 +24,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// How long a browser waits before it comes again after the connection was closed.
 const RETRY: Duration = Duration::from_secs(1);
 
-pub(super) async fn events(Shared(desk): Shared<Arc<Desk>>) -> Response {
-    let Ok(place) = Arc::clone(&desk.listeners).try_acquire_owned() else {
+pub(super) async fn events(Shared(admin): Shared<Arc<AdminState>>) -> Response {
+    let Ok(place) = Arc::clone(&admin.listeners).try_acquire_owned() else {
         let detail = "There are too many listeners.";
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             .retry_after(Duration::from_secs(5))
@@ -34,7 +34,7 @@ pub(super) async fn events(Shared(desk): Shared<Arc<Desk>>) -> Response {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let listener = Listener {
-        desk,
+        admin,
         ticks,
         is_over: false,
         _place: place,
@@ -43,7 +43,7 @@ pub(super) async fn events(Shared(desk): Shared<Arc<Desk>>) -> Response {
 }
 
 struct Listener {
-    desk: Arc<Desk>,
+    admin: Arc<AdminState>,
     ticks: Interval,
     is_over: bool,
     _place: OwnedSemaphorePermit,
@@ -58,12 +58,12 @@ impl Listener {
         }
         tokio::select! {
             biased;
-            () = self.desk.shutdown.draining() => self.is_over = true,
+            () = self.admin.shutdown.draining() => self.is_over = true,
             _ = self.ticks.tick() => {}
         }
         let event = Event::default().event("status").retry(RETRY);
         // Numbers, strings and maps with string keys always serialize.
-        let event = event.json_data(self.desk.document()).ok()?;
+        let event = event.json_data(self.admin.document()).ok()?;
         Some((Ok(event), self))
     }
 }

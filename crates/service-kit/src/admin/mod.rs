@@ -141,7 +141,7 @@ impl Admin {
             "the status address is http://{}/",
             self.local_addr()
         );
-        let desk = Arc::new(Desk {
+        let admin = Arc::new(AdminState {
             service,
             counters,
             status: Box::new(status),
@@ -153,7 +153,7 @@ impl Admin {
             is_loopback: idp_http::is_loopback_address(self.local_addr().ip()),
             allowed: self.allowed_hosts,
         };
-        let router = routes(desk, more, Arc::new(names));
+        let router = routes(admin, more, Arc::new(names));
         let serving = self.server.serve_unannounced(router, shutdown);
         tokio::select! {
             _ = serving => {}
@@ -163,7 +163,7 @@ impl Admin {
 }
 
 /// What the routes share.
-struct Desk {
+struct AdminState {
     service: &'static str,
     counters: Arc<Counters>,
     status: Box<dyn Status>,
@@ -172,7 +172,7 @@ struct Desk {
     shutdown: Shutdown,
 }
 
-impl Desk {
+impl AdminState {
     fn document(&self) -> Document {
         let mut report = self.status.report();
         if self.shutdown.is_draining() {
@@ -199,7 +199,7 @@ impl Desk {
     }
 }
 
-fn routes(desk: Arc<Desk>, more: Router, names: Arc<guard::OwnNames>) -> Router {
+fn routes(admin: Arc<AdminState>, more: Router, names: Arc<guard::OwnNames>) -> Router {
     let assets = Arc::new(assets::Assets::new());
     let page = Arc::clone(&assets);
     let routes = Router::new()
@@ -207,7 +207,7 @@ fn routes(desk: Arc<Desk>, more: Router, names: Arc<guard::OwnNames>) -> Router 
         .route("/status", get(status))
         .route("/events", get(events::events))
         .route("/metrics", get(metrics))
-        .with_state(desk)
+        .with_state(admin)
         .merge(more);
     problem::fallbacks(routes)
         .layer(middleware::from_fn(move |request, next| {
@@ -219,16 +219,16 @@ fn routes(desk: Arc<Desk>, more: Router, names: Arc<guard::OwnNames>) -> Router 
         }))
 }
 
-async fn status(Shared(desk): Shared<Arc<Desk>>) -> Json<Document> {
-    Json(desk.document())
+async fn status(Shared(admin): Shared<Arc<AdminState>>) -> Json<Document> {
+    Json(admin.document())
 }
 
-async fn metrics(Shared(desk): Shared<Arc<Desk>>) -> Response {
+async fn metrics(Shared(admin): Shared<Arc<AdminState>>) -> Response {
     let Some(metrics) = installed() else {
         let detail = "This process keeps no metrics.";
         return Problem::new(StatusCode::NOT_FOUND, detail).into_response();
     };
-    desk.record();
+    admin.record();
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(CONTENT_TYPE, text)], metrics.render()).into_response()
 }

@@ -229,7 +229,7 @@ at("try").addEventListener("click", async () => {
     if (!response.ok) throw new Error("the service answered " + response.status);
     outcome(await response.json());
   } catch (error) {
-    at("trial").replaceChildren(element("p", "no trial: " + error.message));
+    at("trial").replaceChildren(element("p", "no test request: " + error.message));
   }
   at("try").disabled = false;
 });
