@@ -117,8 +117,10 @@ impl JwtValidatorBuilder {
 
     /// Adds several audiences.
     #[must_use]
-    pub fn audiences<A: Into<String>>(self, audiences: impl IntoIterator<Item = A>) -> Self {
-        audiences.into_iter().fold(self, Self::audience)
+    pub fn audiences<A: Into<String>>(mut self, audiences: impl IntoIterator<Item = A>) -> Self {
+        let audiences = audiences.into_iter().map(|it| it.into().into_boxed_str());
+        self.policy.audiences.extend(audiences);
+        self
     }
 
     /// Accepts tokens for any audience, those that were issued for other APIs included, and those for

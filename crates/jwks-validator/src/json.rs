@@ -74,15 +74,14 @@ impl<'a> From<Cow<'a, str>> for Item<'a> {
 
 impl<'a> FromIterator<Self> for Item<'a> {
     fn from_iter<I: IntoIterator<Item = Self>>(items: I) -> Self {
-        let texts = items
-            .into_iter()
-            .fold(Some(Vec::new()), |texts, item| match (texts, item) {
-                (Some(mut texts), Self::Text(text)) => {
-                    texts.push(text);
-                    Some(texts)
-                }
-                _ => None,
-            });
+        let mut texts = Some(Vec::new());
+        // To the end in any case: what is not taken is not read.
+        for item in items {
+            match (&mut texts, item) {
+                (Some(texts), Self::Text(text)) => texts.push(text),
+                _ => texts = None,
+            }
+        }
         texts.map_or(Self::Other, Self::Texts)
     }
 }
