@@ -14,10 +14,19 @@ const SEED: u64 = 0x5eed;
 /// Preemptions at which the second scheduler aims; nearly all known concurrency bugs need at most two.
 const DEPTH: usize = 3;
 
-/// Runs a scenario under random schedules, and under schedules with few preemptions.
+/// Runs a scenario under random schedules, and under schedules with few preemptions. Where `M2M_LONG` is set, five
+/// times as many.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever runs the tests chooses how long they take"
+)]
 fn explore(scenario: fn()) {
-    run(RandomScheduler::new_from_seed(SEED, 1_500), scenario);
-    run(PctScheduler::new_from_seed(SEED, DEPTH, 1_000), scenario);
+    let times = std::env::var_os("M2M_LONG").map_or(1, |_| 5);
+    run(RandomScheduler::new_from_seed(SEED, 300 * times), scenario);
+    run(
+        PctScheduler::new_from_seed(SEED, DEPTH, 200 * times),
+        scenario,
+    );
 }
 
 /// Runs a scenario under every schedule there is.
