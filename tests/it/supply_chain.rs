@@ -132,12 +132,76 @@ fn every_direct_dependency_is_in_one_table_with_its_reason() {
     assert!(lock.lines().filter(|l| l.starts_with("source")).count() > 100);
 }
 
+/// The crates that can be published, each after those that it depends on.
+const PUBLISHED: [&str; 5] = [
+    "crates/clock",
+    "crates/idp-http",
+    "crates/sealing",
+    "crates/token-cache",
+    "crates/jwks-validator",
+];
+
+/// What stands behind `key = ` at the start of a line.
+fn value<'m>(manifest: &'m str, key: &str) -> &'m str {
+    let lines = manifest.lines();
+    let mut found = lines.filter_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+    found.next().unwrap_or_default().trim_matches('"')
+}
+
+#[test]
+fn published_crates_say_what_the_registry_asks_and_ci_packages_each() {
+    let ci = tree::read(".ci/run");
+    let step = ci
+        .split("\nstep ")
+        .find(|step| step.starts_with("cargo package "));
+    let step = step.unwrap_or_default();
+    let root = tree::read("Cargo.toml");
+    for folder in PUBLISHED {
+        let manifest = tree::read(&format!("{folder}/Cargo.toml"));
+        let name = value(&manifest, "name");
+        assert!(
+            step.contains(&format!("--package {name} ")),
+            "{name} in .ci/run"
+        );
+        // A dependency without a version cannot be published.
+        let version = value(&manifest, "version");
+        let dependency = format!("path = \"{folder}\", version = \"{version}\" }}");
+        assert!(root.contains(&dependency), "{name}: {dependency}");
+        assert!(!value(&manifest, "description").is_empty(), "{name}");
+        // The registry takes five at most.
+        for list in ["keywords", "categories"] {
+            let words = value(&manifest, list).matches('"').count() / 2;
+            assert!((1..=5).contains(&words), "{name}: {words} {list}");
+        }
+        assert_eq!(value(&manifest, "rust-version.workspace"), "true", "{name}");
+        assert_eq!(value(&manifest, "license.workspace"), "true", "{name}");
+        assert_eq!(value(&manifest, "all-features"), "true", "{name}");
+        for file in ["LICENSE-APACHE", "LICENSE-MIT", "README.md"] {
+            let text = tree::read(&format!("{folder}/{file}"));
+            assert!(text.len() > 500, "{folder}/{file}");
+        }
+        let readme = tree::read(&format!("{folder}/README.md"));
+        assert!(readme.starts_with(&format!("# {name}\n")), "{name}");
+        // Its program is compiled with the tests, and run where it needs no provider.
+        assert!(readme.contains("\nfn main() ") || readme.contains("\nasync fn main() "));
+        let library = tree::read(&format!("{folder}/src/lib.rs"));
+        let is_tested = "#[cfg(doctest)]\n#[doc = include_str!(\"../README.md\")]\n";
+        assert!(library.contains(is_tested), "{name}");
+    }
+}
+
 /// I11, I12
 #[test]
-fn nothing_is_published_no_key_is_in_the_tree_and_every_crate_forbids_unsafe_code() {
+fn only_sources_are_published_no_key_is_in_the_tree_and_every_crate_forbids_unsafe_code() {
     for path in manifests() {
         let manifest = tree::read(&path);
-        assert!(manifest.contains("\npublish.workspace = true\n"), "{path}");
+        let is_published = PUBLISHED.contains(&path.trim_end_matches("/Cargo.toml"));
+        let packaged = "[\"/src\", \"/README.md\", \"/LICENSE-*\"]";
+        if is_published {
+            assert_eq!(value(&manifest, "include"), packaged, "{path}");
+        } else {
+            assert!(manifest.contains("\npublish.workspace = true\n"), "{path}");
+        }
         assert!(manifest.contains("[lints]\nworkspace = true\n"), "{path}");
     }
     assert!(tree::read("Cargo.toml").contains("\npublish = false\n"));

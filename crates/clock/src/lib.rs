@@ -4,6 +4,12 @@
 //! against them takes a [`Clock`]. Durations (timeouts, back-off, refresh timers) use
 //! `tokio::time::Instant` instead: a stepped wall clock must not stretch a timeout.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

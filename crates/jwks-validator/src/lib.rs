@@ -137,6 +137,12 @@
 //!
 //! `issuer` is a configured one, or `admitted` for all others: no byte of a token becomes a label.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 #[cfg(feature = "jwks-client-rs")]
 mod adapter;
 mod admitted;

@@ -94,6 +94,12 @@
 //! is not used after [`Secrets::replace`] holds the replaced secrets until it is. The text that the
 //! secrets were read from is the caller's to wipe. `Debug` shows purposes and counts.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod keyring;
 mod mac;
 mod sealer;

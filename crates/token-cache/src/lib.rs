@@ -98,6 +98,12 @@
 //! | `private-key-jwt` | `ClientAuth::PrivateKeyJwt` |
 //! | `tower` | `BearerTokenLayer` for hyper, hyper-util and tonic clients |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 #[cfg(feature = "private-key-jwt")]
 mod assertion;
 mod bearer;
