@@ -190,6 +190,20 @@ fn published_crates_say_what_the_registry_asks_and_ci_packages_each() {
     }
 }
 
+#[test]
+fn programs_that_embed_the_libraries_depend_on_no_crate_behind_them() {
+    let manifest = tree::read("tests/embedding/Cargo.toml");
+    let lines = dependency_lines(&manifest);
+    let names: Vec<&str> = lines
+        .iter()
+        .filter_map(|(_, line)| line.split(['.', ' ']).next())
+        .collect();
+    assert!(names.contains(&"token-cache") && names.contains(&"jwks-validator"));
+    for behind in ["async-trait", "clock", "idp-http", "secrecy", "url"] {
+        assert!(!names.contains(&behind), "{behind}");
+    }
+}
+
 /// I11, I12
 #[test]
 fn only_sources_are_published_no_key_is_in_the_tree_and_every_crate_forbids_unsafe_code() {
