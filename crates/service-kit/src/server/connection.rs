@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its last.
 
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
+use tokio_io_timeout::TimeoutWriter;
 
 use super::Shared;
 use super::answer::answer;
-use super::stall::Stall;
 
 /// Time in which an idle connection is still served after the listener has closed: the request of a
 /// client that was given this connection a moment ago is on its way, and that client may be slow.
@@ -125,15 +125,23 @@ pub(super) async fn run(mut stream: TcpStream, state: Arc<State>, shared: Arc<Sh
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error = %error, "cannot set TCP_NODELAY");
     }
-    let io = TokioIo::new(Stall::new(&mut stream, shared.limits.write_timeout));
-    let unread = serve(io, &state, &shared).await;
+    let unread = {
+        // hyper has no such timer, and a peer that asks and never reads would hold its connection for ever.
+        let mut io = TimeoutWriter::new(&mut stream);
+        io.set_timeout(Some(shared.limits.write_timeout));
+        serve(TokioIo::new(pin!(io)), &state, &shared).await
+    };
     if unread {
         linger(&stream).await;
     }
 }
 
 /// Drives the HTTP connection; `true` when the peer may still be sending.
-async fn serve(io: TokioIo<Stall<&mut TcpStream>>, state: &Arc<State>, shared: &Shared) -> bool {
+async fn serve(
+    io: TokioIo<Pin<&mut TimeoutWriter<&mut TcpStream>>>,
+    state: &Arc<State>,
+    shared: &Shared,
+) -> bool {
     let service = service_fn(|request| answer(shared, state, request));
     let mut connection = pin!(shared.http.serve_connection(io, service));
     // The connection comes first in each select: a request that has arrived is taken before an order

@@ -46,7 +46,6 @@ mod answer;
 mod body;
 mod connection;
 mod listener;
-mod stall;
 
 use std::fmt;
 use std::io;
