@@ -1,6 +1,11 @@
 //! Programs as a user of the libraries writes them: each has `token-cache` or `jwks-validator` and no other
 //! crate of ours. The provider that they ask is part of the tests.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests panic where they break"
+)]
+
 mod axum_service;
 mod hyper_client;
 mod own_key_source;
