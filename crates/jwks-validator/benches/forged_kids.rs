@@ -43,8 +43,9 @@ use signer::{AUDIENCE, ISSUER, Signer, encode, good_claims, jwks};
 const GOOD_PER_SECOND: u32 = 1_000;
 /// A million in the minute that the rounds with them make up.
 const FORGED_PER_SECOND: u32 = 17_000;
-/// Beside a provider that hangs, each of them could hold a place for a second.
-const FORGED_WHILE_HANGING: u32 = 1_000;
+/// Beside a provider that hangs, each of them could hold a place for a second. No multiple of the good ones'
+/// rate: what comes by itself does not fall due at the same instants as something else.
+const FORGED_WHILE_HANGING: u32 = 1_028;
 /// What the HTTP client gives up after.
 const HANGING_TIME: Duration = Duration::from_secs(3);
 /// Forged tokens come in groups this small: a larger one delays whatever falls due during it.
@@ -277,7 +278,12 @@ fn report(rounds: &[[Round; 2]], attacked_for: Duration, fetches: &[Instant], pe
     row(
         "  in the worst minute",
         worst_minute(fetches).to_string(),
-        "≤ 3",
+        // Those that fail are repeated by the back-off.
+        if per_second == FORGED_WHILE_HANGING {
+            ""
+        } else {
+            "≤ 3"
+        },
     );
     for (name, share) in [("median", 0.5), ("p99", 0.99)] {
         let [alone, attacked] = [0, 1].map(|which| {
