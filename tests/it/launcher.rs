@@ -16,6 +16,7 @@ pub(crate) const FREE_PORTS: [(&str, &str); 5] = [
     ("DEV_IDP_ADDR", "127.0.0.1:0"),
 ];
 
+/// N63
 #[tokio::test]
 async fn up_check_makes_one_request_through_the_pair_and_ends_with_0() {
     let ended = Program::start("up", &["--check"], &just(&FREE_PORTS))
@@ -32,6 +33,10 @@ async fn up_check_makes_one_request_through_the_pair_and_ends_with_0() {
         "{}",
         ended.stdout
     );
+    let warnings = ended.stderr.lines().filter(|line| line.contains(" WARN "));
+    let warnings: Vec<&str> = warnings.collect();
+    assert_eq!(warnings.len(), 1, "{warnings:#?}");
+    assert!(warnings[0].contains("a DEVELOPMENT identity provider is running"));
 }
 
 /// H3

@@ -12,6 +12,7 @@ use public_data::Service as PublicData;
 use service_kit::server::reachable;
 use service_kit::shutdown::{Shutdown, ShutdownKind};
 use service_kit::{telemetry, with_sources};
+use token_cache::{StartupPolicy, TokenCache};
 use tokio::time::{Instant, timeout_at};
 
 use crate::plan::{Plan, Provider, Running, client_secret};
@@ -203,7 +204,7 @@ async fn start_provider(
 
 /// What has to be ready before the request.
 struct Parts {
-    tokens: token_cache::TokenCache,
+    tokens: TokenCache,
     validator: jwks_validator::JwtValidator,
     provider: String,
 }
@@ -237,6 +238,8 @@ impl Parts {
     }
 
     async fn ready(&self, limit: Instant) -> Result<(), String> {
+        // public-data does the same in a task of its own, and may come to it later. What fails, fails below.
+        let _ = self.tokens.start(StartupPolicy::Background).await;
         loop {
             let error = match timeout_at(limit, self.tokens.token()).await {
                 Ok(Ok(_)) => break,
