@@ -44,7 +44,7 @@ struct Inner {
     inserting: Mutex<()>,
     supervisor: Supervisor,
     started: Instant,
-    /// By [`TokenCache::start`], or the log says that it was the first caller.
+    /// Whether [`TokenCache::start`] was called, or the log has said that it was not.
     is_started: AtomicBool,
 }
 

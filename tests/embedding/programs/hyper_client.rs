@@ -1,21 +1,20 @@
 //! A client of hyper-util that carries the token, and sends its body again when the token is rejected.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use axum::Router;
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::routing::post;
 use bytes::Bytes;
-use dev_idp::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DevIdp};
+use dev_idp::DevIdp;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use token_cache::{
-    BearerTokenError, BearerTokenLayer, ClientCredentials, SecretString, TokenCache,
-};
+use token_cache::{BearerTokenError, BearerTokenLayer, TokenCache};
 use tower::{Layer as _, Service as _, ServiceExt as _};
 
-use crate::serve;
+use crate::{client_credentials, serve};
 
 #[tokio::test]
 async fn a_hyper_client_sends_an_order_again_whose_token_was_rejected() {
@@ -31,12 +30,9 @@ async fn a_hyper_client_sends_an_order_again_whose_token_was_rejected() {
     };
     let api = serve(Router::new().route("/orders", post(orders))).await;
 
-    let secret = SecretString::from(DEFAULT_CLIENT_SECRET);
-    let source = ClientCredentials::builder(DEFAULT_CLIENT_ID, secret)
-        .issuer(idp.issuer())
+    let cache = TokenCache::builder(client_credentials(&idp))
         .build()
         .unwrap();
-    let cache = TokenCache::builder(source).build().unwrap();
     let bearer = BearerTokenLayer::builder(cache.clone())
         .allow_origin(&api)
         .replay(|body: &Full<Bytes>| Some(body.clone()))

@@ -16,6 +16,18 @@ mod roles;
 mod tonic_pair;
 mod two_issuers;
 
+use dev_idp::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DevIdp};
+use token_cache::{ClientCredentials, SecretString};
+
+/// The client that the provider knows.
+fn client_credentials(idp: &DevIdp) -> ClientCredentials {
+    let secret = SecretString::from(DEFAULT_CLIENT_SECRET);
+    ClientCredentials::builder(DEFAULT_CLIENT_ID, secret)
+        .issuer(idp.issuer())
+        .build()
+        .unwrap()
+}
+
 /// Serves a router on a free loopback port until the test's runtime ends, and returns its origin.
 async fn serve(app: axum::Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

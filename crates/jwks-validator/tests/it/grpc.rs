@@ -1,128 +1,43 @@
 //! A tonic server behind the layers, and what a tonic client makes of refusals.
 
-use std::convert::Infallible;
-use std::future::{Ready, ready};
-use std::net::SocketAddr;
-use std::task::{Context, Poll};
-
-use axum::body::Bytes;
+use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::routing::post;
-use axum::{Router, body::Body};
-use bytes::{Buf as _, BufMut as _};
-use http::uri::PathAndQuery;
-use http::{Request, Response};
+use http::Request;
 use http_body_util::BodyExt as _;
 use jwks_validator::{Answer, Jwt, JwtLayer, RequireScopes};
 use serde::Deserialize;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::server::NamedService;
-use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Channel, Endpoint, Server};
+use tonic::service::Routes;
+use tonic::transport::Endpoint;
 use tonic::{Code, Status};
-use tower::{Layer, Service, ServiceBuilder, service_fn};
+use tower::{Layer, Service, ServiceBuilder};
 
 use crate::asking::{ask, challenge, reason};
 use crate::fake_source::{FakeSource, Script, builder, started};
 use crate::signer::Signer;
 
-/// Messages are bytes.
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        into.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining())))
-    }
-}
-
-/// Answers a message with itself.
-#[derive(Clone)]
-struct Echo;
-
-impl NamedService for Echo {
-    const NAME: &'static str = "example.Data";
-}
-
-type Answered = Response<tonic::body::Body>;
-
-impl Service<Request<tonic::body::Body>> for Echo {
-    type Response = Answered;
-    type Error = Infallible;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Answered, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
-        let echo = |request: tonic::Request<Bytes>| -> Ready<Result<_, Status>> {
-            ready(Ok(tonic::Response::new(request.into_inner())))
-        };
-        Box::pin(async move {
-            Ok(tonic::server::Grpc::new(Raw)
-                .unary(service_fn(echo), request)
-                .await)
-        })
-    }
-}
-
-/// Starts a server behind the layer; it ends with the test's runtime.
-async fn serve<L>(layer: L) -> SocketAddr
+/// Serves what answers a message with itself, behind the layer.
+async fn serve<L>(layer: L) -> Endpoint
 where
-    L: Layer<tonic::service::Routes> + Clone + Send + 'static,
-    L::Service:
-        Service<Request<tonic::body::Body>, Response = Response<Body>> + Clone + Send + 'static,
+    L: Layer<Routes> + Clone + Send + 'static,
+    L::Service: Service<Request<tonic::body::Body>, Response = http::Response<Body>>
+        + Clone
+        + Send
+        + 'static,
     <L::Service as Service<Request<tonic::body::Body>>>::Future: Send,
     <L::Service as Service<Request<tonic::body::Body>>>::Error: Into<tower::BoxError> + Send,
 {
-    let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into()).unwrap();
-    let address = incoming.local_addr().unwrap();
-    let server = Server::builder().layer(layer).add_service(Echo);
-    tokio::spawn(server.serve_with_incoming(incoming));
-    address
+    let origin = raw_grpc::serve(layer, |message| Ok(message.into_inner())).await;
+    Endpoint::from_shared(origin).unwrap()
 }
 
-async fn call(address: SocketAddr, authorization: Option<&str>) -> Result<Bytes, Status> {
-    let channel: Channel = Endpoint::from_shared(format!("http://{address}"))
-        .unwrap()
-        .connect_lazy();
-    let mut client = tonic::client::Grpc::new(channel);
-    client.ready().await.unwrap();
-    let mut request = tonic::Request::new(Bytes::from_static(b"message"));
+async fn call(server: &Endpoint, authorization: Option<&str>) -> Result<Bytes, Status> {
+    let mut message = tonic::Request::new(Bytes::from_static(b"message"));
     if let Some(value) = authorization {
-        let metadata = request.metadata_mut();
+        let metadata = message.metadata_mut();
         metadata.insert("authorization", value.parse().unwrap());
     }
-    let path = PathAndQuery::from_static("/example.Data/Echo");
-    let answer = client.unary(request, path, Raw).await?;
-    Ok(answer.into_inner())
+    raw_grpc::call(server.connect_lazy(), message).await
 }
 
 /// N54
@@ -145,46 +60,46 @@ async fn a_grpc_client_is_refused_in_its_own_words() {
     let without_keys = serve(JwtLayer::new(without_keys)).await;
 
     let good = format!("Bearer {}", signer.good());
-    assert_eq!(call(plain, Some(&good)).await.unwrap(), "message");
+    assert_eq!(call(&plain, Some(&good)).await.unwrap(), "message");
     let forged = format!("Bearer {}", Signer::es256("k").good());
-    for (name, address, authorization, code, message) in [
+    for (name, server, authorization, code, message) in [
         (
             "no token",
-            plain,
+            &plain,
             None,
             Code::Unauthenticated,
             "a bearer token is required",
         ),
         (
             "malformed",
-            plain,
+            &plain,
             Some("Bearer a b"),
             Code::Unauthenticated,
             "a bearer token is required",
         ),
         (
             "forged",
-            plain,
+            &plain,
             Some(forged.as_str()),
             Code::Unauthenticated,
             "the access token is not valid",
         ),
         (
             "without a scope",
-            scoped,
+            &scoped,
             Some(&good),
             Code::PermissionDenied,
             "the access token lacks a required scope",
         ),
         (
             "no keys",
-            without_keys,
+            &without_keys,
             Some(&good),
             Code::Unavailable,
             "tokens cannot be validated at the moment",
         ),
     ] {
-        let status = call(address, authorization).await.unwrap_err();
+        let status = call(server, authorization).await.unwrap_err();
         assert_eq!((status.code(), status.message()), (code, message), "{name}");
         let challenge = status.metadata().get("www-authenticate");
         assert_eq!(challenge.is_some(), code != Code::Unavailable, "{name}");
