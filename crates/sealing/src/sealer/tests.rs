@@ -1,12 +1,6 @@
 use super::*;
 use aws_lc_rs::aead::{LessSafeKey, UnboundKey};
-
-fn hex(text: &str) -> Vec<u8> {
-    let digits = text.as_bytes().chunks(2);
-    digits
-        .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
-}
+use aws_lc_rs::test::from_hex;
 
 const KEY: &str = "0100000000000000000000000000000000000000000000000000000000000000";
 const AT_3: &str = "030000000000000000000000";
@@ -84,7 +78,8 @@ const VECTORS: [(&str, &str, &str, &str, &str); 10] = [
 #[test]
 fn the_cipher_is_that_of_the_test_vectors_of_rfc_8452_appendix_c_2() {
     for (key, nonce, aad, value, sealed) in VECTORS {
-        let [key, nonce, aad, value, sealed] = [key, nonce, aad, value, sealed].map(hex);
+        let [key, nonce, aad, value, sealed] =
+            [key, nonce, aad, value, sealed].map(|it| from_hex(it).unwrap());
         let bytes: [u8; 32] = key.try_into().unwrap();
         let nonce: [u8; NONCE] = nonce.try_into().unwrap();
         let key = <RandomizedNonceKey as Key>::new(&bytes);

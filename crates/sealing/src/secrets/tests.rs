@@ -1,11 +1,5 @@
 use super::*;
-
-fn hex(text: &str) -> Vec<u8> {
-    let digits = text.as_bytes().chunks(2);
-    digits
-        .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
-}
+use aws_lc_rs::test::from_hex;
 
 /// The first 32 bytes of the output are the output of 32 bytes (RFC 5869 section 2.3).
 #[test]
@@ -15,8 +9,8 @@ fn keys_are_derived_as_in_the_test_cases_of_rfc_5869_appendix_a() {
         (
             "A.1",
             vec![0x0b; 22],
-            hex("000102030405060708090a0b0c"),
-            hex("f0f1f2f3f4f5f6f7f8f9"),
+            from_hex("000102030405060708090a0b0c").unwrap(),
+            from_hex("f0f1f2f3f4f5f6f7f8f9").unwrap(),
             "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf",
         ),
         (
@@ -35,9 +29,17 @@ fn keys_are_derived_as_in_the_test_cases_of_rfc_5869_appendix_a() {
         ),
     ] {
         let prk = Salt::new(HKDF_SHA256, &salt).extract(&secret);
-        assert_eq!(expand(&prk, &[&info]).to_vec(), hex(okm), "{case}");
+        assert_eq!(
+            expand(&prk, &[&info]).to_vec(),
+            from_hex(okm).unwrap(),
+            "{case}"
+        );
         let (start, end) = info.split_at(info.len() / 2);
-        assert_eq!(expand(&prk, &[start, end]).to_vec(), hex(okm), "{case}");
+        assert_eq!(
+            expand(&prk, &[start, end]).to_vec(),
+            from_hex(okm).unwrap(),
+            "{case}"
+        );
     }
 }
 

@@ -1,5 +1,6 @@
 //! The format, which values at rest depend on.
 
+use aws_lc_rs::test::from_hex;
 use sealing::{KeyId, OVERHEAD, Secrets};
 
 use crate::{PLACE, opened, secrets};
@@ -10,21 +11,16 @@ const SEALED: &str =
     "01d0844403000102030405060708090a0bfcee6cdf69e1b96f4ca93e303ac2eb074a2adc659fa8c4";
 const TAG: &str = "148afd6f78447c8b9aaee9e0e579ef9392695bda7f37ba34357acf5b9458e1be";
 
-fn hex(text: &str) -> Vec<u8> {
-    let digits = text.as_bytes().chunks(2);
-    digits
-        .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
-}
-
 #[test]
 fn a_value_and_a_tag_of_the_first_version_are_known_for_ever() {
     let secrets = Secrets::from_text(SECRET).unwrap();
-    let value = secrets.purpose("row").open(&hex(SEALED), b"table:column:7");
+    let value = secrets
+        .purpose("row")
+        .open(&from_hex(SEALED).unwrap(), b"table:column:7");
     assert_eq!(value.unwrap().as_slice(), b"a value");
     let mac = secrets.mac("row");
-    assert_eq!(mac.sign(b"a message").to_vec(), hex(TAG));
-    assert!(mac.verify(b"a message", &hex(TAG)));
+    assert_eq!(mac.sign(b"a message").to_vec(), from_hex(TAG).unwrap());
+    assert!(mac.verify(b"a message", &from_hex(TAG).unwrap()));
 }
 
 #[test]
