@@ -115,8 +115,7 @@ impl KeySource for FakeSource {
         let _ended = CountOnDrop(&self.ended);
         let mut script = self.script.lock().unwrap().clone();
         while let Script::After(delay, then) = script {
-            // On paused time: how long the answer is under way, not a wait for anything.
-            tokio::time::sleep(delay).await;
+            elapse(delay).await;
             script = *then;
         }
         match script {
@@ -173,7 +172,13 @@ pub(crate) async fn reason(validator: &JwtValidator, token: &str) -> Option<Reas
         .map(|error| error.reason())
 }
 
-/// Moves paused time and lets the tasks that it wakes run.
+/// Lets so much of paused time go by, from timer to timer: whatever is due on the way is done when it is due.
+/// That is how long an answer or a script takes, and no wait for anything.
+pub(crate) async fn elapse(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+/// Moves paused time in one leap and lets the tasks that it wakes run.
 pub(crate) async fn pass(duration: Duration) {
     advance(duration).await;
     settle().await;

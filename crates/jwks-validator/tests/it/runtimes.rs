@@ -7,9 +7,9 @@ use std::time::Duration;
 use clock::ManualClock;
 use jwks_validator::{Answer, Reason, RefreshOutcome};
 use tokio::runtime::Runtime;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use crate::fake_source::{FakeSource, Script, at_once, builder, keys, reason, started};
+use crate::fake_source::{FakeSource, Script, at_once, builder, elapse, keys, reason, started};
 use crate::signer::{NOW, Signer};
 
 /// Only a hang takes as long.
@@ -138,7 +138,7 @@ async fn whatever_a_source_does_the_validator_asks_it_again() {
         let asked_again = timeout(Duration::from_secs(3_600), source.called(3)).await;
         assert!(asked_again.is_ok(), "{script:?}");
         source.set(keys(&[&signer]));
-        sleep(Duration::from_secs(310)).await;
+        elapse(Duration::from_secs(310)).await;
         assert_eq!(reason(&validator, &signer.good()).await, None, "{script:?}");
     }
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jwks_validator::{Answer, BuildErrorKind, IssuerKeys, Reason};
 use serde_json::json;
-use tokio::time::{advance, sleep};
+use tokio::time::advance;
 
 use super::{BLUE, RED, Tenants, of, only};
-use crate::fake_source::{FakeSource, Script, builder, keys, reason, settle};
+use crate::fake_source::{FakeSource, Script, builder, elapse, keys, reason, settle};
 use crate::signer::{NOW, Signer};
 
 /// D19
@@ -159,7 +159,7 @@ async fn an_issuer_that_no_token_names_for_an_hour_is_not_fetched_and_gives_up_i
     // As long as tokens come it is kept, also those that are remembered.
     for _ in 0..6 {
         assert_eq!(reason(&validator, &of_red).await, None);
-        sleep(HOUR / 2).await;
+        elapse(HOUR / 2).await;
         assert_eq!(
             reason(&validator, &of_blue).await,
             Some(Reason::IssuerLimit)
@@ -171,17 +171,17 @@ async fn an_issuer_that_no_token_names_for_an_hour_is_not_fetched_and_gives_up_i
     );
     assert_eq!(reason(&validator, &of_red).await, None);
 
-    sleep(HOUR + HOUR / 4).await;
+    elapse(HOUR + HOUR / 4).await;
     assert_eq!(validator.health().len(), 0);
     let fetches = sources[0].calls();
-    sleep(12 * HOUR).await;
+    elapse(12 * HOUR).await;
     assert_eq!(sources[0].calls(), fetches, "it is left alone");
     assert_eq!(
         reason(&validator, &of_blue).await,
         None,
         "its place is free"
     );
-    sleep(2 * HOUR).await;
+    elapse(2 * HOUR).await;
 
     // It comes back with the next token, and with the keys of that time.
     sources[0].set(keys(&[&blue]));
@@ -203,7 +203,7 @@ async fn an_issuer_with_a_revoked_key_is_never_idle() {
     let token = signer.token(&long(RED));
     assert_eq!(reason(&validator, &token).await, None);
     validator.revoke_kid(RED, "k").unwrap();
-    sleep(Duration::from_secs(24 * 3_600)).await;
+    elapse(Duration::from_secs(24 * 3_600)).await;
     assert_eq!(reason(&validator, &token).await, Some(Reason::KeyRevoked));
 }
 

@@ -5,13 +5,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use fastrand::Rng;
 use jwks_validator::JwtValidator;
-use tokio::time::sleep;
 
 use super::observer::{Issuer, Observer, Trace};
 use super::source::{Reply, Source, Weather, weather};
 use super::world::{
     CALM, ISSUERS, KEYS, KIDS, MAX_LIFETIME, TROUBLED, Token, WORLD, WallClock, invented, kid,
 };
+use crate::fake_source::elapse;
 use crate::signer::{AUDIENCE, NOW, at};
 
 pub(super) struct Script {
@@ -68,8 +68,7 @@ impl Script {
                 let longest_ms = [10, 1_000, 5_000, 31_000, 130_000, 400_000][self.rng.usize(..6)];
                 let duration = Duration::from_millis(self.rng.u64(..longest_ms));
                 self.observer.note(format!("{duration:?} pass"));
-                // A step of the script: paused time passes, and what is due in it happens.
-                sleep(duration).await;
+                elapse(duration).await;
             }
             14 => self.step_clock(),
             15 => self.revoke(),

@@ -10,10 +10,11 @@ use jwks_validator::{
     Answer, Fetched, KeySet, KeySource, SourceError, SourceErrorKind, Validators,
 };
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::known::Moment;
 use super::world::{KIDS, WORLD, WallClock};
+use crate::fake_source::elapse;
 use crate::signer::jwks;
 
 /// How the issuer answers until further notice.
@@ -167,8 +168,7 @@ impl KeySource for Source {
         let mut fetch = Fetch::begin(self, validators);
         let weather = self.state().weather;
         if !weather.latency.is_zero() {
-            // On paused time: how long the answer is under way.
-            sleep(weather.latency).await;
+            elapse(weather.latency).await;
         }
         match weather.reply {
             Reply::Good | Reply::Partial => {}
