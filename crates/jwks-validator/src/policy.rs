@@ -190,14 +190,15 @@ impl Policy {
         self
     }
 
-    /// What a validator is built with is within the limit; a policy alone may say anything.
+    /// Returns the longest token that is looked at. A validator is built with no more than the limit; a policy
+    /// of its own may say anything.
     pub(crate) fn longest_token(&self) -> usize {
         self.max_token_size.min(MAX_TOKEN_SIZE)
     }
 
-    /// As above.
+    /// Returns the leeway in seconds, within its limit in the same way.
     pub(crate) fn leeway_s(&self) -> i64 {
-        self.leeway.min(MAX_LEEWAY.as_secs() as i64)
+        self.leeway.min(seconds(MAX_LEEWAY))
     }
 
     /// Finds the first setting that makes no sense.
@@ -224,7 +225,7 @@ impl Policy {
         if self.algorithms.is_empty() {
             return Err(BuildErrorKind::Algorithms);
         }
-        if self.leeway > self.leeway_s() {
+        if self.leeway > seconds(MAX_LEEWAY) {
             return Err(BuildErrorKind::Leeway);
         }
         if self.max_lifetime == 0 {

@@ -63,7 +63,7 @@ struct Inner {
     /// Counts the key sets that any issuer has confirmed; sends when a refresher is gone too.
     published: Arc<watch::Sender<u64>>,
     supervisor: Supervisor,
-    /// By somebody else than the first token, or the log says that it was that.
+    /// Whether the refreshers were started ahead of the tokens, or the log has said that they were not.
     is_started: AtomicBool,
 }
 

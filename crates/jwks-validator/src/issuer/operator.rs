@@ -88,9 +88,8 @@ impl Issuer {
 
     pub(crate) fn health(&self) -> IssuerHealth {
         let snapshot = self.snapshot.load();
-        let age = snapshot
-            .confirmed
-            .map(|keys| keys.from.age(self.settings.clock.now()));
+        let wall = self.settings.clock.now();
+        let confirmed = snapshot.confirmed;
         let now = Instant::now();
         let mut state = self.state();
         IssuerHealth {
@@ -98,8 +97,8 @@ impl Issuer {
             keys: snapshot.keys.len(),
             skipped_keys: snapshot.keys.skipped().len(),
             revoked_keys: state.revoked.len(),
-            age,
-            usable: age.is_some_and(|age| age <= self.settings.max_stale),
+            age: confirmed.map(|keys| keys.from.age(wall)),
+            usable: confirmed.is_some_and(|keys| !keys.until.has_passed(wall)),
             last_error: state.last_error,
             consecutive_failures: state.failures,
             next_fetch_in: state.next.saturating_duration_since(now),

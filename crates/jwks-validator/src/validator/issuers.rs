@@ -40,10 +40,10 @@ impl JwtValidator {
         let is_running = self.ensure_refresher(issuer);
         let is_started = &self.inner.is_started;
         // An admitted one cannot be started ahead of its first token.
-        let is_late = || self.inner.issuers.iter().any(|it| Arc::ptr_eq(it, issuer));
+        let is_configured = || self.inner.issuers.iter().any(|it| Arc::ptr_eq(it, issuer));
         if is_running
             && !is_started.load(Ordering::Relaxed)
-            && is_late()
+            && is_configured()
             && !is_started.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(

@@ -197,13 +197,18 @@ pub(crate) fn published<'k>(keys: &'k KeySet) -> impl Fn(&str) -> Result<&'k Key
     }
 }
 
-/// How far a search goes: `many` where `M2M_LONG` is set, else `few`.
+/// Whether searches go to their full length: where `M2M_LONG` is set.
 #[expect(
     clippy::disallowed_methods,
     reason = "whoever runs the tests chooses how long they take"
 )]
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("M2M_LONG").is_some()
+}
+
+/// How far a search goes.
 pub(crate) fn cases(few: u64, many: u64) -> u64 {
-    std::env::var_os("M2M_LONG").map_or(few, |_| many)
+    if is_long() { many } else { few }
 }
 
 /// The seed to repeat alone, from `M2M_SEED`.
