@@ -1,15 +1,16 @@
 //! The keys of one issuer.
 
-use std::borrow::Cow;
+mod published;
+mod select;
+
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
 use crate::algorithm::Algorithm;
-use crate::header::UnverifiedHeader;
 use crate::key::{KeyIdentity, SkipReason, UnverifiedJwk, VerificationKey};
+
+use published::{Published, document};
+pub(crate) use select::{Named, Selected};
 
 /// The usable keys of one issuer; there is at least one.
 ///
@@ -26,14 +27,6 @@ pub struct KeySet {
     published: Option<Arc<Published>>,
 }
 
-/// The fit keys of a document, before it is known which ones cannot be told apart.
-#[derive(Clone, Debug, Default)]
-struct Published {
-    /// With all places where the very same key stands.
-    keys: Vec<(Vec<usize>, VerificationKey)>,
-    skipped: Vec<SkippedKey>,
-}
-
 /// A published key that is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkippedKey {
@@ -48,8 +41,6 @@ pub struct SkippedKey {
 /// A set with more signature keys is refused whole: the search by key id is linear. Of the keys that
 /// are there for others, so many are listed.
 const MAX_KEYS: usize = 64;
-/// So many signatures are checked at most for a token that names no key: it is anybody's.
-const MAX_TRIED: usize = 4;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl KeySet {
@@ -189,83 +180,6 @@ impl KeySet {
         kid.is_some_and(|kid| self.is_revoked(kid))
     }
 
-    /// Finds the key, or the keys, that a token with this header can mean.
-    pub(crate) fn select(&self, header: &UnverifiedHeader<'_>) -> Selected<'_> {
-        match header.kid.as_deref() {
-            Some(kid) => self.select_named(kid, header.algorithm),
-            None => self.select_nameless(header),
-        }
-    }
-
-    fn select_named(&self, kid: &str, algorithm: Algorithm) -> Selected<'_> {
-        if self.is_revoked(kid) {
-            return Selected::Revoked;
-        }
-        let is_named = |key: &&VerificationKey| key.identity.kid.as_deref() == Some(kid);
-        let mut fitting = self.keys.iter();
-        if let Some(key) = fitting.find(|key| key.identity.algorithm == algorithm && is_named(key))
-        {
-            return Selected::Key(key);
-        }
-        if self.keys.iter().any(|key| is_named(&key)) {
-            return Selected::OtherAlgorithm;
-        }
-        match &self.keys[..] {
-            // The issuer has given it a name all the same, and left it out here.
-            [only] if only.identity.kid.is_none() => {
-                if only.identity.algorithm == algorithm {
-                    Selected::Key(only)
-                } else {
-                    Selected::OtherAlgorithm
-                }
-            }
-            _ => Selected::Absent,
-        }
-    }
-
-    fn select_nameless(&self, header: &UnverifiedHeader<'_>) -> Selected<'_> {
-        let is_eligible = |key: &&VerificationKey| {
-            key.identity.algorithm == header.algorithm && !self.has_revoked(key)
-        };
-        let mut eligible: Vec<_> = self.keys.iter().filter(is_eligible).collect();
-        let names = |named: &Option<Cow<'_, str>>, of_key: &Option<Box<str>>| {
-            named.is_some() && named.as_deref() == of_key.as_deref()
-        };
-        let is_named = |key: &VerificationKey| {
-            names(&header.x5t, &key.x5t) || names(&header.x5t_s256, &key.x5t_s256)
-        };
-        if eligible.iter().any(|key| is_named(key)) {
-            eligible.retain(|key| is_named(key));
-        }
-        match eligible[..] {
-            [] => Selected::Absent,
-            [key] => Selected::Key(key),
-            [..] if eligible.len() <= MAX_TRIED => Selected::AnyOf(eligible),
-            [..] => Selected::Ambiguous,
-        }
-    }
-
-    /// Tells whether a token that was checked with `key` would still be.
-    pub(crate) fn would_use(&self, named: Named, key: &Arc<KeyIdentity>) -> bool {
-        // The pointers differ once the keys have been fetched again, even if nothing has changed.
-        let is_same =
-            |found: &VerificationKey| Arc::ptr_eq(&found.identity, key) || *found.identity == **key;
-        match (named, key.kid.as_deref()) {
-            (Named::Key, Some(kid)) => match self.select_named(kid, key.algorithm) {
-                Selected::Key(found) => is_same(found),
-                _ => false,
-            },
-            // Which name it was is not remembered, and it may be a revoked one.
-            (Named::Key, None) => {
-                self.revoked.is_empty() && matches!(&self.keys[..], [only] if is_same(only))
-            }
-            (Named::Nothing, _) => {
-                let mut usable = self.keys.iter().filter(|key| !self.has_revoked(key));
-                usable.any(is_same)
-            }
-        }
-    }
-
     pub(crate) fn identities(&self) -> impl Iterator<Item = &Arc<KeyIdentity>> {
         self.keys.iter().map(|key| &key.identity)
     }
@@ -275,100 +189,6 @@ impl KeySet {
             set.keys.iter().any(|one| one.identity == key.identity)
         };
         self.keys.len() == other.keys.len() && self.keys.iter().all(|key| holds(other, key))
-    }
-}
-
-/// What a key set holds for a token.
-#[derive(Debug)]
-pub(crate) enum Selected<'k> {
-    Key(&'k VerificationKey),
-    /// The token names no key, and each of these fits its algorithm. There are at most four.
-    AnyOf(Vec<&'k VerificationKey>),
-    Absent,
-    /// The token names no key, and more than four fit its algorithm.
-    Ambiguous,
-    /// The key is published for another algorithm than the token's.
-    OtherAlgorithm,
-    /// The operator has revoked the key.
-    Revoked,
-}
-
-/// What a token's header says about its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Named {
-    /// It has a key id.
-    Key,
-    Nothing,
-}
-
-impl Published {
-    fn add(&mut self, indices: Vec<usize>, key: VerificationKey) {
-        let is_same = |known: &VerificationKey| {
-            known.identity == key.identity && known.is_guessed == key.is_guessed
-        };
-        let mut known = self.keys.iter_mut();
-        match known.find(|(_, known)| is_same(known)) {
-            Some((places, _)) => places.extend(indices),
-            None => self.keys.push((indices, key)),
-        }
-    }
-
-    fn skip(&mut self, indices: &[usize], key: &VerificationKey, reason: SkipReason) {
-        let kid = key.identity.kid.as_deref();
-        self.skipped.extend(indices.iter().map(|index| SkippedKey {
-            index: *index,
-            kid: kid.map(str::to_owned),
-            reason,
-        }));
-    }
-
-    fn into_set(self) -> Result<KeySet, KeySetError> {
-        let is_guessed = self.keys.iter().any(|(_, key)| key.is_guessed);
-        let published = is_guessed.then(|| Arc::new(self.clone()));
-        let (keys, skipped) = self.told_apart();
-        if keys.is_empty() {
-            return Err(KeySetError {
-                kind: KeySetErrorKind::NoUsableKey,
-                skipped,
-            });
-        }
-        Ok(KeySet {
-            keys: keys.into(),
-            skipped: skipped.into(),
-            revoked: Box::default(),
-            published,
-        })
-    }
-
-    /// Returns the keys that a token can name, without those that another one cannot be told from. An id is
-    /// enough for keys of different algorithms (RFC 7517 section 4.5).
-    fn told_apart(self) -> (Vec<VerificationKey>, Vec<SkippedKey>) {
-        let Self { keys: all, skipped } = self;
-        let clashes = |key: &VerificationKey| {
-            key.identity.kid.is_some()
-                && all.iter().any(|(_, other)| {
-                    other.identity.kid == key.identity.kid
-                        && other.identity.algorithm == key.identity.algorithm
-                        && !other.identity.has_material_of(&key.identity)
-                })
-        };
-        let mut told_apart = Self {
-            keys: Vec::new(),
-            skipped,
-        };
-        for (indices, key) in &all {
-            if clashes(key) {
-                told_apart.skip(indices, key, SkipReason::DuplicateKeyId);
-            } else if !told_apart
-                .keys
-                .iter()
-                .any(|(_, known)| known.identity == key.identity)
-            {
-                told_apart.keys.push((indices.clone(), key.clone()));
-            }
-        }
-        let keys = told_apart.keys.into_iter().map(|(_, key)| key);
-        (keys.collect(), told_apart.skipped)
     }
 }
 
@@ -429,37 +249,6 @@ impl fmt::Display for KeySetError {
 }
 
 impl std::error::Error for KeySetError {}
-
-/// Returns the entries of `keys`, unparsed.
-fn document(json: &[u8]) -> serde_json::Result<Vec<&RawValue>> {
-    struct Document;
-    impl<'de> Visitor<'de> for Document {
-        type Value = Vec<&'de RawValue>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object with an array `keys`")
-        }
-
-        // A derived struct would also take an array for its fields.
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut keys = None;
-            while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-                if name == "keys" {
-                    if keys.replace(map.next_value()?).is_some() {
-                        return Err(A::Error::custom("duplicate member"));
-                    }
-                } else {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-            keys.ok_or_else(|| A::Error::missing_field("keys"))
-        }
-    }
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let document = deserializer.deserialize_map(Document)?;
-    deserializer.end()?;
-    Ok(document)
-}
 
 #[cfg(test)]
 mod tests {
