@@ -10,9 +10,7 @@ use jwks_validator::{
     Answer, Fetched, KeySet, KeySource, SourceError, SourceErrorKind, Validators,
 };
 use serde_json::Value;
-use token_cache::{
-    Invalid, IssuedToken, TokenError, TokenErrorKind, TokenRequest, TokenSource, Transient,
-};
+use token_cache::{IssuedToken, TokenError, TokenErrorKind, TokenRequest, TokenSource};
 
 use crate::faults::{Host, Issuer, JWKS_PATH, TOKEN_PATH};
 use crate::judge::{FetchEnd, Judge};
@@ -50,7 +48,7 @@ impl TokenSource for Tokens {
         self.judge.token_fetch_began(self.host);
         let result = match self.network.exchange(id, get(TOKEN_PATH)).await {
             Ok(response) => token(&response),
-            Err(failure) => Err((TokenErrorKind::Transient(transient(failure)), None)),
+            Err(failure) => Err((transient(failure), None)),
         };
         match result {
             Ok((token, lifetime)) => {
@@ -72,31 +70,29 @@ fn token(response: &Response) -> Result<(String, Duration), NoToken> {
     let status = response.status();
     if status != StatusCode::OK {
         let reason = match status {
-            StatusCode::TOO_MANY_REQUESTS => Transient::Throttled,
-            _ => Transient::Status,
+            StatusCode::TOO_MANY_REQUESTS => TokenErrorKind::Throttled,
+            _ => TokenErrorKind::Status5xx,
         };
-        return Err((
-            TokenErrorKind::Transient(reason),
-            retry_after(response.headers()),
-        ));
+        return Err((reason, retry_after(response.headers())));
     }
-    let invalid = |why| (TokenErrorKind::Invalid(why), None);
+    let invalid = |why| (why, None);
     let body: Value =
-        serde_json::from_slice(response.body()).map_err(|_| invalid(Invalid::Json))?;
+        serde_json::from_slice(response.body()).map_err(|_| invalid(TokenErrorKind::Json))?;
     let token = body["access_token"].as_str();
-    let token = token.ok_or_else(|| invalid(Invalid::MissingToken))?;
+    let token = token.ok_or_else(|| invalid(TokenErrorKind::MissingToken))?;
     let lifetime = body["expires_in"].as_u64();
-    let lifetime = lifetime.ok_or_else(|| invalid(Invalid::ExpiresIn))?;
+    let lifetime = lifetime.ok_or_else(|| invalid(TokenErrorKind::ExpiresIn))?;
     Ok((token.to_owned(), Duration::from_secs(lifetime)))
 }
 
 /// What a failure says about the provider; it decides the wait.
 fn answer(kind: TokenErrorKind) -> Answer {
     match kind {
-        TokenErrorKind::Transient(Transient::Status) => Answer::Unusable,
-        TokenErrorKind::Transient(Transient::Throttled) | TokenErrorKind::Invalid(_) => {
-            Answer::Refused
-        }
+        TokenErrorKind::Status5xx => Answer::Unusable,
+        TokenErrorKind::Throttled
+        | TokenErrorKind::Json
+        | TokenErrorKind::MissingToken
+        | TokenErrorKind::ExpiresIn => Answer::Refused,
         _ => Answer::None,
     }
 }
@@ -177,11 +173,11 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds.clamp(1, 300)))
 }
 
-fn transient(failure: Failure) -> Transient {
+fn transient(failure: Failure) -> TokenErrorKind {
     match failure {
-        Failure::Refused | Failure::Reset => Transient::Connect,
-        Failure::Unreachable | Failure::Timeout => Transient::Timeout,
-        Failure::Torn => Transient::Truncated,
+        Failure::Refused | Failure::Reset => TokenErrorKind::Connect,
+        Failure::Unreachable | Failure::Timeout => TokenErrorKind::Timeout,
+        Failure::Torn => TokenErrorKind::Truncated,
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use shuttle::future::{AbortHandle, JoinHandle, spawn, yield_now};
 use tokio::time::Instant;
 
-use crate::error::{TokenError, TokenErrorKind, Transient};
+use crate::error::{TokenError, TokenErrorKind};
 use crate::freshness::{Freshness, Lifetime, Moment};
 use crate::policy::RefreshPolicy;
 use crate::request::TokenRequest;
@@ -25,7 +25,7 @@ use crate::token::{AccessToken, IssuedToken};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
-pub(crate) const DOWN: TokenErrorKind = TokenErrorKind::Transient(Transient::Connect);
+pub(crate) const DOWN: TokenErrorKind = TokenErrorKind::Connect;
 
 /// What one fetch brings.
 #[derive(Clone, Copy, Debug)]

@@ -12,7 +12,7 @@ use idp_http::{SupervisedTask, Supervisor};
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::error::{TokenError, TokenErrorKind, Transient};
+use crate::error::{TokenError, TokenErrorKind};
 use crate::freshness::Freshness;
 use crate::health::Health;
 use crate::metrics::{CacheMetrics, Read};
@@ -92,7 +92,7 @@ impl TokenCache {
             }
             StartupPolicy::Require(limit) => {
                 let began = Instant::now();
-                let mut last = TokenError::new(TokenErrorKind::Transient(Transient::Timeout));
+                let mut last = TokenError::new(TokenErrorKind::Timeout);
                 loop {
                     let left = limit.saturating_sub(began.elapsed());
                     let attempt = inner.wait(&inner.own, Patience::NextAttempt);

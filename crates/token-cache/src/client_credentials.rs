@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::{Url, form_urlencoded};
 
 use crate::client_auth::ClientAuth;
-use crate::error::{ConfigError, Permanent, TokenError, TokenErrorKind, Transient};
+use crate::error::{ConfigError, TokenError, TokenErrorKind};
 use crate::request::TokenRequest;
 use crate::secret::SecretSource;
 use crate::source::{TIME_LIMIT, TokenSource};
@@ -153,13 +153,9 @@ impl ClientCredentials {
         let metadata = discovery.metadata().await.map_err(|error| {
             let found = match error.fetch_error() {
                 Some(fetch) => TokenError::from_fetch(fetch),
-                None if error.status() == Some(429) => {
-                    TokenError::new(TokenErrorKind::Transient(Transient::Throttled))
-                }
-                None if error.is_overloaded() => {
-                    TokenError::new(TokenErrorKind::Transient(Transient::Status))
-                }
-                None => TokenError::new(TokenErrorKind::Permanent(Permanent::Discovery)),
+                None if error.status() == Some(429) => TokenError::new(TokenErrorKind::Throttled),
+                None if error.is_overloaded() => TokenError::new(TokenErrorKind::Status5xx),
+                None => TokenError::new(TokenErrorKind::Discovery),
             };
             found
                 .with_detail(&error.to_string())
@@ -168,7 +164,7 @@ impl ClientCredentials {
         })?;
         metadata.token_endpoint.clone().ok_or_else(|| {
             discovery.forget();
-            TokenError::new(TokenErrorKind::Permanent(Permanent::Discovery))
+            TokenError::new(TokenErrorKind::Discovery)
                 .with_detail("the metadata names no token_endpoint")
         })
     }

@@ -26,7 +26,7 @@ pub struct TokenError {
 struct Shared {
     kind: TokenErrorKind,
     code: Option<String>,
-    fetch: Option<FetchErrorKind>,
+    fetch: Option<FetchError>,
     published_issuer: Option<String>,
     detail: Option<String>,
     advice: Option<Cow<'static, str>>,
@@ -35,28 +35,14 @@ struct Shared {
 }
 
 /// The class of a [`TokenError`].
+///
+/// The failures that pass are those for which [`is_transient`](Self::is_transient) holds; the others need
+/// somebody who changes something, and the cache still asks, rarely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TokenErrorKind {
     /// The settings cannot work: a bad URL, a bad scope, an unreadable secret file.
     Config,
-    /// Asking again cannot help until somebody changes something. The cache still asks, rarely.
-    Permanent(Permanent),
-    /// Asking again can help, and the cache does so by itself.
-    Transient(Transient),
-    /// The endpoint answered with something that is no usable token. Of the transient class, and yet asked
-    /// again as rarely as after a refusal: a provider counts the tokens that it issues.
-    Invalid(Invalid),
-    /// The request's URL is outside the allowed origins; no token was asked for.
-    OriginNotAllowed,
-    /// The cache was shut down, or the runtime of the caller is shutting down.
-    Cancelled,
-}
-
-/// Failures that need a person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Permanent {
     /// The client id, the secret or the method is wrong: `invalid_client` (RFC 6749 section 5.2) or another
     /// wording of it, any 401, and a 403 without an OAuth error and without a page.
     InvalidClient,
@@ -71,57 +57,51 @@ pub enum Permanent {
     Redirect,
     /// Any other status of the 4xx class without an OAuth error, and 404 and 405 in any case: a proxy that is
     /// up before the provider says 404 for a while.
-    Status,
+    Status4xx,
     /// The granted scope lacks one that was asked for (RFC 6749 section 3.3).
     ScopeNotGranted,
     /// The issuer's metadata cannot be used.
     Discovery,
-}
-
-/// Failures that pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Transient {
-    /// No connection.
+    /// Transient: no connection.
     Connect,
-    /// The host name did not resolve.
+    /// Transient: the host name did not resolve.
     Dns,
-    /// Nothing, or not everything, came in time.
+    /// Transient: nothing, or not everything, came in time.
     Timeout,
-    /// The connection ended inside the answer.
+    /// Transient: the connection ended inside the answer.
     Truncated,
-    /// 408, 425 or 5xx.
-    Status,
-    /// 429: the provider wants fewer requests. Never retried inside an attempt.
+    /// Transient: 408, 425 or 5xx, or an OAuth error that says the same.
+    Status5xx,
+    /// Transient: 429, the provider wants fewer requests. Never retried inside an attempt.
     Throttled,
-    /// The token source panicked.
+    /// Transient: the token source panicked.
     Panic,
-}
-
-/// Answers that are no token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Invalid {
-    /// The body is larger than 64 KiB, or the token than
+    /// An unusable answer: the body is larger than 64 KiB, or the token than
     /// [`max_token_size`](crate::ClientCredentialsBuilder::max_token_size).
     TooLarge,
-    /// HTML, as a captive portal sends it.
+    /// An unusable answer: HTML, as a captive portal sends it.
     ContentType,
-    /// No HTTP/1 at all.
+    /// An unusable answer: no HTTP/1 at all.
     NotHttp,
-    /// Not a JSON object, or one with duplicate members.
+    /// An unusable answer: not a JSON object, or one with duplicate members.
     Json,
-    /// `access_token` is missing, empty or not a string.
+    /// An unusable answer: `access_token` is missing, empty or not a string.
     MissingToken,
-    /// `access_token` has characters that are not visible ASCII (RFC 6749 appendix A.12, less the space).
+    /// An unusable answer: `access_token` has characters that are not visible ASCII (RFC 6749 appendix A.12,
+    /// less the space).
     TokenSyntax,
-    /// `token_type` is neither `Bearer` nor another
+    /// An unusable answer: `token_type` is neither `Bearer` nor another
     /// [name of it](crate::ClientCredentialsBuilder::token_type_name).
     TokenType,
-    /// `expires_in` is not a number.
+    /// An unusable answer: `expires_in` is not a number.
     ExpiresIn,
-    /// A status that is neither 200 nor 201 nor an error, or a token that came with an error status.
-    Status,
+    /// An unusable answer: a status that is neither 200 nor 201 nor an error, or a token that came with an
+    /// error status.
+    UnexpectedStatus,
+    /// The request's URL is outside the allowed origins; no token was asked for.
+    OriginNotAllowed,
+    /// The cache was shut down, or the runtime of the caller is shutting down.
+    Cancelled,
 }
 
 impl TokenError {
@@ -180,7 +160,7 @@ impl TokenError {
     /// Returns what broke the exchange, where no complete answer came of the endpoint or of the metadata.
     #[must_use]
     pub fn fetch_error_kind(&self) -> Option<FetchErrorKind> {
-        self.shared.fetch
+        self.shared.fetch.as_ref().map(FetchError::kind)
     }
 
     /// Returns the issuer that the metadata name, where it is another one than ours: at most 200 printable
@@ -193,10 +173,7 @@ impl TokenError {
     /// Tells whether asking again, without changing anything, can help.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self.kind(),
-            TokenErrorKind::Transient(_) | TokenErrorKind::Invalid(_)
-        )
+        self.kind().is_transient()
     }
 
     /// Returns how long it takes until the cache asks the provider again, rounded up to whole
@@ -228,54 +205,50 @@ impl TokenError {
     pub(crate) fn is_about_credentials(&self) -> bool {
         matches!(
             self.kind(),
-            TokenErrorKind::Permanent(Permanent::InvalidClient | Permanent::Tls | Permanent::Proxy)
+            TokenErrorKind::InvalidClient
+                | TokenErrorKind::Tls
+                | TokenErrorKind::Proxy
                 | TokenErrorKind::Config
         )
     }
 
     /// Tells whether the same attempt may ask once more.
     pub(crate) fn is_worth_a_retry(&self) -> bool {
-        match self.kind() {
-            TokenErrorKind::Transient(reason) => reason != Transient::Throttled,
-            _ => false,
-        }
+        self.kind().passes() && self.kind() != TokenErrorKind::Throttled
     }
 
     /// What the attempt got, for the failure window.
     pub(crate) fn answer(&self) -> Answer {
         match self.kind() {
-            TokenErrorKind::Transient(Transient::Status)
-            | TokenErrorKind::Permanent(
-                Permanent::Tls | Permanent::Redirect | Permanent::Status | Permanent::Discovery,
-            ) => Answer::Unusable,
-            TokenErrorKind::Transient(Transient::Throttled) => Answer::Refused,
+            TokenErrorKind::Status5xx
+            | TokenErrorKind::Tls
+            | TokenErrorKind::Redirect
+            | TokenErrorKind::Status4xx
+            | TokenErrorKind::Discovery => Answer::Unusable,
+            TokenErrorKind::Throttled => Answer::Refused,
             // What stands in for the provider while it starts is gone as suddenly.
-            TokenErrorKind::Transient(_) | TokenErrorKind::Invalid(Invalid::NotHttp) => {
-                Answer::None
-            }
+            TokenErrorKind::NotHttp => Answer::None,
+            kind if kind.passes() => Answer::None,
             _ => Answer::Refused,
         }
     }
 
     pub(crate) fn from_fetch(error: &FetchError) -> Self {
         let kind = match error.kind() {
-            FetchErrorKind::Connect => TokenErrorKind::Transient(Transient::Connect),
-            FetchErrorKind::Dns => TokenErrorKind::Transient(Transient::Dns),
-            FetchErrorKind::Timeout => TokenErrorKind::Transient(Transient::Timeout),
-            FetchErrorKind::Proxy(ProxyProblem::Unreachable) => {
-                TokenErrorKind::Transient(Transient::Connect)
-            }
-            FetchErrorKind::Proxy(_) => TokenErrorKind::Permanent(Permanent::Proxy),
-            FetchErrorKind::NotHttp => TokenErrorKind::Invalid(Invalid::NotHttp),
-            FetchErrorKind::TooLarge => TokenErrorKind::Invalid(Invalid::TooLarge),
+            FetchErrorKind::Connect => TokenErrorKind::Connect,
+            FetchErrorKind::Dns => TokenErrorKind::Dns,
+            FetchErrorKind::Timeout => TokenErrorKind::Timeout,
+            FetchErrorKind::Proxy(ProxyProblem::Unreachable) => TokenErrorKind::Connect,
+            FetchErrorKind::Proxy(_) => TokenErrorKind::Proxy,
+            FetchErrorKind::NotHttp => TokenErrorKind::NotHttp,
+            FetchErrorKind::TooLarge => TokenErrorKind::TooLarge,
             FetchErrorKind::Url => TokenErrorKind::Config,
-            kind if kind.is_tls() => TokenErrorKind::Permanent(Permanent::Tls),
-            _ => TokenErrorKind::Transient(Transient::Truncated),
+            kind if kind.is_tls() => TokenErrorKind::Tls,
+            _ => TokenErrorKind::Truncated,
         };
-        let fetch = Some(error.kind());
         Self::new(kind)
             .with_detail(&error.to_string())
-            .changed(|shared| shared.fetch = fetch)
+            .changed(|shared| shared.fetch = Some(error.clone()))
     }
 
     /// Puts something before the detail that there is.
@@ -311,35 +284,71 @@ impl TokenError {
 }
 
 impl TokenErrorKind {
+    /// Tells whether asking again, without changing anything, can help: the failure passes, or the endpoint
+    /// answered with something that is no usable token. After the second the cache asks as rarely as after
+    /// a refusal: a provider counts the tokens that it issues.
+    #[must_use]
+    pub fn is_transient(self) -> bool {
+        self.passes() || self.is_unusable_answer()
+    }
+
+    fn passes(self) -> bool {
+        matches!(
+            self,
+            Self::Connect
+                | Self::Dns
+                | Self::Timeout
+                | Self::Truncated
+                | Self::Status5xx
+                | Self::Throttled
+                | Self::Panic
+        )
+    }
+
+    fn is_unusable_answer(self) -> bool {
+        matches!(
+            self,
+            Self::TooLarge
+                | Self::ContentType
+                | Self::NotHttp
+                | Self::Json
+                | Self::MissingToken
+                | Self::TokenSyntax
+                | Self::TokenType
+                | Self::ExpiresIn
+                | Self::UnexpectedStatus
+        )
+    }
+
     /// Returns a short lower-case name for logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Config => "config",
-            Self::Permanent(Permanent::InvalidClient) => "invalid_client",
-            Self::Permanent(Permanent::OAuth) => "oauth_error",
-            Self::Permanent(Permanent::Tls) => "tls",
-            Self::Permanent(Permanent::Proxy) => "proxy",
-            Self::Permanent(Permanent::Redirect) => "redirect",
-            Self::Permanent(Permanent::Status) => "status_4xx",
-            Self::Permanent(Permanent::ScopeNotGranted) => "scope_not_granted",
-            Self::Permanent(Permanent::Discovery) => "discovery",
-            Self::Transient(Transient::Connect) => "connect",
-            Self::Transient(Transient::Dns) => "dns",
-            Self::Transient(Transient::Timeout) => "timeout",
-            Self::Transient(Transient::Truncated) => "truncated",
-            Self::Transient(Transient::Status) => "status_5xx",
-            Self::Transient(Transient::Throttled) => "throttled",
-            Self::Transient(Transient::Panic) => "panic",
-            Self::Invalid(Invalid::TooLarge) => "too_large",
-            Self::Invalid(Invalid::ContentType) => "content_type",
-            Self::Invalid(Invalid::NotHttp) => "not_http",
-            Self::Invalid(Invalid::Json) => "json",
-            Self::Invalid(Invalid::MissingToken) => "missing_token",
-            Self::Invalid(Invalid::TokenSyntax) => "token_syntax",
-            Self::Invalid(Invalid::TokenType) => "token_type",
-            Self::Invalid(Invalid::ExpiresIn) => "expires_in",
-            Self::Invalid(Invalid::Status) => "status_unexpected",
+            Self::InvalidClient => "invalid_client",
+            Self::OAuth => "oauth_error",
+            Self::Tls => "tls",
+            Self::Proxy => "proxy",
+            Self::Redirect => "redirect",
+            Self::Status4xx => "status_4xx",
+            Self::ScopeNotGranted => "scope_not_granted",
+            Self::Discovery => "discovery",
+            Self::Connect => "connect",
+            Self::Dns => "dns",
+            Self::Timeout => "timeout",
+            Self::Truncated => "truncated",
+            Self::Status5xx => "status_5xx",
+            Self::Throttled => "throttled",
+            Self::Panic => "panic",
+            Self::TooLarge => "too_large",
+            Self::ContentType => "content_type",
+            Self::NotHttp => "not_http",
+            Self::Json => "json",
+            Self::MissingToken => "missing_token",
+            Self::TokenSyntax => "token_syntax",
+            Self::TokenType => "token_type",
+            Self::ExpiresIn => "expires_in",
+            Self::UnexpectedStatus => "status_unexpected",
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::Cancelled => "cancelled",
         }
@@ -348,28 +357,30 @@ impl TokenErrorKind {
     fn sentence(self) -> &'static str {
         match self {
             Self::Config => "the token client is not configured correctly",
-            Self::Permanent(Permanent::InvalidClient) => {
-                "the provider rejected the client's credentials"
-            }
-            Self::Permanent(Permanent::OAuth) => "the provider refused the token request",
-            Self::Permanent(Permanent::Tls) => "no TLS connection to the provider",
-            Self::Permanent(Permanent::Proxy) => "the proxy on the way to the provider refused",
-            Self::Permanent(Permanent::Redirect) => {
-                "the token endpoint answered with a redirect, which is not followed"
-            }
-            Self::Permanent(Permanent::Status) => "the token endpoint refused the request",
-            Self::Permanent(Permanent::ScopeNotGranted) => {
-                "the provider granted less scope than was asked for"
-            }
-            Self::Permanent(Permanent::Discovery) => "the issuer's metadata cannot be used",
-            Self::Transient(Transient::Connect) => "could not connect to the provider",
-            Self::Transient(Transient::Dns) => "the provider's host name did not resolve",
-            Self::Transient(Transient::Timeout) => "the provider did not answer in time",
-            Self::Transient(Transient::Truncated) => "the provider's answer was cut off",
-            Self::Transient(Transient::Status) => "the provider cannot serve at present",
-            Self::Transient(Transient::Throttled) => "the provider wants fewer requests",
-            Self::Transient(Transient::Panic) => "the token source panicked",
-            Self::Invalid(_) => "the provider's answer is no usable token",
+            Self::InvalidClient => "the provider rejected the client's credentials",
+            Self::OAuth => "the provider refused the token request",
+            Self::Tls => "no TLS connection to the provider",
+            Self::Proxy => "the proxy on the way to the provider refused",
+            Self::Redirect => "the token endpoint answered with a redirect, which is not followed",
+            Self::Status4xx => "the token endpoint refused the request",
+            Self::ScopeNotGranted => "the provider granted less scope than was asked for",
+            Self::Discovery => "the issuer's metadata cannot be used",
+            Self::Connect => "could not connect to the provider",
+            Self::Dns => "the provider's host name did not resolve",
+            Self::Timeout => "the provider did not answer in time",
+            Self::Truncated => "the provider's answer was cut off",
+            Self::Status5xx => "the provider cannot serve at present",
+            Self::Throttled => "the provider wants fewer requests",
+            Self::Panic => "the token source panicked",
+            Self::TooLarge
+            | Self::ContentType
+            | Self::NotHttp
+            | Self::Json
+            | Self::MissingToken
+            | Self::TokenSyntax
+            | Self::TokenType
+            | Self::ExpiresIn
+            | Self::UnexpectedStatus => "the provider's answer is no usable token",
             Self::OriginNotAllowed => "the request's origin may not receive the token",
             Self::Cancelled => "the token cache, or its runtime, was shut down",
         }
@@ -379,7 +390,7 @@ impl TokenErrorKind {
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind().sentence())?;
-        if let TokenErrorKind::Invalid(_) = self.kind() {
+        if self.kind().is_unusable_answer() {
             write!(f, " ({})", self.kind().as_str())?;
         }
         if let Some(detail) = &self.shared.detail {
@@ -392,7 +403,12 @@ impl fmt::Display for TokenError {
     }
 }
 
-impl StdError for TokenError {}
+impl StdError for TokenError {
+    /// Returns the [`FetchError`] where no complete answer came; the error's own text has its text.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.shared.fetch.as_ref().map(|error| error as _)
+    }
+}
 
 /// Settings that cannot work, found when something is built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

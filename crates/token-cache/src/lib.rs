@@ -139,7 +139,7 @@ pub use cache::{TokenCache, TokenCacheBuilder};
 pub use client_auth::ClientAuth;
 pub use client_credentials::{ClientCredentials, ClientCredentialsBuilder, Exchange};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use error::{ConfigError, Invalid, Permanent, TokenError, TokenErrorKind, Transient};
+pub use error::{ConfigError, TokenError, TokenErrorKind};
 pub use freshness::Freshness;
 pub use health::Health;
 /// Why an [`IdpClient`] cannot be built.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
-use crate::error::{TokenError, TokenErrorKind, Transient};
+use crate::error::{TokenError, TokenErrorKind};
 use crate::freshness::{Lifetime, Moment};
 use crate::metrics::{CacheMetrics, OpenWindow};
 use crate::policy::RefreshPolicy;
@@ -260,7 +260,7 @@ impl Refresher {
         let fetch = async move { source.fetch(slot.request()).await };
         let result = match call(limit, fetch).await {
             Ok(result) => result,
-            Err(failure) => Err(TokenError::new(TokenErrorKind::Transient(failure))),
+            Err(failure) => Err(TokenError::new(failure)),
         };
         let outcome = result
             .as_ref()
@@ -290,7 +290,7 @@ impl Refresher {
         let mut entry = Entry::new(&token, lifetime);
         entry.clock_ahead_s = clock_ahead_s;
         if !entry.serves_waiters(now) {
-            let error = TokenError::new(TokenErrorKind::Transient(Transient::Timeout));
+            let error = TokenError::new(TokenErrorKind::Timeout);
             return Err(error.with_detail("the token expired before it arrived"));
         }
         Ok(entry)
@@ -301,12 +301,12 @@ impl Refresher {
 async fn call<T: Send + 'static>(
     limit: Duration,
     asked: impl Future<Output = T> + Send + 'static,
-) -> Result<T, Transient> {
+) -> Result<T, TokenErrorKind> {
     let task = AbortOnDropHandle::new(tokio::spawn(asked.in_current_span()));
     match timeout(limit, task).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(_)) => Err(Transient::Panic),
-        Err(_) => Err(Transient::Timeout),
+        Ok(Err(_)) => Err(TokenErrorKind::Panic),
+        Err(_) => Err(TokenErrorKind::Timeout),
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use tracing::warn;
 use url::form_urlencoded;
 
-use crate::error::{Invalid, Permanent, TokenError, TokenErrorKind, Transient};
+use crate::error::{TokenError, TokenErrorKind};
 use crate::request::TokenRequest;
 use crate::token::IssuedToken;
 
@@ -59,12 +59,12 @@ impl Reading<'_> {
             Some(Value::String(token)) => token,
             other => {
                 let what = other.as_ref().map_or("missing", json_type);
-                return Err(invalid(Invalid::MissingToken, "access_token", what));
+                return Err(invalid(TokenErrorKind::MissingToken, "access_token", what));
             }
         };
         if token.len() > self.max_token_size {
             let (len, most) = (token.len(), self.max_token_size);
-            return Err(TokenError::new(TokenErrorKind::Invalid(Invalid::TooLarge))
+            return Err(TokenError::new(TokenErrorKind::TooLarge)
                 .with_detail(&format!("`access_token` has {len} bytes, more than {most}")));
         }
         self.check_type(members.get("token_type"))?;
@@ -84,9 +84,13 @@ impl Reading<'_> {
             Some(Value::String(name)) if self.is_bearer(name) => Ok(()),
             Some(Value::String(name)) => {
                 let what = format!("\"{}\", not Bearer", self.shown(name));
-                Err(invalid(Invalid::TokenType, "token_type", &what))
+                Err(invalid(TokenErrorKind::TokenType, "token_type", &what))
             }
-            Some(other) => Err(invalid(Invalid::TokenType, "token_type", json_type(other))),
+            Some(other) => Err(invalid(
+                TokenErrorKind::TokenType,
+                "token_type",
+                json_type(other),
+            )),
         }
     }
 
@@ -109,7 +113,7 @@ impl Reading<'_> {
         };
         let what = format!("\"{scope}\" was not granted");
         if self.all_scopes {
-            let kind = TokenErrorKind::Permanent(Permanent::ScopeNotGranted);
+            let kind = TokenErrorKind::ScopeNotGranted;
             return Err(TokenError::new(kind).with_detail(&what));
         }
         warn!("a token with less scope than was asked for: {what}");
@@ -127,21 +131,22 @@ impl Reading<'_> {
             TokenError::new(kind).with_detail(&format!("status {}{page}", status.as_u16()))
         };
         if matches!(said(members, "access_token"), Some(Value::String(_))) {
-            return TokenError::new(TokenErrorKind::Invalid(Invalid::Status)).with_detail(
-                &format!("a token came with status {}, no success", status.as_u16()),
-            );
+            return TokenError::new(TokenErrorKind::UnexpectedStatus).with_detail(&format!(
+                "a token came with status {}, no success",
+                status.as_u16()
+            ));
         }
         if status == StatusCode::TOO_MANY_REQUESTS {
-            return error_of(TokenErrorKind::Transient(Transient::Throttled));
+            return error_of(TokenErrorKind::Throttled);
         }
         if reply.is_overloaded() {
-            return error_of(TokenErrorKind::Transient(Transient::Status));
+            return error_of(TokenErrorKind::Status5xx);
         }
         if reply.answer() == Answer::None {
-            return error_of(TokenErrorKind::Invalid(Invalid::Status));
+            return error_of(TokenErrorKind::UnexpectedStatus);
         }
         if status.is_redirection() {
-            return error_of(TokenErrorKind::Permanent(Permanent::Redirect));
+            return error_of(TokenErrorKind::Redirect);
         }
         match oauth_member(status, members) {
             Some(error) => {
@@ -159,13 +164,13 @@ impl Reading<'_> {
             None if status == StatusCode::UNAUTHORIZED => error_of(REJECTED),
             // With a page it is what stands in front of the provider.
             None if status == StatusCode::FORBIDDEN && !is_page(reply) => error_of(REJECTED),
-            None => error_of(TokenErrorKind::Permanent(Permanent::Status)),
+            None => error_of(TokenErrorKind::Status4xx),
         }
     }
 
     fn oauth_error(&self, error: &Value, members: &Members) -> TokenError {
         let Value::String(code) = error else {
-            return TokenError::new(TokenErrorKind::Permanent(Permanent::OAuth))
+            return TokenError::new(TokenErrorKind::OAuth)
                 .with_detail(&format!("`error` is {}, not a text", json_type(error)));
         };
         let description = ["error_description", "errorSummary"]
@@ -175,10 +180,8 @@ impl Reading<'_> {
         let kind = match code.as_str() {
             _ if speaks_of_credentials(code, description) => REJECTED,
             // Not in section 5.2, but used by providers with the meaning they have elsewhere in it.
-            "temporarily_unavailable" | "server_error" => {
-                TokenErrorKind::Transient(Transient::Status)
-            }
-            _ => TokenErrorKind::Permanent(Permanent::OAuth),
+            "temporarily_unavailable" | "server_error" => TokenErrorKind::Status5xx,
+            _ => TokenErrorKind::OAuth,
         };
         let (code, description) = (self.shown(code), self.shown(description));
         let detail = if description.is_empty() {
@@ -217,7 +220,7 @@ impl Reading<'_> {
     }
 }
 
-const REJECTED: TokenErrorKind = TokenErrorKind::Permanent(Permanent::InvalidClient);
+const REJECTED: TokenErrorKind = TokenErrorKind::InvalidClient;
 
 /// A member that says something: null, false and what is empty say that there is none.
 fn said<'a>(members: &'a Members, name: &str) -> Option<&'a Value> {
@@ -276,21 +279,23 @@ fn is_page(reply: &Reply) -> bool {
 
 /// Says why a success without a JSON object is of no use.
 fn unreadable(reply: &Reply, document: Result<Value, json::JsonError>) -> TokenError {
-    let error = |reason| TokenError::new(TokenErrorKind::Invalid(reason));
+    let error = |reason| TokenError::new(reason);
     let encoding = reply.headers.get(header::CONTENT_ENCODING);
     match document {
-        _ if is_page(reply) => error(Invalid::ContentType).with_detail("the body is a web page"),
-        Ok(value) => {
-            error(Invalid::Json).with_detail(&format!("the body is {}", json_type(&value)))
+        _ if is_page(reply) => {
+            error(TokenErrorKind::ContentType).with_detail("the body is a web page")
         }
-        Err(_) if encoding.is_some_and(|it| it != "identity") => error(Invalid::Json)
+        Ok(value) => {
+            error(TokenErrorKind::Json).with_detail(&format!("the body is {}", json_type(&value)))
+        }
+        Err(_) if encoding.is_some_and(|it| it != "identity") => error(TokenErrorKind::Json)
             .with_detail("the body has a content-encoding, though identity was asked for"),
-        Err(problem) => error(Invalid::Json).with_detail(&format!("the body is {problem}")),
+        Err(problem) => error(TokenErrorKind::Json).with_detail(&format!("the body is {problem}")),
     }
 }
 
-fn invalid(reason: Invalid, member: &str, what: &str) -> TokenError {
-    TokenError::new(TokenErrorKind::Invalid(reason)).with_detail(&format!("`{member}` is {what}"))
+fn invalid(reason: TokenErrorKind, member: &str, what: &str) -> TokenError {
+    TokenError::new(reason).with_detail(&format!("`{member}` is {what}"))
 }
 
 fn json_type(value: &Value) -> &'static str {
@@ -311,10 +316,21 @@ fn lifetime(value: &Value) -> Result<Duration, TokenError> {
     let seconds = match value {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => is_decimal(text).then(|| text.parse().ok()).flatten(),
-        other => return Err(invalid(Invalid::ExpiresIn, "expires_in", json_type(other))),
+        other => {
+            return Err(invalid(
+                TokenErrorKind::ExpiresIn,
+                "expires_in",
+                json_type(other),
+            ));
+        }
     };
-    let seconds = seconds
-        .ok_or_else(|| invalid(Invalid::ExpiresIn, "expires_in", "a text that is no number"))?;
+    let seconds = seconds.ok_or_else(|| {
+        invalid(
+            TokenErrorKind::ExpiresIn,
+            "expires_in",
+            "a text that is no number",
+        )
+    })?;
     Ok(Duration::try_from_secs_f64(seconds.trunc().max(0.0))
         .unwrap_or(LONGEST)
         .min(LONGEST))

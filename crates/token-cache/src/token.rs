@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
-use crate::error::{Invalid, TokenError, TokenErrorKind};
+use crate::error::{TokenError, TokenErrorKind};
 
 /// The longest token that can be taken, in bytes: tokens are sent in a header, and servers cap header blocks.
 pub const MAX_TOKEN_SIZE: usize = 32 * 1024;
@@ -56,21 +56,21 @@ impl AccessToken {
         self.header == other.header
     }
 
-    fn new(token: &str, expires_at: SystemTime) -> Result<Self, Invalid> {
+    fn new(token: &str, expires_at: SystemTime) -> Result<Self, TokenErrorKind> {
         if token.is_empty() {
-            return Err(Invalid::MissingToken);
+            return Err(TokenErrorKind::MissingToken);
         }
         if token.len() > MAX_TOKEN_SIZE {
-            return Err(Invalid::TooLarge);
+            return Err(TokenErrorKind::TooLarge);
         }
         // RFC 6749 appendix A.12 less the space, which would end the token in the header. Large providers
         // issue tokens with more signs than RFC 6750 section 2.1 has.
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Invalid::TokenSyntax);
+            return Err(TokenErrorKind::TokenSyntax);
         }
         let wiped = Zeroizing::new([SCHEME.as_bytes(), token.as_bytes()].concat());
         let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(wiped))
-            .map_err(|_| Invalid::TokenSyntax)?;
+            .map_err(|_| TokenErrorKind::TokenSyntax)?;
         header.set_sensitive(true);
         Ok(Self { header, expires_at })
     }
@@ -206,11 +206,11 @@ impl fmt::Debug for IssuedToken {
     }
 }
 
-fn unusable(reason: Invalid) -> TokenError {
-    let error = TokenError::new(TokenErrorKind::Invalid(reason));
+fn unusable(reason: TokenErrorKind) -> TokenError {
+    let error = TokenError::new(reason);
     error.with_detail(match reason {
-        Invalid::TooLarge => "`access_token` has more than 32 KiB",
-        Invalid::TokenSyntax => "`access_token` has a character that is not visible ASCII",
+        TokenErrorKind::TooLarge => "`access_token` has more than 32 KiB",
+        TokenErrorKind::TokenSyntax => "`access_token` has a character that is not visible ASCII",
         _ => "`access_token` is empty",
     })
 }
@@ -223,24 +223,24 @@ mod tests {
     #[test]
     fn only_what_a_bearer_header_can_carry_is_a_token() {
         for (token, expected) in [
-            ("", Some(Invalid::MissingToken)),
+            ("", Some(TokenErrorKind::MissingToken)),
             ("abc.DEF-_~+/09==", None),
             ("00Dxx0000001gPL!AQ8AQPE.x|y\"z=", None),
-            ("a b", Some(Invalid::TokenSyntax)),
-            ("a\r\nX-Injected: 1", Some(Invalid::TokenSyntax)),
-            ("a\0", Some(Invalid::TokenSyntax)),
-            ("a\x7f", Some(Invalid::TokenSyntax)),
-            ("tökén", Some(Invalid::TokenSyntax)),
+            ("a b", Some(TokenErrorKind::TokenSyntax)),
+            ("a\r\nX-Injected: 1", Some(TokenErrorKind::TokenSyntax)),
+            ("a\0", Some(TokenErrorKind::TokenSyntax)),
+            ("a\x7f", Some(TokenErrorKind::TokenSyntax)),
+            ("tökén", Some(TokenErrorKind::TokenSyntax)),
         ] {
             let got = IssuedToken::new(token.to_owned(), None)
                 .err()
                 .map(|e| e.kind());
-            assert_eq!(got, expected.map(TokenErrorKind::Invalid), "{token:?}");
+            assert_eq!(got, expected, "{token:?}");
         }
         let longest = "x".repeat(MAX_TOKEN_SIZE);
         assert!(IssuedToken::new(longest.clone(), None).is_ok());
         let error = IssuedToken::new(longest + "x", None).unwrap_err();
-        assert_eq!(error.kind(), TokenErrorKind::Invalid(Invalid::TooLarge));
+        assert_eq!(error.kind(), TokenErrorKind::TooLarge);
     }
 
     /// J1

@@ -7,8 +7,7 @@ use async_trait::async_trait;
 use service_kit::config::{advice_on_fetch, advice_on_issuer};
 use service_kit::trace;
 use token_cache::{
-    ClientCredentials, Invalid, IssuedToken, Permanent, TokenError, TokenErrorKind, TokenRequest,
-    TokenSource, Transient,
+    ClientCredentials, IssuedToken, TokenError, TokenErrorKind, TokenRequest, TokenSource,
 };
 use tokio::time::Instant;
 
@@ -22,43 +21,47 @@ pub fn advice(error: &TokenError) -> &'static str {
         return advice;
     }
     match error.kind() {
-        TokenErrorKind::Permanent(Permanent::InvalidClient) => {
+        TokenErrorKind::InvalidClient => {
             "correct CLIENT_SECRET (or CLIENT_SECRET_FILE) and CLIENT_ID; if these are right, the \
              provider wants another CLIENT_AUTH_METHOD"
         }
-        TokenErrorKind::Permanent(Permanent::ScopeNotGranted) => {
+        TokenErrorKind::ScopeNotGranted => {
             "allow the client this scope at the provider, take it out of TOKEN_SCOPE, or set \
              ACCEPT_NARROWER_SCOPE=true"
         }
-        TokenErrorKind::Permanent(Permanent::OAuth) => on_code(error.oauth_code()),
-        TokenErrorKind::Permanent(Permanent::Discovery) => {
+        TokenErrorKind::OAuth => on_code(error.oauth_code()),
+        TokenErrorKind::Discovery => {
             "set ISSUER to the issuer exactly as its metadata names it, or set TOKEN_ENDPOINT"
         }
-        TokenErrorKind::Invalid(Invalid::TokenType) => {
+        TokenErrorKind::TokenType => {
             "if that is the provider's name for bearer tokens, add it to TOKEN_TYPE_NAMES"
         }
-        TokenErrorKind::Invalid(Invalid::TooLarge) => {
+        TokenErrorKind::TooLarge => {
             "raise MAX_TOKEN_SIZE, here and at protected-data; 32KiB is the most"
         }
-        TokenErrorKind::Invalid(
-            Invalid::MissingToken | Invalid::TokenSyntax | Invalid::ExpiresIn | Invalid::Json,
-        ) => {
+        TokenErrorKind::MissingToken
+        | TokenErrorKind::TokenSyntax
+        | TokenErrorKind::ExpiresIn
+        | TokenErrorKind::Json => {
             "the provider's answer is at fault, and no setting here: tell whoever runs the provider"
         }
-        TokenErrorKind::Permanent(Permanent::Redirect | Permanent::Status)
-        | TokenErrorKind::Invalid(_) => {
+        TokenErrorKind::Redirect
+        | TokenErrorKind::Status4xx
+        | TokenErrorKind::ContentType
+        | TokenErrorKind::NotHttp
+        | TokenErrorKind::UnexpectedStatus => {
             "TOKEN_ENDPOINT, ISSUER or APPLICATION_VANITY_DOMAIN leads to something else than a token \
              endpoint, or a firewall in front of it refuses this machine"
         }
-        TokenErrorKind::Transient(Transient::Status) => {
+        TokenErrorKind::Status5xx => {
             "the provider behind ISSUER, APPLICATION_VANITY_DOMAIN or TOKEN_ENDPOINT is overloaded or \
              broken; try again later"
         }
-        TokenErrorKind::Transient(Transient::Throttled) => {
+        TokenErrorKind::Throttled => {
             "the provider limits how often CLIENT_ID, or this machine, may ask; run fewer instances, or have \
              the limit raised"
         }
-        TokenErrorKind::Transient(_) => {
+        kind if kind.is_transient() => {
             "is the provider running? check host and port of ISSUER, APPLICATION_VANITY_DOMAIN or \
              TOKEN_ENDPOINT"
         }

@@ -12,9 +12,7 @@ use reqwest::redirect::Policy;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Middleware};
 use serde::Deserialize;
 use service_kit::trace;
-use token_cache::{
-    BearerTokenMiddleware, ConfigError, TokenCache, TokenError, TokenErrorKind, Transient,
-};
+use token_cache::{BearerTokenMiddleware, ConfigError, TokenCache, TokenError, TokenErrorKind};
 use tokio::time::Instant;
 use tracing::debug;
 use url::Url;
@@ -170,7 +168,7 @@ impl Downstream {
             Ok(result) => result,
             Err(_) if self.tokens.health().is_ready() => Err(DownstreamError::Timeout),
             Err(_) => Err(DownstreamError::Token(TokenError::new(
-                TokenErrorKind::Transient(Transient::Timeout),
+                TokenErrorKind::Timeout,
             ))),
         }
     }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use token_cache::{
-    IssuedToken, ManualClock, Permanent, TokenCache, TokenError, TokenErrorKind, TokenRequest,
-    TokenSource, async_trait,
+    IssuedToken, ManualClock, TokenCache, TokenError, TokenErrorKind, TokenRequest, TokenSource,
+    async_trait,
 };
 
 #[derive(Clone, Debug, Default)]
@@ -19,7 +19,7 @@ impl TokenSource for Agent {
     async fn fetch(&self, request: &TokenRequest) -> Result<IssuedToken, TokenError> {
         let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         if request.scopes().any(|scope| scope == "admin") {
-            let kind = TokenErrorKind::Permanent(Permanent::ScopeNotGranted);
+            let kind = TokenErrorKind::ScopeNotGranted;
             return Err(TokenError::new(kind).with_detail("admin"));
         }
         IssuedToken::new(format!("token-{number}"), Some(Duration::from_secs(300)))
@@ -42,7 +42,7 @@ async fn tokens_of_an_own_source_are_kept_until_they_expire() {
 
     let admin = TokenRequest::new().scope("admin");
     let refused = cache.token_for(&admin).await.unwrap_err();
-    let kind = TokenErrorKind::Permanent(Permanent::ScopeNotGranted);
+    let kind = TokenErrorKind::ScopeNotGranted;
     assert_eq!(refused.kind(), kind);
     assert_eq!(agent.asked.load(Ordering::SeqCst), 3);
     cache.shutdown().await;

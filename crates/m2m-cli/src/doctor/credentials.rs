@@ -6,9 +6,7 @@ use idp_http::{Reply, json};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use service_kit::with_sources;
-use token_cache::{
-    ClientAuth, Exchange, IssuedToken, Permanent, TokenError, TokenErrorKind, TokenRequest,
-};
+use token_cache::{ClientAuth, Exchange, IssuedToken, TokenError, TokenErrorKind, TokenRequest};
 use url::Url;
 
 use super::discovery::Endpoints;
@@ -171,7 +169,7 @@ impl Examination {
             }
             Err(error) => error,
         };
-        if error.kind() == TokenErrorKind::Permanent(Permanent::ScopeNotGranted) {
+        if error.kind() == TokenErrorKind::ScopeNotGranted {
             return Ok(match narrower(reply.as_ref(), received) {
                 Some(obtained) => Outcome::Token(Box::new(Obtained {
                     scope_error: Some(error),

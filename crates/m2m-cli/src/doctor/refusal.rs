@@ -3,7 +3,7 @@
 use http::StatusCode;
 use idp_http::{Reply, json};
 use serde_json::{Map, Value};
-use token_cache::{Permanent, TokenError, TokenErrorKind};
+use token_cache::{TokenError, TokenErrorKind};
 
 /// What has to change for another answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +42,7 @@ pub(super) fn about(error: &TokenError, reply: &Reply) -> About {
         // Some say `unauthorized_client` to a wrong secret (Keycloak); the status tells.
         StatusCode::UNAUTHORIZED => About::Credentials,
         StatusCode::FORBIDDEN if is_bare => About::Credentials,
-        _ if error.kind() == TokenErrorKind::Permanent(Permanent::InvalidClient) => {
-            About::Credentials
-        }
+        _ if error.kind() == TokenErrorKind::InvalidClient => About::Credentials,
         status if status.is_client_error() || status.is_success() => {
             by_words(error, members.as_ref())
         }

@@ -62,17 +62,11 @@ fn the_examples_of_the_rfc_are_read() {
         "example_parameter":"example_value"
     }"#;
     // The example's token type is made up; ours must be Bearer.
-    assert_eq!(
-        kind(200, success),
-        Some(TokenErrorKind::Invalid(Invalid::TokenType))
-    );
+    assert_eq!(kind(200, success), Some(TokenErrorKind::TokenType));
     let issued = read(200, success.replace("\"example\"", "\"Bearer\"")).unwrap();
     assert_eq!(issued.lifetime(), Some(Duration::from_secs(3_600)));
     let refused = r#"{"error":"invalid_request"}"#;
-    assert_eq!(
-        kind(400, refused),
-        Some(TokenErrorKind::Permanent(Permanent::OAuth))
-    );
+    assert_eq!(kind(400, refused), Some(TokenErrorKind::OAuth));
 }
 
 /// A17
@@ -80,10 +74,10 @@ fn the_examples_of_the_rfc_are_read() {
 fn a_reply_without_a_usable_access_token_is_invalid() {
     for token in [json!(null), json!(7), json!(""), json!({}), json!(["x"])] {
         let body = json!({"access_token": token, "token_type": "Bearer"}).to_string();
-        let expected = TokenErrorKind::Invalid(Invalid::MissingToken);
+        let expected = TokenErrorKind::MissingToken;
         assert_eq!(kind(200, body), Some(expected), "{token}");
     }
-    let expected = TokenErrorKind::Invalid(Invalid::MissingToken);
+    let expected = TokenErrorKind::MissingToken;
     assert_eq!(kind(200, r#"{"token_type":"Bearer"}"#), Some(expected));
 }
 
@@ -146,7 +140,7 @@ fn expires_in_is_read_in_every_spelling_of_a_number() {
         "true",
         "[]",
     ] {
-        let expected = TokenErrorKind::Invalid(Invalid::ExpiresIn);
+        let expected = TokenErrorKind::ExpiresIn;
         assert_eq!(kind(200, expiring(text)), Some(expected), "{text}");
     }
     let missing = read(200, r#"{"access_token":"t","token_type":"Bearer"}"#).unwrap();
@@ -162,11 +156,11 @@ fn what_is_not_one_strict_json_object_is_no_token() {
         "<html>Please log in</html>",
     );
     let error = read_for(&TokenRequest::new(), &portal).unwrap_err();
-    assert_eq!(error.kind(), TokenErrorKind::Invalid(Invalid::ContentType));
+    assert_eq!(error.kind(), TokenErrorKind::ContentType);
     assert!(error.is_transient());
     let unlabelled = answer(200, "application/json", " \n<!DOCTYPE html>");
     let error = read_for(&TokenRequest::new(), &unlabelled).unwrap_err();
-    assert_eq!(error.kind(), TokenErrorKind::Invalid(Invalid::ContentType));
+    assert_eq!(error.kind(), TokenErrorKind::ContentType);
     for body in [
         "",
         "[]",
@@ -177,7 +171,7 @@ fn what_is_not_one_strict_json_object_is_no_token() {
     ] {
         assert_eq!(
             kind(200, body.to_owned()),
-            Some(TokenErrorKind::Invalid(Invalid::Json)),
+            Some(TokenErrorKind::Json),
             "{body}"
         );
     }
@@ -188,96 +182,56 @@ fn what_is_not_one_strict_json_object_is_no_token() {
 fn every_status_and_code_has_its_kind() {
     use TokenErrorKind as Kind;
     for (status, body, expected) in [
-        (
-            401,
-            r#"{"error":"invalid_client"}"#,
-            Kind::Permanent(Permanent::InvalidClient),
-        ),
-        (
-            400,
-            r#"{"error":"invalid_client"}"#,
-            Kind::Permanent(Permanent::InvalidClient),
-        ),
-        (
-            200,
-            r#"{"error":"invalid_client"}"#,
-            Kind::Permanent(Permanent::InvalidClient),
-        ),
-        (
-            400,
-            r#"{"error":"invalid_scope"}"#,
-            Kind::Permanent(Permanent::OAuth),
-        ),
-        (
-            400,
-            r#"{"error":"invalid_target"}"#,
-            Kind::Permanent(Permanent::OAuth),
-        ),
-        (
-            400,
-            r#"{"error":"unauthorized_client"}"#,
-            Kind::Permanent(Permanent::OAuth),
-        ),
-        (
-            400,
-            r#"{"error":"unsupported_grant_type"}"#,
-            Kind::Permanent(Permanent::OAuth),
-        ),
-        (
-            200,
-            r#"{"error":"access_denied"}"#,
-            Kind::Permanent(Permanent::OAuth),
-        ),
+        (401, r#"{"error":"invalid_client"}"#, Kind::InvalidClient),
+        (400, r#"{"error":"invalid_client"}"#, Kind::InvalidClient),
+        (200, r#"{"error":"invalid_client"}"#, Kind::InvalidClient),
+        (400, r#"{"error":"invalid_scope"}"#, Kind::OAuth),
+        (400, r#"{"error":"invalid_target"}"#, Kind::OAuth),
+        (400, r#"{"error":"unauthorized_client"}"#, Kind::OAuth),
+        (400, r#"{"error":"unsupported_grant_type"}"#, Kind::OAuth),
+        (200, r#"{"error":"access_denied"}"#, Kind::OAuth),
         (
             400,
             r#"{"error":"temporarily_unavailable"}"#,
-            Kind::Transient(Transient::Status),
+            Kind::Status5xx,
         ),
-        (401, "<html>", Kind::Permanent(Permanent::InvalidClient)),
-        (400, "<html>", Kind::Permanent(Permanent::Status)),
-        (404, "", Kind::Permanent(Permanent::Status)),
-        (
-            404,
-            r#"{"error":"invalid_client"}"#,
-            Kind::Permanent(Permanent::Status),
-        ),
+        (401, "<html>", Kind::InvalidClient),
+        (400, "<html>", Kind::Status4xx),
+        (404, "", Kind::Status4xx),
+        (404, r#"{"error":"invalid_client"}"#, Kind::Status4xx),
         (
             405,
             r#"{"error":"Method Not Allowed","path":"/token"}"#,
-            Kind::Permanent(Permanent::Status),
+            Kind::Status4xx,
         ),
         (
             400,
             r#"{"error":"Bad Request","status":400}"#,
-            Kind::Permanent(Permanent::Status),
+            Kind::Status4xx,
         ),
-        (500, "<html>", Kind::Transient(Transient::Status)),
-        (
-            503,
-            r#"{"error":"invalid_client"}"#,
-            Kind::Transient(Transient::Status),
-        ),
-        (429, "", Kind::Transient(Transient::Throttled)),
-        (408, "", Kind::Transient(Transient::Status)),
-        (425, "", Kind::Transient(Transient::Status)),
-        (301, "", Kind::Permanent(Permanent::Redirect)),
-        (307, "", Kind::Permanent(Permanent::Redirect)),
-        (204, "", Kind::Invalid(Invalid::Status)),
+        (500, "<html>", Kind::Status5xx),
+        (503, r#"{"error":"invalid_client"}"#, Kind::Status5xx),
+        (429, "", Kind::Throttled),
+        (408, "", Kind::Status5xx),
+        (425, "", Kind::Status5xx),
+        (301, "", Kind::Redirect),
+        (307, "", Kind::Redirect),
+        (204, "", Kind::UnexpectedStatus),
         (
             206,
             r#"{"access_token":"t","token_type":"Bearer"}"#,
-            Kind::Invalid(Invalid::Status),
+            Kind::UnexpectedStatus,
         ),
-        (304, "", Kind::Invalid(Invalid::Status)),
+        (304, "", Kind::UnexpectedStatus),
         (
             500,
             r#"{"access_token":"t","token_type":"Bearer"}"#,
-            Kind::Invalid(Invalid::Status),
+            Kind::UnexpectedStatus,
         ),
         (
             400,
             r#"{"access_token":"t","error":"invalid_scope"}"#,
-            Kind::Invalid(Invalid::Status),
+            Kind::UnexpectedStatus,
         ),
     ] {
         assert_eq!(kind(status, body), Some(expected), "{status} {body}");
@@ -337,10 +291,7 @@ fn a_granted_scope_must_hold_every_requested_one() {
         let got = read_for(&request, &reply);
         assert_eq!(got.is_ok(), ok, "{granted}");
         if let Err(error) = got {
-            assert_eq!(
-                error.kind(),
-                TokenErrorKind::Permanent(Permanent::ScopeNotGranted)
-            );
+            assert_eq!(error.kind(), TokenErrorKind::ScopeNotGranted);
         }
         assert!(read_with(&request, false, &reply).is_ok(), "{granted}");
     }

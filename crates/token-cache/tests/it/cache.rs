@@ -9,7 +9,6 @@ use std::time::Duration;
 use clock::ManualClock;
 use token_cache::{
     AccessToken, Freshness, RefreshPolicy, StartupPolicy, TokenError, TokenErrorKind, TokenRequest,
-    Transient,
 };
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -220,7 +219,7 @@ async fn a_token_that_a_clock_ended_before_its_caller_looked_is_not_served() {
 async fn a_caller_whose_old_token_ends_while_it_waits_gets_what_the_attempt_brings() {
     for (answer, expected) in [
         (Step::Token("new", Some(60)), Ok("new")),
-        (DOWN, Err(TokenErrorKind::Transient(Transient::Connect))),
+        (DOWN, Err(TokenErrorKind::Connect)),
     ] {
         let script = Script::gated([Step::Token("old", Some(100)), answer]);
         let cache = cache(&script);

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use secrecy::SecretString;
-use token_cache::{
-    ClientCredentials, TokenCache, TokenErrorKind, TokenRequest, TokenSource as _, Transient,
-};
+use token_cache::{ClientCredentials, TokenCache, TokenErrorKind, TokenRequest, TokenSource as _};
 use tokio::net::TcpListener;
 
 const TOKEN: &str = r#"{"access_token":"abc","token_type":"Bearer","expires_in":60}"#;
@@ -120,7 +118,7 @@ async fn metadata_that_are_throttled_are_not_asked_for_again_within_the_attempt(
         .unwrap();
     let cache = TokenCache::builder(source).build().unwrap();
     let error = cache.token().await.unwrap_err();
-    let throttled = TokenErrorKind::Transient(Transient::Throttled);
+    let throttled = TokenErrorKind::Throttled;
     assert_eq!(error.kind(), throttled);
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use clock::ManualClock;
 use token_cache::{
     IssuedToken, RefreshPolicy, StartupPolicy, TokenCache, TokenError, TokenErrorKind,
-    TokenRequest, TokenSource, Transient,
+    TokenRequest, TokenSource,
 };
 use tokio::task::JoinSet;
 use tokio::time::{advance, timeout};
@@ -54,7 +54,7 @@ async fn a_token_that_expired_on_its_way_is_a_failure() {
     advance(Duration::from_secs(2)).await;
     script.open();
     let error = caller.await.unwrap();
-    assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Timeout));
+    assert_eq!(error.kind(), TokenErrorKind::Timeout);
     // And the next attempt comes by itself.
     script.called(2).await;
     script.open();
@@ -123,7 +123,7 @@ async fn no_wait_that_a_source_asks_for_is_taken_beyond_its_bounds() {
 async fn no_setting_and_no_lifetime_is_too_long() {
     let script = Script::new([
         Step::Token("forever", Some(u64::MAX)),
-        Step::Fail(TokenErrorKind::Transient(Transient::Status)),
+        Step::Fail(TokenErrorKind::Status5xx),
     ]);
     let mut policy = RefreshPolicy::default();
     policy.min_margin = Duration::MAX;

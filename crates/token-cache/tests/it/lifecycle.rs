@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clock::Clock;
-use token_cache::{RefreshPolicy, StartupPolicy, TokenCache, TokenErrorKind, Transient};
+use token_cache::{RefreshPolicy, StartupPolicy, TokenCache, TokenErrorKind};
 use tokio::time::{Instant, advance, sleep};
 
 use crate::script::{self, DOWN, Script, Step, settle};
@@ -96,7 +96,7 @@ async fn start_can_wait_for_the_first_token_or_not() {
         .start(StartupPolicy::Require(Duration::from_secs(3)))
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Connect));
+    assert_eq!(error.kind(), TokenErrorKind::Connect);
 }
 
 #[tokio::test(start_paused = true)]

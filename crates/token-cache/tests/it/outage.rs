@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use clock::ManualClock;
-use token_cache::{
-    Freshness, Invalid, Permanent, RefreshPolicy, TokenErrorKind, TokenRequest, Transient,
-};
+use token_cache::{Freshness, RefreshPolicy, TokenErrorKind, TokenRequest};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, timeout};
 
@@ -24,10 +22,7 @@ async fn every_waiter_of_a_failed_attempt_gets_its_failure() {
     settle().await;
     script.open();
     while let Some(kind) = callers.join_next().await {
-        assert_eq!(
-            kind.unwrap(),
-            TokenErrorKind::Permanent(Permanent::InvalidClient)
-        );
+        assert_eq!(kind.unwrap(), TokenErrorKind::InvalidClient);
     }
     assert_eq!(script.calls(), 1);
 }
@@ -38,7 +33,7 @@ async fn a_panic_in_the_source_is_a_failure_like_another() {
     let script = Script::new([Step::Panic]);
     let cache = cache(&script);
     let error = cache.token().await.unwrap_err();
-    assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Panic));
+    assert_eq!(error.kind(), TokenErrorKind::Panic);
     advance(error.retry_after()).await;
     settle().await;
     assert_eq!(cache.token().await.unwrap().secret(), "token-2");
@@ -78,15 +73,12 @@ async fn a_failed_refresh_keeps_the_token_that_is_still_valid() {
     }
     let health = cache.health();
     assert_eq!(health.freshness, Some(Freshness::Critical));
-    assert_eq!(
-        health.last_error,
-        Some(TokenErrorKind::Transient(Transient::Connect))
-    );
+    assert_eq!(health.last_error, Some(TokenErrorKind::Connect));
     assert!(health.consecutive_failures > 100);
     advance(Duration::from_secs(1)).await;
     settle().await;
     let error = cache.token().await.unwrap_err();
-    assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Connect));
+    assert_eq!(error.kind(), TokenErrorKind::Connect);
 }
 
 /// B7, B8
@@ -100,7 +92,7 @@ async fn callers_fail_at_once_in_an_outage_and_recover_by_themselves() {
     script.called(2).await;
     let before = Instant::now();
     let error = cache.token().await.unwrap_err();
-    assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Connect));
+    assert_eq!(error.kind(), TokenErrorKind::Connect);
     assert_eq!(Instant::now(), before);
     assert_eq!(error.retry_after(), Duration::from_secs(1));
     script.now_always(None);
@@ -174,8 +166,8 @@ async fn retry_after_decides_when_the_next_attempt_comes() {
 /// A10, A37
 #[tokio::test(start_paused = true)]
 async fn an_attempt_retries_transient_failures_twice_and_no_other() {
-    let throttled = TokenErrorKind::Transient(Transient::Throttled);
-    let unusable = TokenErrorKind::Invalid(Invalid::ExpiresIn);
+    let throttled = TokenErrorKind::Throttled;
+    let unusable = TokenErrorKind::ExpiresIn;
     for (step, calls) in [
         (DOWN, 3),
         (WRONG_SECRET, 1),
@@ -194,9 +186,9 @@ async fn an_attempt_retries_transient_failures_twice_and_no_other() {
 #[tokio::test(start_paused = true)]
 async fn what_a_provider_counts_is_asked_for_a_few_times_a_minute() {
     for kind in [
-        TokenErrorKind::Invalid(Invalid::TokenSyntax),
-        TokenErrorKind::Invalid(Invalid::Status),
-        TokenErrorKind::Transient(Transient::Throttled),
+        TokenErrorKind::TokenSyntax,
+        TokenErrorKind::UnexpectedStatus,
+        TokenErrorKind::Throttled,
     ] {
         let script = Script::new([]).then_always(Step::Fail(kind));
         let policy = RefreshPolicy::default();
@@ -220,9 +212,9 @@ async fn what_a_provider_counts_is_asked_for_a_few_times_a_minute() {
 #[tokio::test(start_paused = true)]
 async fn rejected_credentials_open_a_window_that_a_new_secret_ends() {
     for kind in [
-        TokenErrorKind::Permanent(Permanent::InvalidClient),
-        TokenErrorKind::Permanent(Permanent::Proxy),
-        TokenErrorKind::Permanent(Permanent::Tls),
+        TokenErrorKind::InvalidClient,
+        TokenErrorKind::Proxy,
+        TokenErrorKind::Tls,
         TokenErrorKind::Config,
     ] {
         let script = Script::new([]).then_always(Step::Fail(kind));

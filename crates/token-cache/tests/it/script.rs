@@ -7,8 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use clock::ManualClock;
 use token_cache::{
-    IssuedToken, Permanent, RefreshPolicy, TokenCache, TokenError, TokenErrorKind, TokenRequest,
-    TokenSource, Transient,
+    IssuedToken, RefreshPolicy, TokenCache, TokenError, TokenErrorKind, TokenRequest, TokenSource,
 };
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
@@ -25,9 +24,8 @@ pub(crate) enum Step {
     Outdated,
 }
 
-pub(crate) const DOWN: Step = Step::Fail(TokenErrorKind::Transient(Transient::Connect));
-pub(crate) const WRONG_SECRET: Step =
-    Step::Fail(TokenErrorKind::Permanent(Permanent::InvalidClient));
+pub(crate) const DOWN: Step = Step::Fail(TokenErrorKind::Connect);
+pub(crate) const WRONG_SECRET: Step = Step::Fail(TokenErrorKind::InvalidClient);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Script(Arc<Inner>);
@@ -116,15 +114,13 @@ impl TokenSource for Script {
             }
             Some(Step::Fail(kind)) => Err(TokenError::new(kind)),
             Some(Step::Overloaded(wait)) => {
-                let kind = TokenErrorKind::Transient(Transient::Status);
+                let kind = TokenErrorKind::Status5xx;
                 Err(TokenError::new(kind).with_retry_after(Some(wait)))
             }
             Some(Step::Panic) => panic!("scripted"),
             Some(Step::Outdated) => {
                 self.replace_credentials();
-                Err(TokenError::new(TokenErrorKind::Permanent(
-                    Permanent::InvalidClient,
-                )))
+                Err(TokenError::new(TokenErrorKind::InvalidClient))
             }
             None => {
                 let token = format!("token-{}", self.calls());

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use secrecy::SecretString;
 use token_cache::{
-    ClientAuth, ClientCredentials, ClientCredentialsBuilder, Invalid, Permanent, SecretSource,
-    TokenErrorKind, TokenRequest, TokenSource as _,
+    ClientAuth, ClientCredentials, ClientCredentialsBuilder, SecretSource, TokenErrorKind,
+    TokenRequest, TokenSource as _,
 };
 
 use crate::endpoint::server::Endpoint;
@@ -118,10 +118,7 @@ async fn credentials_that_cannot_be_are_not_sent_and_odd_ones_are_named_when_the
         let source = source(&endpoint.url, id, value(secret)).build().unwrap();
         let error = source.fetch(&TokenRequest::new()).await.unwrap_err();
         let text = error.to_string();
-        assert_eq!(
-            error.kind(),
-            TokenErrorKind::Permanent(Permanent::InvalidClient)
-        );
+        assert_eq!(error.kind(), TokenErrorKind::InvalidClient);
         assert!(text.contains(expected), "{name}: {text}");
         assert!(!text.contains("canary"), "{name}: {text}");
     }
@@ -201,8 +198,11 @@ async fn the_largest_token_and_other_names_of_bearer_can_be_set() {
     let endpoint = Endpoint::json("200 OK", &body).await;
     let new = || source(&endpoint.url, "id", value("x"));
     for (builder, expected) in [
-        (new(), Some(Invalid::TooLarge)),
-        (new().max_token_size(32 * 1024), Some(Invalid::TokenType)),
+        (new(), Some(TokenErrorKind::TooLarge)),
+        (
+            new().max_token_size(32 * 1024),
+            Some(TokenErrorKind::TokenType),
+        ),
         (
             new()
                 .max_token_size(32 * 1024)
@@ -212,7 +212,7 @@ async fn the_largest_token_and_other_names_of_bearer_can_be_set() {
     ] {
         let result = builder.build().unwrap().fetch(&TokenRequest::new()).await;
         let kind = result.err().map(|error| error.kind());
-        assert_eq!(kind, expected.map(TokenErrorKind::Invalid));
+        assert_eq!(kind, expected);
     }
 }
 
@@ -224,7 +224,7 @@ async fn less_scope_than_asked_for_is_an_error_or_a_warning() {
     let request = TokenRequest::new().scope("a b");
     let strict = source(&endpoint.url, "id", value("x")).build().unwrap();
     let error = strict.fetch(&request).await.unwrap_err();
-    let kind = TokenErrorKind::Permanent(Permanent::ScopeNotGranted);
+    let kind = TokenErrorKind::ScopeNotGranted;
     assert_eq!(error.kind(), kind);
     let logs = Logs::capture("token_cache=warn");
     let lenient = source(&endpoint.url, "id", value("x")).accept_narrower_scope();

@@ -9,8 +9,8 @@ use clock::ManualClock;
 use idp_http::IdpClient;
 use secrecy::SecretString;
 use token_cache::{
-    ClientCredentials, IssuedToken, Permanent, RefreshPolicy, StartupPolicy, TokenCache,
-    TokenError, TokenErrorKind, TokenRequest, TokenSource, Transient,
+    ClientCredentials, IssuedToken, RefreshPolicy, StartupPolicy, TokenCache, TokenError,
+    TokenErrorKind, TokenRequest, TokenSource,
 };
 use tokio::time::{Instant, advance, sleep, timeout};
 
@@ -44,11 +44,11 @@ impl TokenSource for Source {
             Misdeed::Panics => panic!("told to"),
             Misdeed::NeverAnswers => pending().await,
             Misdeed::AsksToBeLeftAlone(wait) => {
-                let error = TokenError::new(TokenErrorKind::Transient(Transient::Status));
+                let error = TokenError::new(TokenErrorKind::Status5xx);
                 Err(error.with_retry_after(Some(wait)))
             }
             Misdeed::Lives(lifetime) => IssuedToken::new("short".to_owned(), Some(lifetime)),
-            _ => failed(TokenErrorKind::Permanent(Permanent::InvalidClient)),
+            _ => failed(TokenErrorKind::InvalidClient),
         }
     }
 
@@ -102,7 +102,7 @@ async fn a_source_that_never_answers_is_a_failure_after_fifteen_seconds() {
         .unwrap();
     let began = Instant::now();
     let error = timeout(HOUR, cache.token()).await.unwrap().unwrap_err();
-    assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Timeout));
+    assert_eq!(error.kind(), TokenErrorKind::Timeout);
     assert_eq!(began.elapsed().as_secs(), 15);
 }
 
@@ -138,7 +138,7 @@ async fn a_source_that_may_take_longer_is_waited_for_as_long_as_it_says() {
         let token = timeout(HOUR, cache.token()).await.unwrap();
         let after = began.elapsed().as_secs();
         let token = token.map(|_| after).map_err(|error| {
-            assert_eq!(error.kind(), TokenErrorKind::Transient(Transient::Timeout));
+            assert_eq!(error.kind(), TokenErrorKind::Timeout);
             after
         });
         assert_eq!(token, expected);

@@ -168,9 +168,7 @@ struct Away(AtomicUsize);
 impl TokenSource for Away {
     async fn fetch(&self, _: &TokenRequest) -> Result<IssuedToken, TokenError> {
         if self.0.fetch_add(1, Ordering::Relaxed) > 0 {
-            return Err(TokenError::new(TokenErrorKind::Transient(
-                Transient::Connect,
-            )));
+            return Err(TokenError::new(TokenErrorKind::Connect));
         }
         IssuedToken::new("token-0".to_owned(), Some(Duration::from_secs(300)))
     }

@@ -5,7 +5,7 @@ use super::*;
 /// A12, N30
 #[test]
 fn every_wording_of_wrong_credentials_is_one_class() {
-    let rejected = TokenErrorKind::Permanent(Permanent::InvalidClient);
+    let rejected = TokenErrorKind::InvalidClient;
     for (provider, status, body) in [
         ("the RFC", 401, r#"{"error":"invalid_client"}"#),
         ("RFC, without Basic", 400, r#"{"error":"invalid_client"}"#),
@@ -86,7 +86,7 @@ fn every_wording_of_wrong_credentials_is_one_class() {
         ("a scope", 403, r#"{"error":"invalid_scope"}"#),
     ] {
         let kind = read(status, body).unwrap_err().kind();
-        assert_eq!(kind, TokenErrorKind::Permanent(Permanent::OAuth), "{name}");
+        assert_eq!(kind, TokenErrorKind::OAuth, "{name}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use token_cache::{TokenErrorKind, Transient};
+use token_cache::TokenErrorKind;
 
 use super::numbers::{self, CRITICAL_WAIT, Class, RECOVERY, RETRY_WINDOW, SLACK};
 use super::trace::{Event, Fetched, Key, Moment};
@@ -12,7 +12,7 @@ mod slot;
 
 use self::slot::{Attempt, Entry, Failure, Slot};
 
-const TIMEOUT: TokenErrorKind = TokenErrorKind::Transient(Transient::Timeout);
+const TIMEOUT: TokenErrorKind = TokenErrorKind::Timeout;
 
 type Verdict = Result<(), String>;
 
@@ -256,7 +256,7 @@ impl Model {
                 return Ok(());
             }
             Fetched::Failed(kind, asked) => (kind, asked.map(numbers::asked)),
-            Fetched::Panicked => (TokenErrorKind::Transient(Transient::Panic), None),
+            Fetched::Panicked => (TokenErrorKind::Panic, None),
         };
         if numbers::is_about_credentials(kind) {
             if attempt.secret != secret && !attempt.secret_reread {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use token_cache::{Permanent, TokenErrorKind, Transient};
+use token_cache::TokenErrorKind;
 
 /// Timers have a resolution of a millisecond, and a chain of two must not be called late.
 pub(crate) const SLACK: Duration = Duration::from_millis(2);
@@ -32,12 +32,15 @@ pub(crate) enum Class {
 impl Class {
     pub(crate) fn of(kind: TokenErrorKind) -> Self {
         match kind {
-            TokenErrorKind::Transient(Transient::Status)
-            | TokenErrorKind::Permanent(
-                Permanent::Tls | Permanent::Redirect | Permanent::Status | Permanent::Discovery,
-            ) => Self::Unusable,
-            TokenErrorKind::Transient(Transient::Throttled) => Self::Refused,
-            TokenErrorKind::Transient(_) => Self::NobodyAnswered,
+            TokenErrorKind::Status5xx
+            | TokenErrorKind::Tls
+            | TokenErrorKind::Redirect
+            | TokenErrorKind::Status4xx
+            | TokenErrorKind::Discovery => Self::Unusable,
+            TokenErrorKind::Throttled => Self::Refused,
+            TokenErrorKind::Connect | TokenErrorKind::Timeout | TokenErrorKind::Panic => {
+                Self::NobodyAnswered
+            }
             _ => Self::Refused,
         }
     }
@@ -62,15 +65,22 @@ pub(crate) fn asked(wait: Duration) -> Duration {
 pub(crate) fn is_about_credentials(kind: TokenErrorKind) -> bool {
     matches!(
         kind,
-        TokenErrorKind::Permanent(Permanent::InvalidClient | Permanent::Tls | Permanent::Proxy)
+        TokenErrorKind::InvalidClient
+            | TokenErrorKind::Tls
+            | TokenErrorKind::Proxy
             | TokenErrorKind::Config
     )
 }
 
 /// Whether the same attempt may ask once more.
 pub(crate) fn is_retried(kind: TokenErrorKind) -> bool {
-    let throttled = TokenErrorKind::Transient(Transient::Throttled);
-    matches!(kind, TokenErrorKind::Transient(_)) && kind != throttled
+    matches!(
+        kind,
+        TokenErrorKind::Connect
+            | TokenErrorKind::Timeout
+            | TokenErrorKind::Panic
+            | TokenErrorKind::Status5xx
+    )
 }
 
 pub(crate) fn lifetime(told: Option<Duration>) -> Duration {

@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fastrand::Rng;
-use token_cache::{
-    Invalid, IssuedToken, Permanent, TokenError, TokenErrorKind, TokenRequest, TokenSource,
-    Transient,
-};
+use token_cache::{IssuedToken, TokenError, TokenErrorKind, TokenRequest, TokenSource};
 use tokio::time::sleep;
 
 use super::trace::{Event, Fetched, Key, Trace};
@@ -126,7 +123,7 @@ impl TokenSource for Source {
 impl Inner {
     fn answer(&self, key: Key) -> Fetched {
         let mut state = self.state.lock().unwrap();
-        let status = TokenErrorKind::Transient(Transient::Status);
+        let status = TokenErrorKind::Status5xx;
         if state.secret < state.accepted_secret {
             return Fetched::Failed(state.refusal, None);
         }
@@ -161,31 +158,32 @@ pub(crate) fn forecast(rng: &mut Rng, longest_s: u64) -> (Weather, Duration, Dur
     let weather = match rng.u32(0..20) {
         0..7 => Weather::Token(lifetime(rng, longest_s)),
         7 => Weather::SameToken(lifetime(rng, longest_s)),
-        8..11 => Weather::Fails(TokenErrorKind::Transient(Transient::Connect)),
-        11 => Weather::Fails(TokenErrorKind::Transient(Transient::Timeout)),
-        12 => Weather::Fails(TokenErrorKind::Transient(Transient::Status)),
+        8..11 => Weather::Fails(TokenErrorKind::Connect),
+        11 => Weather::Fails(TokenErrorKind::Timeout),
+        12 => Weather::Fails(TokenErrorKind::Status5xx),
         13 | 14 => Weather::Asks(asked(rng)),
         15 => Weather::Panics,
-        16 => Weather::Fails(TokenErrorKind::Invalid(*pick(
-            rng,
-            &[Invalid::Json, Invalid::MissingToken, Invalid::ExpiresIn],
-        ))),
-        17 => Weather::Fails(TokenErrorKind::Permanent(*pick(
+        16 => Weather::Fails(*pick(
             rng,
             &[
-                Permanent::OAuth,
-                Permanent::Tls,
-                Permanent::Proxy,
-                Permanent::ScopeNotGranted,
-                Permanent::Status,
+                TokenErrorKind::Json,
+                TokenErrorKind::MissingToken,
+                TokenErrorKind::ExpiresIn,
             ],
-        ))),
+        )),
+        17 => Weather::Fails(*pick(
+            rng,
+            &[
+                TokenErrorKind::OAuth,
+                TokenErrorKind::Tls,
+                TokenErrorKind::Proxy,
+                TokenErrorKind::ScopeNotGranted,
+                TokenErrorKind::Status4xx,
+            ],
+        )),
         _ => Weather::RejectsSecret(*pick(
             rng,
-            &[
-                TokenErrorKind::Permanent(Permanent::InvalidClient),
-                TokenErrorKind::Config,
-            ],
+            &[TokenErrorKind::InvalidClient, TokenErrorKind::Config],
         )),
     };
     // Nothing between: an attempt of three requests then either fits its three seconds or does not.
