@@ -104,12 +104,9 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-#[cfg(feature = "private-key-jwt")]
-mod assertion;
 mod bearer;
 mod cache;
 mod challenge;
-mod client_auth;
 mod client_credentials;
 mod error;
 mod freshness;
@@ -121,9 +118,7 @@ mod origin;
 mod placement;
 mod policy;
 mod refresher;
-mod reply;
 mod request;
-mod secret;
 mod slot;
 mod source;
 mod sync;
@@ -131,15 +126,12 @@ mod token;
 #[cfg(feature = "tower")]
 mod tower;
 
-#[cfg(feature = "private-key-jwt")]
-pub use assertion::AssertionAlgorithm;
 /// The attribute that an implementation of [`TokenSource`] wants.
 pub use async_trait::async_trait;
 pub use cache::{TokenCache, TokenCacheBuilder};
-pub use client_auth::ClientAuth;
 pub use client_credentials::{ClientCredentials, ClientCredentialsBuilder, Exchange};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use error::{ConfigError, TokenError, TokenErrorKind};
+pub use error::TokenError;
 pub use freshness::Freshness;
 pub use health::Health;
 /// Why an [`IdpClient`] cannot be built.
@@ -154,9 +146,14 @@ pub use placement::TokenPlacement;
 pub use policy::{RefreshPolicy, StartupPolicy};
 pub use request::TokenRequest;
 pub use secrecy::SecretString;
-pub use secret::SecretSource;
 pub use source::TokenSource;
-pub use token::{AccessToken, DEFAULT_TOKEN_SIZE, IssuedToken, MAX_TOKEN_SIZE};
+pub use token::{AccessToken, DEFAULT_TOKEN_SIZE, IssuedToken};
+#[cfg(feature = "private-key-jwt")]
+pub use token_endpoint::AssertionAlgorithm;
+#[doc(inline)]
+pub use token_endpoint::{
+    ClientAuth, ConfigError, EndpointError, MAX_TOKEN_SIZE, SecretSource, TokenErrorKind,
+};
 #[cfg(feature = "tower")]
 pub use tower::{
     BearerTokenError, BearerTokenFuture, BearerTokenLayer, BearerTokenLayerBuilder,

@@ -167,8 +167,9 @@ impl Refresher {
                 }
             }
             Err(error) => {
-                let wait = self.backoff.after(error.answer(), error.asked_wait());
-                let kind = error.kind().as_str();
+                let kind = error.kind();
+                let wait = self.backoff.after(kind.answer(), error.asked_wait());
+                let kind = kind.as_str();
                 let retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 let left = left.as_secs();
                 let consequence = if left > 0 {
@@ -229,7 +230,7 @@ impl Refresher {
                 Ok(issued) => return (sent, Ok(issued)),
                 Err(error) => error,
             };
-            if error.is_about_credentials() {
+            if error.kind().is_about_credentials() {
                 // The secret may have been replaced between its last reading and now.
                 let latest = self.credentials_version().await;
                 if latest != credentials && !reread {
@@ -244,7 +245,7 @@ impl Refresher {
                 .asked_wait()
                 .unwrap_or_else(|| full_jitter(retry, fastrand::f64()));
             let over = began.elapsed().saturating_add(wait) >= policy.retry_window;
-            if !error.is_worth_a_retry() || retry >= policy.retries || over {
+            if !error.kind().is_worth_a_retry() || retry >= policy.retries || over {
                 return (sent, Err(error));
             }
             debug!(error.kind = error.kind().as_str(), "retrying: {error}");

@@ -8,10 +8,9 @@ use bytes::Bytes;
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
-use crate::error::{TokenError, TokenErrorKind};
+use crate::error::TokenError;
+use token_endpoint::{TokenErrorKind, check_access_token};
 
-/// The longest token that can be taken, in bytes: tokens are sent in a header, and servers cap header blocks.
-pub const MAX_TOKEN_SIZE: usize = 32 * 1024;
 /// The longest token that is taken by default, in bytes: room for the two hundred groups of some.
 pub const DEFAULT_TOKEN_SIZE: usize = 12 * 1024;
 const SCHEME: &str = "Bearer ";
@@ -56,21 +55,11 @@ impl AccessToken {
         self.header == other.header
     }
 
-    fn new(token: &str, expires_at: SystemTime) -> Result<Self, TokenErrorKind> {
-        if token.is_empty() {
-            return Err(TokenErrorKind::MissingToken);
-        }
-        if token.len() > MAX_TOKEN_SIZE {
-            return Err(TokenErrorKind::TooLarge);
-        }
-        // RFC 6749 appendix A.12 less the space, which would end the token in the header. Large providers
-        // issue tokens with more signs than RFC 6750 section 2.1 has.
-        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(TokenErrorKind::TokenSyntax);
-        }
+    fn new(token: &str, expires_at: SystemTime) -> Result<Self, TokenError> {
+        check_access_token(token)?;
         let wiped = Zeroizing::new([SCHEME.as_bytes(), token.as_bytes()].concat());
         let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(wiped))
-            .map_err(|_| TokenErrorKind::TokenSyntax)?;
+            .map_err(|_| TokenError::new(TokenErrorKind::TokenSyntax))?;
         header.set_sensitive(true);
         Ok(Self { header, expires_at })
     }
@@ -160,7 +149,7 @@ impl IssuedToken {
     pub fn new(access_token: String, lifetime: Option<Duration>) -> Result<Self, TokenError> {
         let token = Zeroizing::new(access_token);
         // The times do not matter for the check.
-        AccessToken::new(&token, SystemTime::UNIX_EPOCH).map_err(unusable)?;
+        AccessToken::new(&token, SystemTime::UNIX_EPOCH)?;
         Ok(Self {
             token,
             lifetime,
@@ -194,7 +183,7 @@ impl IssuedToken {
     }
 
     pub(crate) fn into_token(self, expires_at: SystemTime) -> Result<AccessToken, TokenError> {
-        AccessToken::new(&self.token, expires_at).map_err(unusable)
+        AccessToken::new(&self.token, expires_at)
     }
 }
 
@@ -206,18 +195,10 @@ impl fmt::Debug for IssuedToken {
     }
 }
 
-fn unusable(reason: TokenErrorKind) -> TokenError {
-    let error = TokenError::new(reason);
-    error.with_detail(match reason {
-        TokenErrorKind::TooLarge => "`access_token` has more than 32 KiB",
-        TokenErrorKind::TokenSyntax => "`access_token` has a character that is not visible ASCII",
-        _ => "`access_token` is empty",
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use token_endpoint::MAX_TOKEN_SIZE;
 
     /// A17, A18, A19
     #[test]

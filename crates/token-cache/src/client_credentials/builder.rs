@@ -3,44 +3,28 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clock::{Clock, SystemClock};
-use http::HeaderMap;
+use clock::Clock;
 use idp_http::{Discovery, IdpClient, IdpClientBuilder, Reader, UrlProblem};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
+use token_endpoint::{
+    Client, ClientAuth, ClientBuilder, ConfigError, Endpoint, MAX_TOKEN_SIZE, SecretSource,
+};
 use url::Url;
 
-#[cfg(feature = "private-key-jwt")]
-use super::Assertion;
-use super::{Certificate, ClientCredentials, Endpoint, HAS_CONTROL, headers};
-use crate::client_auth::ClientAuth;
-use crate::error::ConfigError;
-use crate::secret::SecretSource;
-use crate::token::{DEFAULT_TOKEN_SIZE, MAX_TOKEN_SIZE};
+use super::ClientCredentials;
+use crate::token::DEFAULT_TOKEN_SIZE;
 
 /// Settings of [`ClientCredentials`].
 #[derive(Clone, Debug)]
 pub struct ClientCredentialsBuilder {
-    client_id: String,
-    client_id_file: Option<SecretSource>,
-    secret: SecretSource,
-    headers: Result<HeaderMap, ConfigError>,
-    headers_file: Option<SecretSource>,
+    client: ClientBuilder,
     endpoint: Option<Place>,
     metadata_url: Option<String>,
-    http: Http,
-    auth: ClientAuth,
     #[cfg(feature = "private-key-jwt")]
-    assertion: Assertion,
+    assertion_audience: Option<String>,
     all_scopes: bool,
     token_types: Vec<String>,
     max_token_size: usize,
-    clock: Arc<dyn Clock>,
-}
-
-#[derive(Clone, Debug)]
-enum Http {
-    Settings(Box<IdpClientBuilder>),
-    Client(IdpClient),
 }
 
 #[derive(Clone, Debug)]
@@ -52,21 +36,14 @@ enum Place {
 impl ClientCredentialsBuilder {
     pub(super) fn new(client_id: &str, secret: SecretSource) -> Self {
         Self {
-            client_id: client_id.to_owned(),
-            client_id_file: None,
-            secret,
-            headers: Ok(HeaderMap::new()),
-            headers_file: None,
+            client: Client::builder(client_id, secret),
             endpoint: None,
             metadata_url: None,
-            http: Http::Settings(Box::new(IdpClient::builder())),
-            auth: ClientAuth::default(),
             #[cfg(feature = "private-key-jwt")]
-            assertion: Assertion::default(),
+            assertion_audience: None,
             all_scopes: true,
             token_types: Vec::new(),
             max_token_size: DEFAULT_TOKEN_SIZE,
-            clock: Arc::new(SystemClock),
         }
     }
 
@@ -99,7 +76,7 @@ impl ClientCredentialsBuilder {
     /// Sets how the client authenticates. Default: [`ClientAuth::SecretBasic`].
     #[must_use]
     pub fn auth(mut self, auth: ClientAuth) -> Self {
-        self.auth = auth;
+        self.client = self.client.auth(auth);
         self
     }
 
@@ -107,7 +84,7 @@ impl ClientCredentialsBuilder {
     /// [`IdpClient::builder`] as it is.
     #[must_use]
     pub fn http(mut self, settings: IdpClientBuilder) -> Self {
-        self.http = Http::Settings(Box::new(settings));
+        self.client = self.client.http(settings);
         self
     }
 
@@ -115,7 +92,7 @@ impl ClientCredentialsBuilder {
     /// one set of root certificates and one pool of connections. It replaces [`http`](Self::http).
     #[must_use]
     pub fn http_client(mut self, client: IdpClient) -> Self {
-        self.http = Http::Client(client);
+        self.client = self.client.http_client(client);
         self
     }
 
@@ -124,7 +101,7 @@ impl ClientCredentialsBuilder {
     /// its secret. The rules for [`SecretSource::File`] hold.
     #[must_use]
     pub fn client_id_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.client_id_file = Some(SecretSource::File(path.into()));
+        self.client = self.client.id_file(path);
         self
     }
 
@@ -133,12 +110,7 @@ impl ClientCredentialsBuilder {
     /// `Host`, `Accept`, `DPoP`, `Content-*` and so on), one name twice and more than 32.
     #[must_use]
     pub fn header(mut self, name: &str, value: &SecretString) -> Self {
-        self.headers = self.headers.and_then(|mut all| {
-            match headers::add(&mut all, name, value.expose_secret()) {
-                Ok(()) => Ok(all),
-                Err(problem) => Err(ConfigError::new("header", problem)),
-            }
-        });
+        self.client = self.client.header(name, value);
         self
     }
 
@@ -146,7 +118,7 @@ impl ClientCredentialsBuilder {
     /// rules of [`header`](Self::header) and of [`SecretSource::File`].
     #[must_use]
     pub fn headers_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.headers_file = Some(SecretSource::File(path.into()));
+        self.client = self.client.headers_file(path);
         self
     }
 
@@ -172,7 +144,7 @@ impl ClientCredentialsBuilder {
     #[cfg(feature = "private-key-jwt")]
     #[must_use]
     pub fn assertion_audience(mut self, audience: &str) -> Self {
-        self.assertion.audience = Some(audience.to_owned());
+        self.assertion_audience = Some(audience.to_owned());
         self
     }
 
@@ -180,7 +152,7 @@ impl ClientCredentialsBuilder {
     #[cfg(feature = "private-key-jwt")]
     #[must_use]
     pub fn assertion_key_id(mut self, key_id: &str) -> Self {
-        self.assertion.key_id = Some(key_id.to_owned());
+        self.client = self.client.assertion_key_id(key_id);
         self
     }
 
@@ -195,7 +167,7 @@ impl ClientCredentialsBuilder {
     /// Sets the clock that HTTP dates in `Retry-After` are compared with. Default: the system's.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+        self.client = self.client.clock(clock);
         self
     }
 
@@ -207,12 +179,6 @@ impl ClientCredentialsBuilder {
     /// loopback), when the client id is empty or has a control character, when a header, a name of a token
     /// type or the limit on tokens is none, and when an assertion has nobody to be for.
     pub fn build(self) -> Result<ClientCredentials, ConfigError> {
-        if self.client_id.is_empty() && self.client_id_file.is_none() {
-            return Err(ConfigError::new("client_id", "must not be empty"));
-        }
-        if self.client_id.contains(char::is_control) {
-            return Err(ConfigError::new("client_id", HAS_CONTROL));
-        }
         let is_none = |name: &str| {
             ["", "dpop", "mac"]
                 .iter()
@@ -230,74 +196,58 @@ impl ClientCredentialsBuilder {
                 "must be 1 to 32768 bytes",
             ));
         }
-        let http = match self.http {
-            Http::Settings(settings) => settings
-                .build()
-                .map_err(|error| ConfigError::new("http", error))?,
-            Http::Client(client) => client,
-        };
-        let endpoint = match self.endpoint {
-            Some(Place::Url(text)) => {
-                let url = Url::parse(&text)
-                    .map_err(|_| ConfigError::new("token_endpoint", "must be an absolute URL"))?;
-                http.check_url(&url)
-                    .map_err(|error| ConfigError::new("token_endpoint", error))?;
-                Endpoint::Fixed(url)
-            }
-            Some(Place::Issuer(issuer)) => {
-                let reader = match self.auth {
-                    ClientAuth::TlsClientCertificate => Reader::MutualTlsClient,
-                    _ => Reader::Client,
-                };
-                let discovery = match &self.metadata_url {
-                    Some(url) => Url::parse(url)
-                        .map_err(|_| UrlProblem::Syntax)
-                        .and_then(|url| Discovery::at(http.clone(), &issuer, url))
-                        .map_err(|error| ConfigError::new("metadata_url", error))?,
-                    None => Discovery::new(http.clone(), &issuer)
-                        .map_err(|error| ConfigError::new("issuer", error))?,
-                };
-                Endpoint::Discovered(discovery.for_reader(reader))
-            }
-            None => return Err(ConfigError::new("token_endpoint", "set it or the issuer")),
-        };
+        let place = self
+            .endpoint
+            .ok_or_else(|| ConfigError::new("token_endpoint", "set it or the issuer"))?;
+        let client = self.client;
         #[cfg(feature = "private-key-jwt")]
-        let assertion = self.assertion.clone().or_for(&endpoint, self.auth)?;
-        let certificate =
-            (self.auth == ClientAuth::TlsClientCertificate).then(Certificate::default);
+        let client = match (&self.assertion_audience, &place) {
+            (Some(audience), _) | (None, Place::Issuer(audience)) => {
+                client.assertion_audience(audience)
+            }
+            (None, Place::Url(_)) => client,
+        };
+        let client = client.build()?;
+        let endpoint = place.endpoint(&client, self.metadata_url.as_deref())?;
         Ok(ClientCredentials {
-            http,
-            certificate,
-            #[cfg(feature = "private-key-jwt")]
-            assertion,
+            client,
             endpoint,
-            client_id: self.client_id,
-            client_id_file: self.client_id_file,
-            secret: self.secret,
-            headers: self.headers?,
-            headers_file: self.headers_file,
-            auth: self.auth,
             all_scopes: self.all_scopes,
             token_types: self.token_types,
             max_token_size: self.max_token_size,
-            clock: self.clock,
         })
     }
 }
 
-#[cfg(feature = "private-key-jwt")]
-impl Assertion {
-    /// Fills in the issuer that is known from elsewhere.
-    fn or_for(mut self, endpoint: &Endpoint, auth: ClientAuth) -> Result<Self, ConfigError> {
-        if let (Endpoint::Discovered(discovery), None) = (endpoint, &self.audience) {
-            self.audience = Some(discovery.issuer().to_owned());
-        }
-        if matches!(auth, ClientAuth::PrivateKeyJwt(_)) && self.audience.is_none() {
-            return Err(ConfigError::new(
-                "assertion_audience",
-                "set it or the issuer",
-            ));
-        }
-        Ok(self)
+impl Place {
+    fn endpoint(
+        self,
+        client: &Client,
+        metadata_url: Option<&str>,
+    ) -> Result<Endpoint, ConfigError> {
+        let http = client.http();
+        let issuer = match self {
+            Self::Url(text) => {
+                let url = Url::parse(&text)
+                    .map_err(|_| ConfigError::new("token_endpoint", "must be an absolute URL"))?;
+                http.check_url(&url)
+                    .map_err(|error| ConfigError::new("token_endpoint", error))?;
+                return Ok(Endpoint::Fixed(url));
+            }
+            Self::Issuer(issuer) => issuer,
+        };
+        let reader = match client.auth() {
+            ClientAuth::TlsClientCertificate => Reader::MutualTlsClient,
+            _ => Reader::Client,
+        };
+        let discovery = match metadata_url {
+            Some(url) => Url::parse(url)
+                .map_err(|_| UrlProblem::Syntax)
+                .and_then(|url| Discovery::at(http.clone(), &issuer, url))
+                .map_err(|error| ConfigError::new("metadata_url", error))?,
+            None => Discovery::new(http.clone(), &issuer)
+                .map_err(|error| ConfigError::new("issuer", error))?,
+        };
+        Ok(Endpoint::Discovered(discovery.for_reader(reader)))
     }
 }

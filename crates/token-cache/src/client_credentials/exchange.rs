@@ -1,18 +1,16 @@
 //! One request and its answer.
 
-use http::header;
-use idp_http::{Reply, may_have_moved};
-use secrecy::ExposeSecret as _;
+use std::mem;
 
-use super::shown::Shown;
-use super::{ClientCredentials, Endpoint};
+use idp_http::{Reply, may_have_moved};
+use token_endpoint::{Expected, Response, TokenErrorKind};
+use tracing::warn;
+use url::form_urlencoded;
+
+use super::ClientCredentials;
 use crate::error::TokenError;
-use crate::reply::{Reading, asked_wait};
 use crate::request::TokenRequest;
 use crate::token::IssuedToken;
-
-/// Token replies are under 20 KiB even with the largest token that is taken.
-const MAX_BODY: usize = 64 * 1024;
 
 /// An answer of a token endpoint has one of them.
 const OWN_MEMBERS: [&str; 3] = ["access_token", "error", "errorCode"];
@@ -36,66 +34,60 @@ impl ClientCredentials {
     /// It is the request that [`TokenSource::fetch`](crate::TokenSource::fetch) makes, without the
     /// retries of a cache. Cancelling it abandons the request.
     pub async fn exchange(&self, request: &TokenRequest) -> Exchange {
-        self.ask(request).await.unwrap_or_else(|error| Exchange {
-            result: Err(error),
-            reply: None,
-        })
+        let url = match self.endpoint.token_url().await {
+            Ok(url) => url,
+            Err(error) => {
+                return Exchange {
+                    result: Err(error.into()),
+                    reply: None,
+                };
+            }
+        };
+        let response = self.client.post(&url, form(request)).await;
+        let result = match &response {
+            Ok(response) => self.read(response, request),
+            Err(error) => Err(error.clone().into()),
+        };
+        let came = match &response {
+            Ok(response) => Some(Ok(response.reply())),
+            // Without one nothing was sent.
+            Err(error) => error.fetch_error().map(Err),
+        };
+        if result.is_err() && came.is_some_and(|came| may_have_moved(came, &OWN_MEMBERS)) {
+            self.endpoint.forget();
+        }
+        Exchange {
+            result,
+            reply: response.ok().map(Response::into_reply),
+        }
     }
 
-    /// Fails where nothing could be sent.
-    async fn ask(&self, request: &TokenRequest) -> Result<Exchange, TokenError> {
-        let url = self.endpoint().await?;
-        let shown = self.shown().await?;
-        let credential = self.credential(&shown)?;
-        let (headers, form) = self.request(request, &shown, credential.expose_secret());
-        let authorization = headers.get(header::AUTHORIZATION).cloned();
-        let exchange = self
-            .http(&shown.secret)?
-            .post_form(&url, headers, form, MAX_BODY)
-            .await;
-        let reading = Reading {
-            request,
-            all_scopes: self.all_scopes,
+    fn read(&self, response: &Response, request: &TokenRequest) -> Result<IssuedToken, TokenError> {
+        let scopes: Vec<&str> = request.scopes().collect();
+        let mut reply = response.token(&Expected {
             token_types: &self.token_types,
             max_token_size: self.max_token_size,
-            secret: credential.expose_secret(),
-            basic: authorization
-                .as_ref()
-                .and_then(|value| value.to_str().ok()?.strip_prefix("Basic ")),
-            headers: &shown.headers,
-        };
-        let result = match &exchange {
-            Ok(reply) => self
-                .read(reply, &reading)
-                .map_err(|error| self.with_oddity(error, &shown)),
-            Err(error) => Err(TokenError::from_fetch(error)),
-        };
-        if result.is_err()
-            && let Endpoint::Discovered(discovery) = &self.endpoint
-            && may_have_moved(exchange.as_ref(), &OWN_MEMBERS)
-        {
-            discovery.forget();
+            scopes: &scopes,
+        })?;
+        if let Some(scope) = &reply.missing_scope {
+            let what = format!("\"{scope}\" was not granted");
+            if self.all_scopes {
+                let kind = TokenErrorKind::ScopeNotGranted;
+                return Err(TokenError::new(kind).with_detail(&what));
+            }
+            warn!("a token with less scope than was asked for: {what}");
         }
-        Ok(Exchange {
-            result,
-            reply: exchange.ok(),
+        let issued = IssuedToken::new(mem::take(&mut *reply.access_token), reply.lifetime)?;
+        Ok(match reply.date {
+            Some(date) => issued.dated(date),
+            None => issued,
         })
     }
+}
 
-    fn read(&self, reply: &Reply, reading: &Reading<'_>) -> Result<IssuedToken, TokenError> {
-        match reading.token(reply) {
-            Ok(issued) => Ok(match reply.date() {
-                Some(date) => issued.dated(date),
-                None => issued,
-            }),
-            Err(error) => Err(error.with_retry_after(asked_wait(reply, self.clock.now()))),
-        }
-    }
-    /// Credentials that were rejected may have been copied carelessly.
-    fn with_oddity(&self, error: TokenError, shown: &Shown) -> TokenError {
-        match shown.oddity(self.auth) {
-            Some(odd) if error.is_about_credentials() => error.with_more_detail(&odd),
-            _ => error,
-        }
-    }
+fn form(request: &TokenRequest) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "client_credentials");
+    request.append_to(&mut form);
+    form.finish()
 }

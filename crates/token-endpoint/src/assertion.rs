@@ -8,7 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
-use crate::error::{TokenError, TokenErrorKind};
+use crate::error::EndpointError;
+use crate::kind::TokenErrorKind;
 
 /// An assertion is used within the exchange that it was made for.
 const LIFETIME_S: i64 = 60;
@@ -69,8 +70,8 @@ pub(crate) fn sign(
     client_id: &str,
     audience: &str,
     now: SystemTime,
-) -> Result<String, TokenError> {
-    let unusable = |what| TokenError::new(TokenErrorKind::Config).with_detail(what);
+) -> Result<String, EndpointError> {
+    let unusable = |what| EndpointError::new(TokenErrorKind::Config).with_detail(what);
     let key = algorithm
         .key(pem.as_bytes())
         .map_err(|_| unusable("the private key is not PEM of the kind that the algorithm needs"))?;

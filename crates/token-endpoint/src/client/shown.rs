@@ -4,9 +4,10 @@ use http::HeaderMap;
 use idp_http::copying_slip;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{ClientCredentials, HAS_CONTROL, headers};
+use super::{Client, HAS_CONTROL, headers};
 use crate::client_auth::ClientAuth;
-use crate::error::{TokenError, TokenErrorKind};
+use crate::error::EndpointError;
+use crate::kind::TokenErrorKind;
 use crate::secret::SecretSource;
 
 /// Read anew for every exchange, as far as it comes from files.
@@ -16,11 +17,11 @@ pub(super) struct Shown {
     pub(super) headers: HeaderMap,
 }
 
-impl ClientCredentials {
-    pub(super) async fn shown(&self) -> Result<Shown, TokenError> {
-        let id = match &self.client_id_file {
+impl Client {
+    pub(super) async fn shown(&self) -> Result<Shown, EndpointError> {
+        let id = match &self.id_file {
             Some(file) => read(file, "client id").await?.expose_secret().to_owned(),
-            None => self.client_id.clone(),
+            None => self.id.clone(),
         };
         let secret = self.secret.read().await?;
         if id.contains(char::is_control) {
@@ -46,10 +47,7 @@ impl ClientCredentials {
     /// A number that changes when a file does that [`shown`](Self::shown) reads.
     pub(super) async fn version(&self) -> u64 {
         let mut version = self.secret.version().await;
-        for file in [&self.client_id_file, &self.headers_file]
-            .into_iter()
-            .flatten()
-        {
+        for file in [&self.id_file, &self.headers_file].into_iter().flatten() {
             version = version.rotate_left(1) ^ file.version().await;
         }
         version
@@ -72,7 +70,7 @@ impl Shown {
     }
 }
 
-async fn read(file: &SecretSource, what: &str) -> Result<SecretString, TokenError> {
+async fn read(file: &SecretSource, what: &str) -> Result<SecretString, EndpointError> {
     file.read().await.map_err(|error| match error.kind() {
         TokenErrorKind::Config => unusable(&format!(
             "the file with the {what} is missing, empty, larger than 64 KiB or not UTF-8 text"
@@ -81,6 +79,6 @@ async fn read(file: &SecretSource, what: &str) -> Result<SecretString, TokenErro
     })
 }
 
-fn unusable(what: &str) -> TokenError {
-    TokenError::new(TokenErrorKind::Config).with_detail(what)
+fn unusable(what: &str) -> EndpointError {
+    EndpointError::new(TokenErrorKind::Config).with_detail(what)
 }

@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 use idp_http::file;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::error::{TokenError, TokenErrorKind};
+use crate::error::EndpointError;
+use crate::kind::TokenErrorKind;
 
 /// Where the client secret comes from. `Debug` never shows it.
 #[derive(Clone)]
@@ -24,7 +25,7 @@ pub enum SecretSource {
 
 impl SecretSource {
     /// Reads the secret.
-    pub(crate) async fn read(&self) -> Result<SecretString, TokenError> {
+    pub(crate) async fn read(&self) -> Result<SecretString, EndpointError> {
         match self {
             Self::Value(secret) => Ok(secret.clone()),
             Self::File(path) => {
@@ -34,9 +35,9 @@ impl SecretSource {
                     Ok(Ok(file)) => Ok(file.secret),
                     Ok(Err(problem)) => {
                         let detail = format!("the secret file {problem}");
-                        Err(TokenError::new(TokenErrorKind::Config).with_detail(&detail))
+                        Err(EndpointError::new(TokenErrorKind::Config).with_detail(&detail))
                     }
-                    Err(_) => Err(TokenError::new(TokenErrorKind::Cancelled)),
+                    Err(_) => Err(EndpointError::new(TokenErrorKind::Cancelled)),
                 }
             }
         }

@@ -1,35 +1,45 @@
-//! Reads a token endpoint's answer (RFC 6749 sections 5.1 and 5.2).
+//! An endpoint's answer (RFC 6749 sections 5.1 and 5.2).
 
+mod token;
 mod wait;
 
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use idp_http::{Answer, Reply, json, printable};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
-use tracing::warn;
 use url::form_urlencoded;
 
-use crate::error::{TokenError, TokenErrorKind};
-use crate::request::TokenRequest;
-use crate::token::IssuedToken;
+use crate::error::EndpointError;
+use crate::kind::TokenErrorKind;
 
 pub(crate) use wait::asked_wait;
 
-/// How to read an answer.
-pub(crate) struct Reading<'a> {
-    pub(crate) request: &'a TokenRequest,
-    /// Whether a granted scope narrower than the requested one is an error.
-    pub(crate) all_scopes: bool,
-    /// Names of `Bearer` that this provider has.
-    pub(crate) token_types: &'a [String],
-    pub(crate) max_token_size: usize,
-    /// Never to appear in an error, whatever the provider echoes.
-    pub(crate) secret: &'a str,
-    /// Nor the secret as HTTP's Basic scheme spelled it, if it did.
-    pub(crate) basic: Option<&'a str>,
-    /// Nor the values of further headers, as far as they are long enough for a secret.
-    pub(crate) headers: &'a HeaderMap,
+pub use token::{Expected, MAX_TOKEN_SIZE, TokenReply, check_access_token};
+
+/// A whole answer of an endpoint, whatever its status.
+///
+/// `Debug` shows neither the answer's body nor what was sent.
+#[derive(Debug)]
+pub struct Response {
+    pub(crate) reply: Reply,
+    pub(crate) sent: Sent,
+    /// What the provider asked for.
+    pub(crate) wait: Option<Duration>,
+    /// What is odd about the credentials.
+    pub(crate) oddity: Option<String>,
+}
+
+/// What was sent: never to appear in an error, whatever the provider echoes.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    /// The secret, or the assertion.
+    pub(crate) credential: SecretString,
+    /// The secret as HTTP's Basic scheme spelled it, if it did.
+    pub(crate) basic: Option<HeaderValue>,
+    /// Further headers, whose values count as far as they are long enough for a secret.
+    pub(crate) headers: HeaderMap,
 }
 
 /// What is shorter is no secret, and would take many texts with it.
@@ -37,90 +47,51 @@ const SHORTEST_SECRET: usize = 4;
 
 type Members = Map<String, Value>;
 
-impl Reading<'_> {
-    pub(crate) fn token(&self, reply: &Reply) -> Result<IssuedToken, TokenError> {
+impl Response {
+    /// Returns the answer itself. Its body may hold a token, or what was sent.
+    #[must_use]
+    pub fn reply(&self) -> &Reply {
+        &self.reply
+    }
+
+    /// Returns the answer itself.
+    #[must_use]
+    pub fn into_reply(self) -> Reply {
+        self.reply
+    }
+
+    /// Returns the JSON object of a success, or why there is none.
+    fn members(&self) -> Result<Members, EndpointError> {
+        let reply = &self.reply;
         // Whatever the content type says: some providers send JSON as text or as a page.
         let document = json::from_slice(&reply.body);
         match (reply.status, document) {
             (StatusCode::OK | StatusCode::CREATED, Ok(Value::Object(members))) => {
-                self.issued(members)
+                match said(&members, "error") {
+                    Some(error) => Err(self.oauth_error(error, &members)),
+                    None => Ok(members),
+                }
             }
             (StatusCode::OK | StatusCode::CREATED, other) => Err(unreadable(reply, other)),
-            (_, Ok(Value::Object(members))) => Err(self.refusal(reply, &members)),
-            _ => Err(self.refusal(reply, &Members::new())),
+            (_, Ok(Value::Object(members))) => Err(self.refusal(&members)),
+            _ => Err(self.refusal(&Members::new())),
         }
     }
 
-    fn issued(&self, mut members: Members) -> Result<IssuedToken, TokenError> {
-        if let Some(error) = said(&members, "error") {
-            return Err(self.oauth_error(error, &members));
-        }
-        let token = match members.remove("access_token") {
-            Some(Value::String(token)) => token,
-            other => {
-                let what = other.as_ref().map_or("missing", json_type);
-                return Err(invalid(TokenErrorKind::MissingToken, "access_token", what));
+    /// Adds what the whole answer says to an error that was found in it.
+    fn told(&self, error: EndpointError) -> EndpointError {
+        let error = error.with_retry_after(self.wait);
+        match &self.oddity {
+            // Credentials that were rejected may have been copied carelessly.
+            Some(odd) if error.kind() == TokenErrorKind::InvalidClient => {
+                error.with_more_detail(odd)
             }
-        };
-        if token.len() > self.max_token_size {
-            let (len, most) = (token.len(), self.max_token_size);
-            return Err(TokenError::new(TokenErrorKind::TooLarge)
-                .with_detail(&format!("`access_token` has {len} bytes, more than {most}")));
-        }
-        self.check_type(members.get("token_type"))?;
-        let lifetime = match members.get("expires_in") {
-            None | Some(Value::Null) => None,
-            Some(value) => Some(lifetime(value)?),
-        };
-        let issued = IssuedToken::new(token, lifetime)?;
-        self.check_scope(members.get("scope"))?;
-        Ok(issued)
-    }
-
-    /// RFC 6749 section 7.1. What does not say is a bearer token: some large providers leave it out.
-    fn check_type(&self, token_type: Option<&Value>) -> Result<(), TokenError> {
-        match token_type {
-            None | Some(Value::Null) => Ok(()),
-            Some(Value::String(name)) if self.is_bearer(name) => Ok(()),
-            Some(Value::String(name)) => {
-                let what = format!("\"{}\", not Bearer", self.shown(name));
-                Err(invalid(TokenErrorKind::TokenType, "token_type", &what))
-            }
-            Some(other) => Err(invalid(
-                TokenErrorKind::TokenType,
-                "token_type",
-                json_type(other),
-            )),
+            _ => error,
         }
     }
 
-    fn is_bearer(&self, name: &str) -> bool {
-        let mut others = self.token_types.iter();
-        name.eq_ignore_ascii_case("bearer") || others.any(|other| name.eq_ignore_ascii_case(other))
-    }
-
-    fn check_scope(&self, granted: Option<&Value>) -> Result<(), TokenError> {
-        // Section 5.1: absent means that everything was granted.
-        let Some(Value::String(granted)) = granted else {
-            return Ok(());
-        };
-        // A comma is a character of a scope (section 3.3), where it is not what separates them.
-        let separator = if granted.contains(' ') { ' ' } else { ',' };
-        let is_granted =
-            |scope: &str| scope == granted || granted.split(separator).any(|one| one == scope);
-        let Some(scope) = self.request.scopes().find(|scope| !is_granted(scope)) else {
-            return Ok(());
-        };
-        let what = format!("\"{scope}\" was not granted");
-        if self.all_scopes {
-            let kind = TokenErrorKind::ScopeNotGranted;
-            return Err(TokenError::new(kind).with_detail(&what));
-        }
-        warn!("a token with less scope than was asked for: {what}");
-        Ok(())
-    }
-
-    fn refusal(&self, reply: &Reply, members: &Members) -> TokenError {
+    fn refusal(&self, members: &Members) -> EndpointError {
+        let reply = &self.reply;
         let status = reply.status;
         let error_of = |kind| {
             let page = if is_page(reply) {
@@ -128,10 +99,10 @@ impl Reading<'_> {
             } else {
                 ""
             };
-            TokenError::new(kind).with_detail(&format!("status {}{page}", status.as_u16()))
+            EndpointError::new(kind).with_detail(&format!("status {}{page}", status.as_u16()))
         };
         if matches!(said(members, "access_token"), Some(Value::String(_))) {
-            return TokenError::new(TokenErrorKind::UnexpectedStatus).with_detail(&format!(
+            return EndpointError::new(TokenErrorKind::UnexpectedStatus).with_detail(&format!(
                 "a token came with status {}, no success",
                 status.as_u16()
             ));
@@ -168,9 +139,9 @@ impl Reading<'_> {
         }
     }
 
-    fn oauth_error(&self, error: &Value, members: &Members) -> TokenError {
+    fn oauth_error(&self, error: &Value, members: &Members) -> EndpointError {
         let Value::String(code) = error else {
-            return TokenError::new(TokenErrorKind::OAuth)
+            return EndpointError::new(TokenErrorKind::OAuth)
                 .with_detail(&format!("`error` is {}, not a text", json_type(error)));
         };
         let description = ["error_description", "errorSummary"]
@@ -189,7 +160,7 @@ impl Reading<'_> {
         } else {
             format!("{code} ({description})")
         };
-        TokenError::new(kind)
+        EndpointError::new(kind)
             .with_oauth_code(&code)
             .with_detail(&detail)
     }
@@ -204,19 +175,27 @@ impl Reading<'_> {
 
     /// Whether a text holds the secret in a spelling that it was sent in.
     fn is_echo(&self, text: &str) -> bool {
-        let is_in = |text: &str| text.contains(self.secret);
+        let is_in = |text: &str| text.contains(self.sent.credential.expose_secret());
         // Decoded rather than encoded once more: a percent-encoding has several spellings.
         let mut decoded = form_urlencoded::parse(text.as_bytes());
         is_in(text)
             || decoded.any(|(name, value)| is_in(&name) || is_in(&value))
             || self
-                .basic
+                .sent
+                .basic()
                 .is_some_and(|basic| text.contains(basic.trim_end_matches('=')))
             || self
+                .sent
                 .headers
                 .values()
                 .filter_map(|value| value.to_str().ok())
                 .any(|value| value.len() >= SHORTEST_SECRET && text.contains(value))
+    }
+}
+
+impl Sent {
+    fn basic(&self) -> Option<&str> {
+        self.basic.as_ref()?.to_str().ok()?.strip_prefix("Basic ")
     }
 }
 
@@ -278,8 +257,8 @@ fn is_page(reply: &Reply) -> bool {
 }
 
 /// Says why a success without a JSON object is of no use.
-fn unreadable(reply: &Reply, document: Result<Value, json::JsonError>) -> TokenError {
-    let error = |reason| TokenError::new(reason);
+fn unreadable(reply: &Reply, document: Result<Value, json::JsonError>) -> EndpointError {
+    let error = |reason| EndpointError::new(reason);
     let encoding = reply.headers.get(header::CONTENT_ENCODING);
     match document {
         _ if is_page(reply) => {
@@ -294,8 +273,8 @@ fn unreadable(reply: &Reply, document: Result<Value, json::JsonError>) -> TokenE
     }
 }
 
-fn invalid(reason: TokenErrorKind, member: &str, what: &str) -> TokenError {
-    TokenError::new(reason).with_detail(&format!("`{member}` is {what}"))
+fn invalid(reason: TokenErrorKind, member: &str, what: &str) -> EndpointError {
+    EndpointError::new(reason).with_detail(&format!("`{member}` is {what}"))
 }
 
 fn json_type(value: &Value) -> &'static str {
@@ -307,42 +286,6 @@ fn json_type(value: &Value) -> &'static str {
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
     }
-}
-
-/// Reads `expires_in`: a number or a decimal string, whose fraction is cut off. Values that no duration
-/// holds are as good as the cap on lifetimes.
-fn lifetime(value: &Value) -> Result<Duration, TokenError> {
-    const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
-    let seconds = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => is_decimal(text).then(|| text.parse().ok()).flatten(),
-        other => {
-            return Err(invalid(
-                TokenErrorKind::ExpiresIn,
-                "expires_in",
-                json_type(other),
-            ));
-        }
-    };
-    let seconds = seconds.ok_or_else(|| {
-        invalid(
-            TokenErrorKind::ExpiresIn,
-            "expires_in",
-            "a text that is no number",
-        )
-    })?;
-    Ok(Duration::try_from_secs_f64(seconds.trunc().max(0.0))
-        .unwrap_or(LONGEST)
-        .min(LONGEST))
-}
-
-/// Digits, perhaps with a sign and a fraction: less than what a float can be parsed from.
-fn is_decimal(text: &str) -> bool {
-    let unsigned = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
-    [whole, fraction]
-        .into_iter()
-        .all(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
