@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
-use crate::http::{Challenges, is_grpc};
+use crate::http::{Challenges, RequestContext, is_grpc};
 use crate::reason::Reason;
 
 /// A request or token that was refused, or that could not be decided on.
@@ -24,30 +24,17 @@ pub struct AuthError {
 }
 
 impl AuthError {
-    pub(crate) fn new(reason: Reason) -> Self {
-        Self {
-            reason,
-            retry_after: None,
-            challenges: None,
-            for_grpc: false,
-        }
-    }
-
     pub(crate) fn with_retry_after(reason: Reason, retry_after: Duration) -> Self {
         Self {
-            reason,
             retry_after: Some(retry_after),
-            challenges: None,
-            for_grpc: false,
+            ..Self::from(reason)
         }
     }
 
     pub(crate) fn with_challenges(reason: Reason, challenges: Arc<Challenges>) -> Self {
         Self {
-            reason,
-            retry_after: None,
             challenges: Some(challenges),
-            for_grpc: false,
+            ..Self::from(reason)
         }
     }
 
@@ -55,9 +42,9 @@ impl AuthError {
         self.challenges.take()
     }
 
-    /// Makes it an answer that whoever sent a request with these headers can read.
-    pub(crate) fn in_answer_to(mut self, headers: &HeaderMap) -> Self {
-        self.for_grpc = is_grpc(headers);
+    /// Makes it an answer that the sender of this request can read.
+    pub(crate) fn in_answer_to<'r>(mut self, request: impl Into<RequestContext<'r>>) -> Self {
+        self.for_grpc = is_grpc(request.into().headers);
         self
     }
 
@@ -82,6 +69,18 @@ impl AuthError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+}
+
+/// Where the answer is 503, it asks the caller to stay away for 1 s.
+impl From<Reason> for AuthError {
+    fn from(reason: Reason) -> Self {
+        Self {
+            reason,
+            retry_after: None,
+            challenges: None,
+            for_grpc: false,
+        }
     }
 }
 

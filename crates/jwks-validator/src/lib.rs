@@ -205,6 +205,6 @@ pub use validator::{IssuerRefresh, JwtValidator, RefreshOutcome, UnknownIssuer};
 pub use verified::MemoryHealth;
 
 pub use crate::http::{
-    FromClaims, GuardFuture, Jwt, JwtLayer, JwtService, ProtectedResource, RequireScopes,
-    RequireScopesService, TokenFrom,
+    FromClaims, GuardFuture, Jwt, JwtLayer, JwtService, ProtectedResource, RequestContext,
+    RequireScopes, RequireScopesService, TokenFrom, TokenScheme,
 };

@@ -20,6 +20,7 @@ use crate::admitted::AdmittedIssuers;
 use crate::builder::JwtValidatorBuilder;
 use crate::claims::Claims;
 use crate::error::AuthError;
+use crate::http::{RequestContext, TokenScheme};
 use crate::issuer::{Issuer, IssuerHealth, KeyHealth};
 use crate::metrics::ValidatorMetrics;
 use crate::policy::Policy;
@@ -109,7 +110,46 @@ impl JwtValidator {
         }
     }
 
-    /// Decides on a token.
+    /// Decides on a token that a request presents, as a [`JwtLayer`](crate::JwtLayer) does. Waits, and may be
+    /// dropped, as [`validate`](Self::validate). [`TokenFrom::token`](crate::TokenFrom::token) finds token and
+    /// scheme.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use jwks_validator::{AuthError, Claims, JwtValidator, Reason, RequestContext, TokenFrom};
+    ///
+    /// async fn caller<B>(
+    ///     validator: &JwtValidator,
+    ///     request: &http::Request<B>,
+    /// ) -> Result<Option<Arc<Claims>>, AuthError> {
+    ///     let context = RequestContext::from(request);
+    ///     match TokenFrom::authorization().token(context) {
+    ///         Ok((scheme, token)) => validator.authenticate(token, scheme, &context).await.map(Some),
+    ///         Err(Reason::NoCredentials) => Ok(None),
+    ///         Err(reason) => Err(reason.into()),
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`validate`](Self::validate): nothing in a request proves yet that a token bound to a key or a
+    /// certificate is its sender's, so every token with `cnf` is refused. As a response, the error has the form
+    /// that the sender of the request reads: gRPC's, if the request is gRPC.
+    pub async fn authenticate(
+        &self,
+        token: &str,
+        scheme: TokenScheme,
+        request: &RequestContext<'_>,
+    ) -> Result<Arc<Claims>, AuthError> {
+        let decided = match scheme {
+            TokenScheme::Bearer => self.validate(token).await,
+        };
+        decided.map_err(|error| error.in_answer_to(*request))
+    }
+
+    /// Decides on a token of which nothing is known but its text: as a bearer token. One that is bound to a key
+    /// or a certificate of its sender (`cnf`, RFC 7800) is refused.
     ///
     /// With a known key it does not wait. It waits, for at most 1 s, for the very first keys, for newer
     /// ones where those that are there grew too old without a failed fetch (a process that was frozen), and

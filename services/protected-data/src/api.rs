@@ -141,8 +141,10 @@ async fn explain_refusal(
     request: Request,
     next: Next,
 ) -> Response {
-    let token = token_from.token(request.headers(), request.uri());
-    let token = token.ok().map(|token| Zeroizing::new(token.to_owned()));
+    let token = token_from.token(&request);
+    let token = token
+        .ok()
+        .map(|(_, token)| Zeroizing::new(token.to_owned()));
     let response = next.run(request).await;
     let token = token.filter(|_| {
         let refused = response.extensions().get::<AuthError>();

@@ -65,10 +65,10 @@ impl<S: Sync, C: FromClaims> FromRequestParts<S> for Jwt<C> {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, AuthError> {
         let extracted = match parts.extensions.get::<Arc<Claims>>() {
-            Some(claims) => C::from_claims(claims).map(Jwt).map_err(AuthError::new),
+            Some(claims) => C::from_claims(claims).map(Jwt).map_err(AuthError::from),
             None => Err(without_claims(&parts.extensions)),
         };
-        extracted.map_err(|error| error.in_answer_to(&parts.headers))
+        extracted.map_err(|error| error.in_answer_to(&*parts))
     }
 }
 

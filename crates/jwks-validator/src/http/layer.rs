@@ -56,7 +56,7 @@ pub(super) fn without_claims(extensions: &Extensions) -> AuthError {
         Some(Anonymous(challenges)) => {
             AuthError::with_challenges(Reason::NoCredentials, Arc::clone(challenges))
         }
-        None => AuthError::new(Reason::LayerMissing),
+        None => AuthError::from(Reason::LayerMissing),
     }
 }
 
@@ -166,10 +166,10 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let value = self.from.value(request.headers(), request.uri());
+        let value = self.from.value((&request).into());
         let decision = match value.and_then(|value| self.decide(value)) {
             Ok(decision) => decision,
-            Err(reason) => Decision::Now(Err(AuthError::new(reason))),
+            Err(reason) => Decision::Now(Err(AuthError::from(reason))),
         };
         match (decision, value) {
             (Decision::Now(Ok(claims)), _) => {
@@ -191,12 +191,12 @@ where
                 forward(&mut self.inner, request, &self.from)
             }
             (Decision::Now(Err(error)), _) => {
-                let error = error.in_answer_to(request.headers());
+                let error = error.in_answer_to(&request);
                 refuse::<S, B, ResB>(self.challenges.answer(error), &self.from)
             }
             // Without a header there was no token to decide on.
             (Decision::NeedsKeys { .. }, Err(reason)) => {
-                let error = AuthError::new(reason).in_answer_to(request.headers());
+                let error = AuthError::from(reason).in_answer_to(&request);
                 refuse::<S, B, ResB>(self.challenges.answer(error), &self.from)
             }
         }
@@ -319,7 +319,7 @@ where
                         .decide_with_other_keys(token, issuer, refusal);
                     deciding.await
                 }
-                Err(reason) => Err(AuthError::new(reason)),
+                Err(reason) => Err(AuthError::from(reason)),
             }
         }
     };
@@ -329,7 +329,7 @@ where
             Ok(guard.from.finish()(inner.call(request).await?))
         }
         Err(error) => {
-            let error = error.in_answer_to(request.headers());
+            let error = error.in_answer_to(&request);
             Ok(guard.from.finish()(guard.challenges.answer(error)))
         }
     }

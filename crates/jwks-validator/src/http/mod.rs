@@ -2,6 +2,7 @@
 
 mod authorization;
 mod challenge;
+mod context;
 mod extract;
 mod grpc;
 mod layer;
@@ -10,6 +11,7 @@ mod scopes;
 mod token_from;
 
 pub(crate) use challenge::Challenges;
+pub use context::{RequestContext, TokenScheme};
 pub use extract::{FromClaims, Jwt};
 pub(crate) use grpc::is_grpc;
 pub use layer::{GuardFuture, JwtLayer, JwtService};

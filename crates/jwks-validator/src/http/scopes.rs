@@ -172,7 +172,7 @@ where
         match self.rule.check(&request) {
             Ok(()) => forward(&mut self.inner, request, &TokenFrom::authorization()),
             Err(reason) => {
-                let error = AuthError::new(reason).in_answer_to(request.headers());
+                let error = AuthError::from(reason).in_answer_to(&request);
                 let answer = self.rule.challenges.answer(error);
                 refuse::<S, B, ResB>(answer, &TokenFrom::authorization())
             }

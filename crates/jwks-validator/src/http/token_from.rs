@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes, HttpBody};
 use http::header::{AUTHORIZATION, COOKIE};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, Uri};
+use http::{HeaderName, HeaderValue, Response};
 use tower::BoxError;
 
 use super::authorization;
 use super::challenge::keep_out_of_shared_caches;
+use super::context::{RequestContext, TokenScheme};
 use crate::builder::{BuildError, BuildErrorKind};
 use crate::reason::Reason;
 
@@ -87,25 +88,26 @@ impl TokenFrom {
         }
     }
 
-    /// Returns the token of a request, as a layer that reads from here would find it. Nothing of it is
-    /// checked but its characters.
+    /// Returns the token of a request and the scheme it is presented under, as a layer that reads from here
+    /// would find it. Nothing of it is checked but its characters. The bare token of another place counts as
+    /// [`Bearer`](TokenScheme::Bearer).
     ///
     /// # Errors
     ///
     /// Fails with why there is none, or not exactly one.
-    pub fn token<'r>(&self, headers: &'r HeaderMap, uri: &Uri) -> Result<&'r str, Reason> {
-        let credentials = self.credentials(self.value(headers, uri)?)?;
-        self.checked(credentials)
+    pub fn token<'r>(
+        &self,
+        request: impl Into<RequestContext<'r>>,
+    ) -> Result<(TokenScheme, &'r str), Reason> {
+        let credentials = self.credentials(self.value(request.into())?)?;
+        Ok((TokenScheme::Bearer, self.checked(credentials)?))
     }
 
     /// Returns the header that carries the request's only token.
-    pub(super) fn value<'r>(
-        &self,
-        headers: &'r HeaderMap,
-        uri: &Uri,
-    ) -> Result<&'r HeaderValue, Reason> {
+    pub(super) fn value<'r>(&self, request: RequestContext<'r>) -> Result<&'r HeaderValue, Reason> {
+        let headers = request.headers;
         match self.0.as_deref() {
-            None => authorization::header(headers, uri),
+            None => authorization::header(headers, request.uri),
             Some(Elsewhere::Header(name)) => only(headers.get_all(name).iter()),
             Some(Elsewhere::Cookie(name)) => {
                 let values = headers.get_all(COOKIE).iter();

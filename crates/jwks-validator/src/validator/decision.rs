@@ -211,7 +211,7 @@ impl JwtValidator {
         if reason.answer() == Answer::Unavailable {
             AuthError::with_retry_after(reason, issuer.retry_after())
         } else {
-            AuthError::new(reason)
+            AuthError::from(reason)
         }
     }
 }
@@ -233,6 +233,6 @@ fn refused(reason: Reason) -> AuthError {
         _ if reason.answer() == Answer::Unavailable => {
             AuthError::with_retry_after(reason, Duration::from_secs(1))
         }
-        _ => AuthError::new(reason),
+        _ => AuthError::from(reason),
     }
 }

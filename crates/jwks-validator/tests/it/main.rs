@@ -10,6 +10,7 @@ mod adapter;
 mod admitting;
 mod answers;
 mod asking;
+mod authenticating;
 mod checked;
 mod claims;
 mod configuration;

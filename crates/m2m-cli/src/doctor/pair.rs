@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Request};
 use idp_http::{FetchErrorKind, IdpClient, Reply};
 use service_kit::server::reachable;
 use tokio::time::Instant;
@@ -44,16 +44,13 @@ impl Examination {
         let mut url = self.public.protected_data.clone();
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{path}/api/protected/data"));
-        let mut headers = HeaderMap::new();
+        let mut request = Request::new(());
         let placement = &self.public.attaching.placement;
-        if let Err(error) = placement.put(&obtained.issued, &mut headers) {
+        if let Err(error) = placement.put(&obtained.issued, request.headers_mut()) {
             return Finding::failed(PROTECTED, error.to_string(), "correct TOKEN_PLACEMENT");
         }
-        let finds_token = self
-            .protected
-            .token_from
-            .token(&headers, &Uri::default())
-            .is_ok();
+        let finds_token = self.protected.token_from.token(&request).is_ok();
+        let headers = std::mem::take(request.headers_mut());
         // The rule that public-data has for where the token may go: https, or loopback, or allowed.
         let allow_http = self.public.provider.allow_insecure_http;
         let (reply, took) = match get(&url, headers, allow_http).await {
