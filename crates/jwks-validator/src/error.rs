@@ -31,13 +31,13 @@ impl AuthError {
         }
     }
 
-    pub(crate) fn with_challenges(reason: Reason, challenges: Arc<Challenges>) -> Self {
-        Self {
-            challenges: Some(challenges),
-            ..Self::from(reason)
-        }
+    /// Makes it an answer with the challenge of this layer.
+    pub(crate) fn challenged_by(mut self, challenges: Arc<Challenges>) -> Self {
+        self.challenges = Some(challenges);
+        self
     }
 
+    #[cfg(feature = "axum")]
     pub(crate) fn take_challenges(&mut self) -> Option<Arc<Challenges>> {
         self.challenges.take()
     }

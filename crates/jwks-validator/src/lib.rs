@@ -63,7 +63,9 @@
 //! # One dependency
 //!
 //! What the signatures of this crate name of `clock`, `idp-http`, `secrecy`, `url` and `async-trait` is here
-//! too. Types of `http`, `axum` and `tower` are those of the server that is guarded.
+//! too. Types of `http`, `axum` and `tower` are those of the server that is guarded. `axum` is needed by the
+//! feature of that name alone, which is on by default: without it the layers guard any tower service over the
+//! types of `http`, and there is no extractor.
 //!
 //! A [`KeySource`] and a [`Revocation`] of one's own:
 //!
@@ -204,7 +206,9 @@ pub use validate::validate;
 pub use validator::{IssuerRefresh, JwtValidator, RefreshOutcome, UnknownIssuer};
 pub use verified::MemoryHealth;
 
+#[cfg(feature = "axum")]
+pub use crate::http::{FromClaims, Jwt};
 pub use crate::http::{
-    FromClaims, GuardFuture, Jwt, JwtLayer, JwtService, ProtectedResource, RequestContext,
-    RequireScopes, RequireScopesService, TokenFrom, TokenScheme,
+    GuardBody, GuardFuture, JwtLayer, JwtService, ProtectedResource, RequestContext, RequireScopes,
+    RequireScopesService, TokenFrom, TokenScheme,
 };

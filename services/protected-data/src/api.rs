@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::handler::Handler as _;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -47,15 +48,13 @@ pub struct AppState {
 ///
 /// Everything but the last three is behind the validator, unknown paths included.
 pub fn app(state: AppState) -> Router {
-    let decisions = state.decisions;
-    let guard = (
-        MapResponseLayer::new(move |response| log_refusal(&decisions, response)),
-        JwtLayer::new(state.validator.clone()).token_from(state.token_from.clone()),
-    );
+    let decisions = &state.decisions;
+    let tokens = JwtLayer::new(state.validator.clone()).token_from(state.token_from.clone());
+    let guard = (logging(decisions), tokens.clone());
     // Around each handler and not around the router: that would box every route once more, and copy the
     // boxes on every request.
     let data = match state.required_scopes {
-        Some(scopes) => get(protected_data.layer((guard.clone(), scopes))),
+        Some(scopes) => get(protected_data.layer((logging(decisions), tokens, scopes))),
         None => get(protected_data.layer(guard.clone())),
     };
     let guarded = Router::new()
@@ -99,8 +98,19 @@ async fn protected_data() -> impl IntoResponse {
     )
 }
 
+/// Logs refusals, and takes the bodies out of the guards, so that axum need not box them once more.
+fn logging<B: Into<Body>>(
+    decisions: &Arc<Decisions>,
+) -> MapResponseLayer<impl Fn(Response<B>) -> Response + Clone + use<B>> {
+    let decisions = Arc::clone(decisions);
+    MapResponseLayer::new(move |response: Response<B>| {
+        log_refusal(&decisions, &response);
+        response.map(Into::into)
+    })
+}
+
 /// The caller is told a code; the reason is for the log.
-fn log_refusal(decisions: &Decisions, response: Response) -> Response {
+fn log_refusal<B>(decisions: &Decisions, response: &Response<B>) {
     if let Some(error) = response.extensions().get::<AuthError>() {
         decisions.refused(error.reason());
         let status = error.status().as_u16();
@@ -132,7 +142,6 @@ fn log_refusal(decisions: &Decisions, response: Response) -> Response {
     } else {
         decisions.accepted();
     }
-    response
 }
 
 /// Says which check a refused token failed and by how much, to whoever reads debug logs.

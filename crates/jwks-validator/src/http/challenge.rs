@@ -1,14 +1,11 @@
 //! Answers to refused requests: fixed texts, chosen by the kind of refusal.
 
-use axum::body::Body;
-use axum::response::IntoResponse;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, Entry, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response};
 use idp_http::whole_seconds;
 
 use super::grpc;
 use super::resource::ProtectedResource;
-use super::token_from::TokenFrom;
 use crate::builder::{BuildError, BuildErrorKind};
 use crate::error::AuthError;
 use crate::reason::Answer;
@@ -82,7 +79,7 @@ impl Challenges {
 
     /// Returns the answer to a refused request, with the error in its extensions. Whoever answers has to keep
     /// it out of shared caches.
-    pub(super) fn answer(&self, error: AuthError) -> Response<Body> {
+    pub(super) fn answer(&self, error: AuthError) -> Response<&'static str> {
         let answer = error.reason().answer();
         let (status, reason) = (error.status().as_u16(), error.reason().as_str());
         tracing::debug!(
@@ -93,7 +90,7 @@ impl Challenges {
         let mut response = if error.is_for_grpc() {
             grpc::response(answer)
         } else {
-            let mut response = Response::new(Body::from(problem(answer)));
+            let mut response = Response::new(problem(answer));
             *response.status_mut() = error.status();
             response.headers_mut().insert(
                 CONTENT_TYPE,
@@ -123,13 +120,13 @@ impl Challenges {
 
 /// Marks an answer that depends on the token: not to be stored, unless the handler decided on that,
 /// and never to be given to the holder of another token. `name` is that of the header which holds it, or `*`.
-pub(super) fn keep_out_of_shared_caches(headers: &mut HeaderMap, name: HeaderValue) {
+pub(super) fn keep_out_of_shared_caches(headers: &mut HeaderMap, name: &HeaderValue) {
     headers
         .entry(CACHE_CONTROL)
         .or_insert(const { HeaderValue::from_static("no-store") });
     match headers.entry(VARY) {
         Entry::Vacant(vary) => {
-            vary.insert(name);
+            vary.insert(name.clone());
         }
         Entry::Occupied(mut vary) => {
             let varies = vary
@@ -137,9 +134,9 @@ pub(super) fn keep_out_of_shared_caches(headers: &mut HeaderMap, name: HeaderVal
                 .filter_map(|value| value.to_str().ok())
                 .flat_map(|value| value.split(','))
                 .map(str::trim)
-                .any(|other| other == "*" || name == *other.to_ascii_lowercase());
+                .any(|other| other == "*" || *name == *other.to_ascii_lowercase());
             if !varies {
-                vary.append(name);
+                vary.append(name.clone());
             }
         }
     }
@@ -149,18 +146,6 @@ impl Default for Challenges {
     fn default() -> Self {
         Self::new(Self::DEFAULT_REALM, "", None)
             .expect("the realm is quotable and no scope follows")
-    }
-}
-
-/// The answer under the realm `api`; of a request without credentials that an optional layer let
-/// through, with the challenge of that layer.
-impl IntoResponse for AuthError {
-    fn into_response(mut self) -> Response<Body> {
-        let response = match self.take_challenges() {
-            Some(challenges) => challenges.answer(self),
-            None => Challenges::default().answer(self),
-        };
-        TokenFrom::authorization().finish()(response)
     }
 }
 

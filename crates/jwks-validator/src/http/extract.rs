@@ -1,13 +1,18 @@
-//! The extractor of an accepted token's claims.
+//! What there is for axum besides: the extractor of an accepted token's claims, and errors as responses.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::response::IntoResponse;
+use http::Response;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
+use super::challenge::{Challenges, keep_out_of_shared_caches};
 use super::layer::without_claims;
+use super::token_from::TokenFrom;
 use crate::claims::Claims;
 use crate::error::AuthError;
 use crate::reason::Reason;
@@ -81,5 +86,19 @@ impl<S: Sync, C: FromClaims> OptionalFromRequestParts<S> for Jwt<C> {
             Err(error) if error.reason() == Reason::NoCredentials => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// The answer under the realm `api`; of a request without credentials that an optional layer let
+/// through, with the challenge of that layer.
+impl IntoResponse for AuthError {
+    fn into_response(mut self) -> Response<Body> {
+        let answer = match self.take_challenges() {
+            Some(challenges) => challenges.answer(self),
+            None => Challenges::default().answer(self),
+        };
+        let mut answer = answer.map(Body::from);
+        keep_out_of_shared_caches(answer.headers_mut(), TokenFrom::authorization().vary());
+        answer
     }
 }

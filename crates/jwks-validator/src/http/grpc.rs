@@ -1,6 +1,5 @@
 //! Refusals in the form that gRPC clients read.
 
-use axum::body::Body;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response};
 
@@ -22,7 +21,7 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
 
 /// Returns the trailers-only answer: the status stands in the only block of headers and there is no body,
 /// whatever a gRPC client would read in one.
-pub(super) fn response(answer: Answer) -> Response<Body> {
+pub(super) fn response(answer: Answer) -> Response<&'static str> {
     let (status, message) = match answer {
         // A malformed credential is no credential: gRPC has no closer word.
         Answer::NoCredentials | Answer::InvalidRequest => ("16", "a bearer token is required"),
@@ -31,7 +30,7 @@ pub(super) fn response(answer: Answer) -> Response<Body> {
         Answer::Unavailable => ("14", "tokens cannot be validated at the moment"),
         Answer::Internal => ("13", "internal error"),
     };
-    let mut response = Response::new(Body::empty());
+    let mut response = Response::new("");
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", HeaderValue::from_static(status));

@@ -1,18 +1,15 @@
 //! The layer that lets only requests with an accepted token through.
 
 use std::fmt;
-use std::future::{Ready, ready};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::body::{Body, Bytes, HttpBody};
 use http::{Extensions, HeaderValue, Request, Response};
-use tokio_util::either::Either;
-use tower::util::MapResponse;
-use tower::{BoxError, Layer, Service};
+use tower::{Layer, Service};
 
+use super::body::GuardBody;
 use super::challenge::Challenges;
+use super::future::GuardFuture;
 use super::resource::ProtectedResource;
 use super::token_from::TokenFrom;
 use crate::builder::BuildError;
@@ -54,7 +51,7 @@ pub(super) struct Anonymous(Arc<Challenges>);
 pub(super) fn without_claims(extensions: &Extensions) -> AuthError {
     match extensions.get::<Anonymous>() {
         Some(Anonymous(challenges)) => {
-            AuthError::with_challenges(Reason::NoCredentials, Arc::clone(challenges))
+            AuthError::from(Reason::NoCredentials).challenged_by(Arc::clone(challenges))
         }
         None => AuthError::from(Reason::LayerMissing),
     }
@@ -154,18 +151,17 @@ where
     S: Service<Request<B>, Response = Response<ResB>> + Clone + Send + 'static,
     S::Future: Send,
     B: Send + 'static,
-    ResB: HttpBody<Data = Bytes> + Send + 'static,
-    ResB::Error: Into<BoxError>,
 {
-    type Response = Response<Body>;
+    type Response = Response<GuardBody<ResB>>;
     type Error = S::Error;
-    type Future = GuardFuture<S, Request<B>, ResB>;
+    type Future = GuardFuture<S::Future, ResB, S::Error>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let vary = self.from.vary();
         let value = self.from.value((&request).into());
         let decision = match value.and_then(|value| self.decide(value)) {
             Ok(decision) => decision,
@@ -174,7 +170,7 @@ where
         match (decision, value) {
             (Decision::Now(Ok(claims)), _) => {
                 request.extensions_mut().insert(claims);
-                forward(&mut self.inner, request, &self.from)
+                GuardFuture::forwarded(self.inner.call(request), vary)
             }
             (Decision::UnlessRevoked(claims), _) => {
                 self.later(request, Pending::Revocation(claims))
@@ -188,16 +184,16 @@ where
                 // Those of a layer further out speak for a token that was not sent here.
                 extensions.remove::<Arc<Claims>>();
                 extensions.insert(Anonymous(Arc::clone(&self.challenges)));
-                forward(&mut self.inner, request, &self.from)
+                GuardFuture::forwarded(self.inner.call(request), vary)
             }
             (Decision::Now(Err(error)), _) => {
                 let error = error.in_answer_to(&request);
-                refuse::<S, B, ResB>(self.challenges.answer(error), &self.from)
+                GuardFuture::refused(self.challenges.answer(error), vary)
             }
             // Without a header there was no token to decide on.
             (Decision::NeedsKeys { .. }, Err(reason)) => {
                 let error = AuthError::from(reason).in_answer_to(&request);
-                refuse::<S, B, ResB>(self.challenges.answer(error), &self.from)
+                GuardFuture::refused(self.challenges.answer(error), vary)
             }
         }
     }
@@ -220,29 +216,47 @@ impl<S: Clone> JwtService<S> {
     /// Decides when what the decision waits for is there.
     fn later<B, ResB>(
         &mut self,
-        request: Request<B>,
+        mut request: Request<B>,
         pending: Pending,
-    ) -> GuardFuture<S, Request<B>, ResB>
+    ) -> GuardFuture<S::Future, ResB, S::Error>
     where
         S: Service<Request<B>, Response = Response<ResB>> + Send + 'static,
         S::Future: Send,
         B: Send + 'static,
-        ResB: HttpBody<Data = Bytes> + Send + 'static,
-        ResB::Error: Into<BoxError>,
     {
         // The service that was polled ready is the one that must be called.
-        let clone = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, clone);
-        Either::Right(Box::pin(decide_later(
-            inner,
-            Guard {
-                validator: self.validator.clone(),
-                challenges: Arc::clone(&self.challenges),
-                from: self.from.clone(),
-            },
-            request,
-            pending,
-        )))
+        let clone = self.clone();
+        let mut guard = std::mem::replace(self, clone);
+        let vary = guard.from.vary();
+        let answer = async move {
+            match decide_later(&guard.validator, &guard.from, pending).await {
+                Ok(claims) => {
+                    request.extensions_mut().insert(claims);
+                    let response = guard.inner.call(request).await?;
+                    Ok(response.map(GuardBody::served))
+                }
+                Err(error) => {
+                    let error = error.in_answer_to(&request);
+                    Ok(guard.challenges.answer(error).map(GuardBody::refused))
+                }
+            }
+        };
+        GuardFuture::deciding(answer, vary)
+    }
+}
+
+async fn decide_later(
+    validator: &JwtValidator,
+    from: &TokenFrom,
+    pending: Pending,
+) -> Result<Arc<Claims>, AuthError> {
+    match pending {
+        Pending::Revocation(claims) => validator.unless_revoked(claims).await,
+        Pending::Keys(value, issuer, refusal) => {
+            let token = from.checked(from.credentials(&value)?)?;
+            let deciding = validator.decide_with_other_keys(token, issuer, refusal);
+            deciding.await
+        }
     }
 }
 
@@ -252,85 +266,4 @@ enum Pending {
     Keys(HeaderValue, Arc<Issuer>, Refusal),
     /// Whether the token with these claims is revoked.
     Revocation(Arc<Claims>),
-}
-
-/// The future of [`JwtService`] and [`RequireScopesService`](crate::RequireScopesService). It is
-/// allocated only for a request that waits for keys or for a revocation hook.
-pub type GuardFuture<S, Q, ResB> = Either<
-    Either<Ready<Answered<S, Q>>, <Finished<S, ResB> as Service<Q>>::Future>,
-    Pin<Box<dyn Future<Output = Answered<S, Q>> + Send>>,
->;
-
-type Answered<S, Q> = Result<Response<Body>, <S as Service<Q>>::Error>;
-type Finished<S, ResB> = MapResponse<S, fn(Response<ResB>) -> Response<Body>>;
-
-pub(super) fn refuse<S, B, ResB>(
-    response: Response<Body>,
-    from: &TokenFrom,
-) -> GuardFuture<S, Request<B>, ResB>
-where
-    S: Service<Request<B>, Response = Response<ResB>>,
-{
-    let response = from.finish()(response);
-    Either::Left(Either::Left(ready(Ok(response))))
-}
-
-pub(super) fn forward<S, B, ResB>(
-    inner: &mut S,
-    request: Request<B>,
-    from: &TokenFrom,
-) -> GuardFuture<S, Request<B>, ResB>
-where
-    S: Service<Request<B>, Response = Response<ResB>>,
-    ResB: HttpBody<Data = Bytes> + Send + 'static,
-    ResB::Error: Into<BoxError>,
-{
-    Either::Left(Either::Right(
-        MapResponse::new(inner, from.finish()).call(request),
-    ))
-}
-
-/// What a decision that has to wait takes along.
-struct Guard {
-    validator: JwtValidator,
-    challenges: Arc<Challenges>,
-    from: TokenFrom,
-}
-
-async fn decide_later<S, B, ResB>(
-    mut inner: S,
-    guard: Guard,
-    mut request: Request<B>,
-    pending: Pending,
-) -> Result<Response<Body>, S::Error>
-where
-    S: Service<Request<B>, Response = Response<ResB>>,
-    ResB: HttpBody<Data = Bytes> + Send + 'static,
-    ResB::Error: Into<BoxError>,
-{
-    let result = match pending {
-        Pending::Revocation(claims) => guard.validator.unless_revoked(claims).await,
-        Pending::Keys(value, issuer, refusal) => {
-            let credentials = guard.from.credentials(&value);
-            match credentials.and_then(|credentials| guard.from.checked(credentials)) {
-                Ok(token) => {
-                    let deciding = guard
-                        .validator
-                        .decide_with_other_keys(token, issuer, refusal);
-                    deciding.await
-                }
-                Err(reason) => Err(AuthError::from(reason)),
-            }
-        }
-    };
-    match result {
-        Ok(claims) => {
-            request.extensions_mut().insert(claims);
-            Ok(guard.from.finish()(inner.call(request).await?))
-        }
-        Err(error) => {
-            let error = error.in_answer_to(&request);
-            Ok(guard.from.finish()(guard.challenges.answer(error)))
-        }
-    }
 }

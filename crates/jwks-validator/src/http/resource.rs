@@ -1,9 +1,5 @@
 //! What a protected API publishes about itself (RFC 9728).
 
-use axum::Router;
-use axum::routing::get;
-use http::HeaderValue;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde::Serialize;
 use url::Url;
 
@@ -132,6 +128,12 @@ impl ProtectedResource {
         &self.url
     }
 
+    /// Returns the path of that URL, for routers that are not axum's.
+    #[must_use]
+    pub fn metadata_path(&self) -> &str {
+        &self.path
+    }
+
     /// Returns the document.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -140,7 +142,12 @@ impl ProtectedResource {
 
     /// Returns the route that serves the document, to be merged outside of the
     /// [`JwtLayer`](crate::JwtLayer): who asks for it has no token yet.
-    pub fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+    #[cfg(feature = "axum")]
+    pub fn routes<S: Clone + Send + Sync + 'static>(&self) -> axum::Router<S> {
+        use axum::routing::get;
+        use http::HeaderValue;
+        use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+
         let json = self.to_json();
         let headers = [
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
@@ -151,7 +158,7 @@ impl ProtectedResource {
             ),
         ];
         // The path is text to compare, whatever axum's older syntax made of `:` and `*` in it.
-        Router::new()
+        axum::Router::new()
             .without_v07_checks()
             .route(&self.path, get(async move || (headers, json)))
     }

@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::body::{Body, Bytes, HttpBody};
 use http::{Request, Response};
-use tower::{BoxError, Layer, Service};
+use tower::{Layer, Service};
 
+use super::body::GuardBody;
 use super::challenge::Challenges;
-use super::layer::{GuardFuture, forward, refuse, without_claims};
+use super::future::GuardFuture;
+use super::layer::without_claims;
 use super::resource::ProtectedResource;
 use super::token_from::TokenFrom;
 use crate::builder::{BuildError, BuildErrorKind};
@@ -157,24 +158,22 @@ impl<S> fmt::Debug for RequireScopesService<S> {
 impl<S, B, ResB> Service<Request<B>> for RequireScopesService<S>
 where
     S: Service<Request<B>, Response = Response<ResB>>,
-    ResB: HttpBody<Data = Bytes> + Send + 'static,
-    ResB::Error: Into<BoxError>,
 {
-    type Response = Response<Body>;
+    type Response = Response<GuardBody<ResB>>;
     type Error = S::Error;
-    type Future = GuardFuture<S, Request<B>, ResB>;
+    type Future = GuardFuture<S::Future, ResB, S::Error>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let vary = TokenFrom::authorization().vary();
         match self.rule.check(&request) {
-            Ok(()) => forward(&mut self.inner, request, &TokenFrom::authorization()),
+            Ok(()) => GuardFuture::forwarded(self.inner.call(request), vary),
             Err(reason) => {
                 let error = AuthError::from(reason).in_answer_to(&request);
-                let answer = self.rule.challenges.answer(error);
-                refuse::<S, B, ResB>(answer, &TokenFrom::authorization())
+                GuardFuture::refused(self.rule.challenges.answer(error), vary)
             }
         }
     }

@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes, HttpBody};
 use http::header::{AUTHORIZATION, COOKIE};
-use http::{HeaderName, HeaderValue, Response};
-use tower::BoxError;
+use http::{HeaderName, HeaderValue};
 
 use super::authorization;
-use super::challenge::keep_out_of_shared_caches;
 use super::context::{RequestContext, TokenScheme};
 use crate::builder::{BuildError, BuildErrorKind};
 use crate::reason::Reason;
@@ -136,39 +133,17 @@ impl TokenFrom {
         })
     }
 
-    /// Returns what is done with every answer that depends on a token from here.
-    pub(super) fn finish<ResB>(&self) -> fn(Response<ResB>) -> Response<Body>
-    where
-        ResB: HttpBody<Data = Bytes> + Send + 'static,
-        ResB::Error: Into<BoxError>,
-    {
-        // Functions and not closures that hold a name: their type stands in that of the future.
+    /// Returns the name of the header that holds the token, for `Vary`.
+    pub(super) fn vary(&self) -> &'static HeaderValue {
+        static AUTHORIZATION: HeaderValue = HeaderValue::from_static("authorization");
+        static COOKIE: HeaderValue = HeaderValue::from_static("cookie");
+        static ANY: HeaderValue = HeaderValue::from_static("*");
         match self.0.as_deref() {
-            None => |response| {
-                finished(
-                    response,
-                    const { HeaderValue::from_static("authorization") },
-                )
-            },
-            Some(Elsewhere::Cookie(_)) => {
-                |response| finished(response, const { HeaderValue::from_static("cookie") })
-            }
-            Some(Elsewhere::Header(_)) => {
-                |response| finished(response, const { HeaderValue::from_static("*") })
-            }
+            None => &AUTHORIZATION,
+            Some(Elsewhere::Cookie(_)) => &COOKIE,
+            Some(Elsewhere::Header(_)) => &ANY,
         }
     }
-}
-
-fn finished<ResB>(response: Response<ResB>, vary: HeaderValue) -> Response<Body>
-where
-    ResB: HttpBody<Data = Bytes> + Send + 'static,
-    ResB::Error: Into<BoxError>,
-{
-    // Takes a body that is axum's already as it is.
-    let mut response = response.map(Body::new);
-    keep_out_of_shared_caches(response.headers_mut(), vary);
-    response
 }
 
 fn only<'r>(mut values: impl Iterator<Item = &'r HeaderValue>) -> Result<&'r HeaderValue, Reason> {

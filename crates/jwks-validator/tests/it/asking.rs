@@ -25,11 +25,11 @@ pub(crate) async fn ask(app: &Router, request: Request<Body>) -> Response<Body> 
     app.clone().oneshot(request).await.unwrap()
 }
 
-pub(crate) fn challenge(response: &Response<Body>) -> &str {
+pub(crate) fn challenge<B>(response: &Response<B>) -> &str {
     response.headers()["www-authenticate"].to_str().unwrap()
 }
 
-pub(crate) fn reason(response: &Response<Body>) -> Option<Reason> {
+pub(crate) fn reason<B>(response: &Response<B>) -> Option<Reason> {
     response
         .extensions()
         .get::<AuthError>()

@@ -1,7 +1,7 @@
 //! A tonic server behind the layers, and what a tonic client makes of refusals.
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::routing::post;
 use http::Request;
 use http_body_util::BodyExt as _;
@@ -17,15 +17,15 @@ use crate::fake_source::{FakeSource, Script, builder, started};
 use crate::signer::Signer;
 
 /// Serves what answers a message with itself, behind the layer.
-async fn serve<L>(layer: L) -> Endpoint
+async fn serve<L, B>(layer: L) -> Endpoint
 where
     L: Layer<Routes> + Clone + Send + 'static,
-    L::Service: Service<Request<tonic::body::Body>, Response = http::Response<Body>>
-        + Clone
-        + Send
-        + 'static,
+    L::Service:
+        Service<Request<tonic::body::Body>, Response = http::Response<B>> + Clone + Send + 'static,
     <L::Service as Service<Request<tonic::body::Body>>>::Future: Send,
     <L::Service as Service<Request<tonic::body::Body>>>::Error: Into<tower::BoxError> + Send,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<tower::BoxError>,
 {
     let origin = raw_grpc::serve(layer, |message| Ok(message.into_inner())).await;
     Endpoint::from_shared(origin).unwrap()
