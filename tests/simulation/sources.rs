@@ -6,9 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, header};
-use jwks_validator::{
-    Answer, Fetched, KeySet, KeySource, SourceError, SourceErrorKind, Validators,
-};
+use jwks_validator::{Answer, EntityTag, Fetched, KeySet, KeySource, SourceError, SourceErrorKind};
 use serde_json::Value;
 use token_cache::{IssuedToken, TokenError, TokenErrorKind, TokenRequest, TokenSource};
 
@@ -99,15 +97,15 @@ fn answer(kind: TokenErrorKind) -> Answer {
 
 #[async_trait]
 impl KeySource for Keys {
-    async fn fetch(&self, validators: Option<&Validators>) -> Result<Fetched, SourceError> {
+    async fn fetch(&self, tag: Option<&EntityTag>) -> Result<Fetched, SourceError> {
         let id = Id {
             from: Host::Protected(self.host),
             to: Host::Idp(self.issuer),
             number: self.first + self.asked.fetch_add(1, Ordering::Relaxed),
         };
         let mut request = get(JWKS_PATH);
-        if let Some(validators) = validators {
-            let tag = validators.if_none_match().clone();
+        if let Some(tag) = tag {
+            let tag = tag.if_none_match().clone();
             request.headers_mut().insert(header::IF_NONE_MATCH, tag);
         }
         self.judge.key_fetch_began(self.host, self.issuer);
@@ -121,7 +119,7 @@ impl KeySource for Keys {
         let end = match &result {
             Ok((fetched, body)) => {
                 let max_age = match fetched {
-                    Fetched::Modified { max_age, .. } | Fetched::NotModified { max_age } => {
+                    Fetched::Modified { max_age, .. } | Fetched::NotModified { max_age, .. } => {
                         *max_age
                     }
                     _ => None,
@@ -143,15 +141,13 @@ fn keys(response: &Response) -> Result<(Fetched, Option<Bytes>), SourceError> {
         Some(Duration::from_secs(seconds.parse().ok()?))
     });
     match response.status() {
-        StatusCode::NOT_MODIFIED => Ok((Fetched::NotModified { max_age }, None)),
+        StatusCode::NOT_MODIFIED => Ok((Fetched::not_modified().with_max_age(max_age), None)),
         StatusCode::OK => {
             let keys = KeySet::from_jwks_json(response.body())?;
-            let validators = headers.get(header::ETAG).cloned().map(Validators::etag);
-            let fetched = Fetched::Modified {
-                keys,
-                max_age,
-                validators,
-            };
+            let tag = headers.get(header::ETAG).cloned().map(EntityTag::new);
+            let fetched = Fetched::keys(keys)
+                .with_max_age(max_age)
+                .with_entity_tag(tag);
             Ok((fetched, Some(response.body().clone())))
         }
         status => {

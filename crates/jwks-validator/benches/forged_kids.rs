@@ -30,8 +30,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use clock::{Clock as _, SystemClock};
 use jwks_validator::{
-    Answer, Fetched, JwtValidator, KeySet, KeySource, Reason, SourceError, SourceErrorKind,
-    Validators,
+    Answer, EntityTag, Fetched, JwtValidator, KeySet, KeySource, Reason, SourceError,
+    SourceErrorKind,
 };
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -234,7 +234,7 @@ impl Source {
 
 #[async_trait]
 impl KeySource for Source {
-    async fn fetch(&self, _: Option<&Validators>) -> Result<Fetched, SourceError> {
+    async fn fetch(&self, _: Option<&EntityTag>) -> Result<Fetched, SourceError> {
         self.fetches.lock().unwrap().push(Instant::now());
         if self.hangs.load(Ordering::Relaxed) {
             sleep(HANGING_TIME).await;

@@ -26,7 +26,7 @@ use clock::{Clock as _, SystemClock};
 use criterion::Criterion;
 use jsonwebtoken::{DecodingKey, Validation};
 use jwks_validator::{
-    Fetched, JwtValidator, KeySet, KeySource, Policy, Reason, SourceError, Validators, validate,
+    EntityTag, Fetched, JwtValidator, KeySet, KeySource, Policy, Reason, SourceError, validate,
 };
 use measure::{Row, Table, allocations, now, ratio};
 use serde_json::{Value, json};
@@ -277,7 +277,7 @@ struct Fixed(Vec<u8>);
 
 #[async_trait]
 impl KeySource for Fixed {
-    async fn fetch(&self, _: Option<&Validators>) -> Result<Fetched, SourceError> {
+    async fn fetch(&self, _: Option<&EntityTag>) -> Result<Fetched, SourceError> {
         Ok(Fetched::keys(KeySet::from_jwks_json(&self.0)?))
     }
 }

@@ -11,7 +11,7 @@ use jwks_client_rs::source::JwksSource;
 use crate::json::Item;
 use crate::key::UnverifiedJwk;
 use crate::key_set::KeySet;
-use crate::source::{Fetched, KeySource, SourceError, SourceErrorKind, Validators};
+use crate::source::{EntityTag, Fetched, KeySource, SourceError, SourceErrorKind};
 
 /// Feeds the validator's cache from a `jwks_client_rs` source.
 ///
@@ -40,7 +40,7 @@ impl<S> fmt::Debug for JwksSourceAdapter<S> {
 
 #[async_trait]
 impl<S: JwksSource + Send + Sync + 'static> KeySource for JwksSourceAdapter<S> {
-    async fn fetch(&self, _validators: Option<&Validators>) -> Result<Fetched, SourceError> {
+    async fn fetch(&self, _: Option<&EntityTag>) -> Result<Fetched, SourceError> {
         let keys = self.source.fetch_keys().await.map_err(|_| {
             // Its error type hides what failed; the shortest waits suit an outage best.
             SourceError::new(

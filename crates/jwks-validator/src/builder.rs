@@ -1,6 +1,7 @@
 //! Settings of a validator.
 
-use std::fmt;
+mod error;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use crate::revocation::{Revocation, RevocationCheck, SETTLE};
 use crate::source::IssuerKeys;
 use crate::validator::{JwtValidator, Parts};
 use crate::verified::VerifiedTokens;
+
+pub use error::{BuildError, BuildErrorKind};
 
 /// Settings of a [`JwtValidator`]. Issuer and audience have no default.
 #[derive(Debug)]
@@ -107,6 +110,13 @@ impl JwtValidatorBuilder {
         self
     }
 
+    /// Sets all rules for tokens at once, those that were set before included.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
     /// Adds an audience that this API is known by; a token must have one of them. There is no space in one:
     /// lists of them are separated by spaces.
     #[must_use]
@@ -123,11 +133,11 @@ impl JwtValidatorBuilder {
         self
     }
 
-    /// Accepts tokens for any audience, those that were issued for other APIs included, and those for
-    /// none.
+    /// Sets whether tokens for any audience are accepted, those that were issued for other APIs included, and
+    /// those for none. Default: they are not.
     #[must_use]
-    pub fn dangerous_skip_audience(mut self) -> Self {
-        self.policy.any_audience = true;
+    pub fn dangerous_skip_audience(mut self, skipped: bool) -> Self {
+        self.policy.any_audience = skipped;
         self
     }
 
@@ -180,18 +190,19 @@ impl JwtValidatorBuilder {
         self
     }
 
-    /// Requires the `typ` and the claims that RFC 9068 requires. Default: they may be absent.
+    /// Sets whether to require the `typ` and the claims that RFC 9068 requires ([`Policy::rfc9068`]). Default:
+    /// they may be absent.
     #[must_use]
-    pub fn rfc9068(mut self) -> Self {
-        self.policy.rfc9068 = true;
+    pub fn rfc9068(mut self, required: bool) -> Self {
+        self.policy.rfc9068 = required;
         self
     }
 
-    /// Requires that the subject is the client itself ([`Policy::clients_only`]). Default: it may be
+    /// Sets whether the subject must be the client itself ([`Policy::clients_only`]). Default: it may be
     /// anybody.
     #[must_use]
-    pub fn clients_only(mut self) -> Self {
-        self.policy.clients_only = true;
+    pub fn clients_only(mut self, required: bool) -> Self {
+        self.policy.clients_only = required;
         self
     }
 
@@ -209,11 +220,11 @@ impl JwtValidatorBuilder {
         self
     }
 
-    /// Accepts scopes in an array of strings too ([`Policy::allow_scope_array`]). Default: a token
-    /// with one is refused.
+    /// Sets whether scopes may stand in an array of strings too ([`Policy::allow_scope_array`]). Default: a
+    /// token with one is refused.
     #[must_use]
-    pub fn allow_scope_array(mut self) -> Self {
-        self.policy.scope_array = true;
+    pub fn allow_scope_array(mut self, allowed: bool) -> Self {
+        self.policy.scope_array = allowed;
         self
     }
 
@@ -249,11 +260,12 @@ impl JwtValidatorBuilder {
         self
     }
 
-    /// Accepts a token when it cannot be found out whether it is revoked. Whoever can keep the
-    /// [`revocation`](Self::revocation) from answering then makes revoked tokens good again.
+    /// Sets whether a token is accepted when it cannot be found out whether it is revoked. An attacker who keeps
+    /// the [`revocation`](Self::revocation) from answering then makes revoked tokens good again. Default: such
+    /// a token gets 503.
     #[must_use]
-    pub fn dangerous_accept_when_revocation_fails(mut self) -> Self {
-        self.accept_when_revocation_fails = true;
+    pub fn dangerous_accept_when_revocation_fails(mut self, accepted: bool) -> Self {
+        self.accept_when_revocation_fails = accepted;
         self
     }
 
@@ -341,98 +353,3 @@ impl JwtValidatorBuilder {
         Ok(())
     }
 }
-
-/// A setting that is missing or makes no sense. Holds no value of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BuildError(pub(crate) BuildErrorKind);
-
-/// Which setting it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum BuildErrorKind {
-    /// There is no issuer, or one with an empty name.
-    Issuer,
-    /// Two issuers have the same name.
-    RepeatedIssuer,
-    /// No issuer may be admitted, or more than 10,000.
-    AdmittedIssuers,
-    /// There is no audience, an empty one, one with a space, or one although the check is to be skipped.
-    Audience,
-    /// The claim of the audience has no name, or that of one which is read as something else
-    /// ([`Policy::FIXED_CLAIMS`], and the claim of scopes).
-    AudienceClaim,
-    /// A required claim has no name, or no value that it may have.
-    RequiredClaim,
-    /// Tokens of no size, or of more than 32 KiB, are to be looked at.
-    MaxTokenSize,
-    /// There is no algorithm.
-    Algorithms,
-    /// The leeway is above 300 s.
-    Leeway,
-    /// The longest lifetime is below 1 s.
-    MaxLifetime,
-    /// The claim of scopes has no name, or that of one which is read as something else
-    /// ([`Policy::OTHER_CLAIMS`]).
-    ScopeClaim,
-    /// The outage limit is below 1 s.
-    MaxStale,
-    /// More than 4 million tokens are to be remembered.
-    VerifiedTokenCache,
-    /// The realm is empty or holds something else than printable ASCII without quotes.
-    Realm,
-    /// There is no scope, or one that is no scope token (RFC 6749 section 3.3).
-    Scope,
-    /// A token is looked for under what is no name of a header or a cookie, or in a header that holds more
-    /// than a token.
-    TokenFrom,
-    /// The resource is not an https URL (or http on loopback) without credentials, query and
-    /// fragment.
-    Resource,
-    /// The system gave no random bytes.
-    Random,
-}
-
-impl BuildError {
-    /// Returns which setting it is.
-    #[must_use]
-    pub fn kind(&self) -> BuildErrorKind {
-        self.0
-    }
-}
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            BuildErrorKind::Issuer => "no issuer, or one with an empty name",
-            BuildErrorKind::AdmittedIssuers => "number of admitted issuers is not 1 to 10000",
-            BuildErrorKind::RepeatedIssuer => "two issuers have the same name",
-            BuildErrorKind::Audience => {
-                "no audience, an empty one, one with a space, or one although the check is to be skipped"
-            }
-            BuildErrorKind::AudienceClaim => {
-                "audience claim has no name, or that of a claim which is read as something else"
-            }
-            BuildErrorKind::RequiredClaim => "a required claim has no name or no value",
-            BuildErrorKind::MaxTokenSize => "token size is not 1 to 32768 bytes",
-            BuildErrorKind::Algorithms => "no algorithm is allowed",
-            BuildErrorKind::Leeway => "leeway is above 300 s",
-            BuildErrorKind::MaxLifetime => "longest lifetime is below 1 s",
-            BuildErrorKind::ScopeClaim => {
-                "scope claim has no name, or that of a claim which is read as something else"
-            }
-            BuildErrorKind::MaxStale => "outage limit is below 1 s",
-            BuildErrorKind::VerifiedTokenCache => {
-                "verified-token cache has more than 4194304 entries"
-            }
-            BuildErrorKind::Realm => "realm is not printable ASCII without quotes",
-            BuildErrorKind::Scope => "no scope, or one that is no scope token",
-            BuildErrorKind::TokenFrom => "the token's place has no name of a header or cookie",
-            BuildErrorKind::Resource => {
-                "resource is not an https URL without credentials, query and fragment"
-            }
-            BuildErrorKind::Random => "no random bytes from the system",
-        })
-    }
-}
-
-impl std::error::Error for BuildError {}

@@ -23,7 +23,7 @@ use crate::key_set::{KeySet, SkippedKey};
 use crate::metrics::IssuerMetrics;
 use crate::reason::Reason;
 use crate::required::RequiredClaim;
-use crate::source::{IssuerKeys, KeySource, SourceErrorKind, Validators};
+use crate::source::{EntityTag, IssuerKeys, KeySource, SourceErrorKind};
 
 pub(crate) use advice::Advice;
 pub(crate) use fetches::Outcome;
@@ -131,7 +131,7 @@ struct State {
     changed: Option<Instant>,
     failures: u32,
     last_error: Option<SourceErrorKind>,
-    validators: Option<Validators>,
+    entity_tag: Option<EntityTag>,
     backoff: Backoff,
     /// When the next fetch is due by itself.
     next: Instant,
@@ -194,7 +194,7 @@ impl Issuer {
                 changed: None,
                 failures: 0,
                 last_error: None,
-                validators: None,
+                entity_tag: None,
                 backoff: Backoff::new(),
                 next: now,
                 held_off_until: None,

@@ -29,6 +29,7 @@ pub struct KeySet {
 
 /// A published key that is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SkippedKey {
     /// Position in the published array, from 0.
     pub index: usize,

@@ -73,7 +73,7 @@
 //! use std::sync::Arc;
 //! use jwks_validator::{
 //!     Claims, Clock, Fetched, JwtValidator, KeySet, KeySource, Revocation, RevocationError, SourceError,
-//!     SystemClock, Validators, async_trait,
+//!     SystemClock, EntityTag, async_trait,
 //! };
 //!
 //! /// Keys that the configuration holds, as a JWKS.
@@ -82,7 +82,7 @@
 //!
 //! #[async_trait]
 //! impl KeySource for Pinned {
-//!     async fn fetch(&self, _: Option<&Validators>) -> Result<Fetched, SourceError> {
+//!     async fn fetch(&self, _: Option<&EntityTag>) -> Result<Fetched, SourceError> {
 //!         Ok(Fetched::keys(KeySet::from_jwks_json(self.0.as_bytes())?))
 //!     }
 //! }
@@ -200,7 +200,7 @@ pub use reason::Reason;
 pub use remote::RemoteJwks;
 pub use required::ClaimValue;
 pub use revocation::{DenyList, DenyListFull, Revocation, RevocationError};
-pub use source::{Fetched, IssuerKeys, KeySource, SourceError, SourceErrorKind, Validators};
+pub use source::{EntityTag, Fetched, IssuerKeys, KeySource, SourceError, SourceErrorKind};
 pub use url::Url;
 pub use validate::validate;
 pub use validator::{IssuerRefresh, JwtValidator, RefreshOutcome, UnknownIssuer};

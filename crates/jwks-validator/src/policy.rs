@@ -157,20 +157,20 @@ impl Policy {
         self
     }
 
-    /// Requires what RFC 9068 requires: `typ` `at+jwt`, and the claims `sub`, `client_id`, `iat` and
-    /// `jti`.
+    /// Sets whether to require what RFC 9068 requires: `typ` `at+jwt`, and the claims `sub`, `client_id`, `iat`
+    /// and `jti`. Default: they may be absent.
     #[must_use]
-    pub fn rfc9068(mut self) -> Self {
-        self.rfc9068 = true;
+    pub fn rfc9068(mut self, required: bool) -> Self {
+        self.rfc9068 = required;
         self
     }
 
-    /// Requires that the subject is the client itself: `client_id` and `sub` are there and equal, as in
-    /// tokens of the client credentials grant (RFC 9068 section 2.2). Without it, an API that knows
-    /// callers by `sub` should know that a client may be named like a user (RFC 9700 section 4.15).
+    /// Sets whether the subject must be the client itself: `client_id` and `sub` are there and equal, as in
+    /// tokens of the client credentials grant (RFC 9068 section 2.2). Default: it may be anybody; an API that
+    /// knows callers by `sub` should then know that a client may be named like a user (RFC 9700 section 4.15).
     #[must_use]
-    pub fn clients_only(mut self) -> Self {
-        self.clients_only = true;
+    pub fn clients_only(mut self, required: bool) -> Self {
+        self.clients_only = required;
         self
     }
 
@@ -182,11 +182,11 @@ impl Policy {
         self
     }
 
-    /// Accepts scopes in an array of strings too, one scope token (RFC 6749 section 3.3) in each. A
-    /// token with any other array is refused.
+    /// Sets whether scopes may stand in an array of strings too, one scope token (RFC 6749 section 3.3) in
+    /// each. A token with any other array is refused. Default: it must be a string.
     #[must_use]
-    pub fn allow_scope_array(mut self) -> Self {
-        self.scope_array = true;
+    pub fn allow_scope_array(mut self, allowed: bool) -> Self {
+        self.scope_array = allowed;
         self
     }
 

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::issuer::{Issuer, Outcome};
 use crate::key_set::SkippedKey;
 use crate::metrics::FetchOutcome;
-use crate::source::{Fetched, SourceError, SourceErrorKind, Validators};
+use crate::source::{EntityTag, Fetched, SourceError, SourceErrorKind};
 
 /// How often settings under which a fetch failed are looked at again.
 const SETTINGS_POLL: Duration = Duration::from_secs(1);
@@ -68,9 +68,9 @@ async fn fetch(issuer: &Issuer, published: &watch::Sender<u64>) -> Option<u64> {
     let version = issuer.source.settings_version().await;
     let mut failed_under = None;
     let began = Instant::now();
-    let validators = issuer.begin();
-    let conditional = validators.is_some();
-    let result = attempt(issuer, validators).await;
+    let entity_tag = issuer.begin();
+    let conditional = entity_tag.is_some();
+    let result = attempt(issuer, entity_tag).await;
     let skipped = match issuer.end(began, conditional, result) {
         Outcome::Refreshed {
             keys,
@@ -157,11 +157,11 @@ fn report(issuer: &Issuer, key: &SkippedKey) {
 }
 
 /// Runs the source in a task of its own, so that its panic ends that task and not this one.
-async fn attempt(issuer: &Issuer, validators: Option<Validators>) -> Result<Fetched, SourceError> {
+async fn attempt(issuer: &Issuer, entity_tag: Option<EntityTag>) -> Result<Fetched, SourceError> {
     let source = Arc::clone(&issuer.source);
     let limit = source.time_limit();
     let task = AbortOnDropHandle::new(tokio::spawn(async move {
-        source.fetch(validators.as_ref()).await
+        source.fetch(entity_tag.as_ref()).await
     }));
     match timeout(limit, task).await {
         Ok(Ok(result)) => result,

@@ -15,7 +15,7 @@ use idp_http::{
 use url::Url;
 
 use crate::key_set::{KeySet, KeySetErrorKind};
-use crate::source::{Fetched, KeySource, SourceError, SourceErrorKind, TIME_LIMIT, Validators};
+use crate::source::{EntityTag, Fetched, KeySource, SourceError, SourceErrorKind, TIME_LIMIT};
 
 /// Fetches a JWK Set over HTTP, with `If-None-Match` and `Cache-Control: max-age`.
 ///
@@ -97,18 +97,20 @@ impl RemoteJwks {
 
 #[async_trait]
 impl KeySource for RemoteJwks {
-    async fn fetch(&self, validators: Option<&Validators>) -> Result<Fetched, SourceError> {
+    async fn fetch(&self, entity_tag: Option<&EntityTag>) -> Result<Fetched, SourceError> {
         let url = self.jwks_uri().await?;
-        let validators = validators.filter(|_| self.may_be_tagged_at(&url));
-        let mut fetched = self.ask(&url, validators).await;
-        if matches!(&fetched, Ok(Asked::OtherVersion)) {
-            fetched = self.ask(&url, None).await;
-        }
-        let fetched = fetched.and_then(Asked::into_fetched);
-        if let Ok(Fetched::Modified { .. }) = &fetched {
+        let entity_tag = entity_tag.filter(|_| self.may_be_tagged_at(&url));
+        let fetched = match self.ask(&url, entity_tag).await? {
+            Some(fetched) => fetched,
+            None => self
+                .ask(&url, None)
+                .await?
+                .ok_or_else(|| SourceError::new(SourceErrorKind::NothingToKeep, Answer::None))?,
+        };
+        if let Fetched::Modified { .. } = &fetched {
             *self.tagged_at() = Some(url);
         }
-        fetched
+        Ok(fetched)
     }
 
     /// At least 15 s, and what five exchanges may take: metadata in three places, and keys that are asked for
@@ -122,34 +124,21 @@ impl KeySource for RemoteJwks {
     }
 }
 
-/// What one request brought.
-enum Asked {
-    Fetched(Fetched),
-    /// Confirmation of a version that was not asked about (RFC 9111 section 4.3.4).
-    OtherVersion,
-}
-
-impl Asked {
-    fn into_fetched(self) -> Result<Fetched, SourceError> {
-        match self {
-            Self::Fetched(fetched) => Ok(fetched),
-            Self::OtherVersion => Err(SourceError::new(
-                SourceErrorKind::NothingToKeep,
-                Answer::None,
-            )),
-        }
-    }
-}
-
 impl RemoteJwks {
-    async fn ask(&self, url: &Url, validators: Option<&Validators>) -> Result<Asked, SourceError> {
+    /// Returns what one request brought; nothing if that is the confirmation of a version that was not asked
+    /// about (RFC 9111 section 4.3.4).
+    async fn ask(
+        &self,
+        url: &Url,
+        entity_tag: Option<&EntityTag>,
+    ) -> Result<Option<Fetched>, SourceError> {
         let mut headers = HeaderMap::new();
         headers.insert(
             ACCEPT,
             HeaderValue::from_static("application/jwk-set+json, application/json"),
         );
-        if let Some(validators) = validators {
-            headers.insert(IF_NONE_MATCH, validators.if_none_match().clone());
+        if let Some(entity_tag) = entity_tag {
+            headers.insert(IF_NONE_MATCH, entity_tag.if_none_match().clone());
         }
         let mut exchange = self.client.get(url, headers.clone(), MAX_BODY).await;
         let was_answered = self.was_answered.swap(false, Ordering::Relaxed);
@@ -161,17 +150,17 @@ impl RemoteJwks {
             exchange = self.client.get(url, headers, MAX_BODY).await;
         }
         self.was_answered.store(exchange.is_ok(), Ordering::Relaxed);
-        let asked = match &exchange {
-            Ok(reply) => read(reply, validators),
+        let fetched = match &exchange {
+            Ok(reply) => read(reply, entity_tag),
             Err(error) => Err(unanswered(error)),
         };
-        if asked.is_err()
+        if fetched.is_err()
             && let Location::Discovered(discovery) = &self.location
             && may_have_moved(exchange.as_ref(), &["keys"])
         {
             discovery.forget();
         }
-        asked
+        fetched
     }
 
     fn may_be_tagged_at(&self, url: &Url) -> bool {
@@ -186,20 +175,16 @@ impl RemoteJwks {
     }
 }
 
-fn read(reply: &Reply, validators: Option<&Validators>) -> Result<Asked, SourceError> {
+fn read(reply: &Reply, entity_tag: Option<&EntityTag>) -> Result<Option<Fetched>, SourceError> {
     let max_age = max_age(&reply.headers);
     if reply.status == StatusCode::NOT_MODIFIED
-        && let Some(validators) = validators
+        && let Some(entity_tag) = entity_tag
     {
         let confirms = reply
             .headers
             .get(ETAG)
-            .is_none_or(|etag| is_same_version(etag, validators.if_none_match()));
-        return Ok(if confirms {
-            Asked::Fetched(Fetched::NotModified { max_age })
-        } else {
-            Asked::OtherVersion
-        });
+            .is_none_or(|etag| is_same_version(etag, entity_tag.if_none_match()));
+        return Ok(confirms.then_some(Fetched::NotModified { max_age }));
     }
     if reply.status != StatusCode::OK {
         let kind = SourceErrorKind::Status(reply.status.as_u16());
@@ -213,10 +198,10 @@ fn read(reply: &Reply, validators: Option<&Validators>) -> Result<Asked, SourceE
             error.into()
         }
     })?;
-    Ok(Asked::Fetched(Fetched::Modified {
+    Ok(Some(Fetched::Modified {
         keys,
         max_age,
-        validators: reply.headers.get(ETAG).cloned().map(Validators::etag),
+        entity_tag: reply.headers.get(ETAG).cloned().map(EntityTag::new),
     }))
 }
 

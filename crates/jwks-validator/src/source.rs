@@ -21,14 +21,13 @@ pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// failure.
 #[async_trait]
 pub trait KeySource: fmt::Debug + Send + Sync + 'static {
-    /// Fetches the keys, unless they are still those that `validators` came with.
-    ///
-    /// `validators` are those of the last [`Fetched::Modified`] whose keys are in use.
+    /// Fetches the keys, unless they are still those that `entity_tag` came with: that of the last
+    /// [`Fetched::Modified`], whose keys are in use.
     ///
     /// # Errors
     ///
     /// Fails when no usable keys could be had. The keys in use are not affected by that.
-    async fn fetch(&self, validators: Option<&Validators>) -> Result<Fetched, SourceError>;
+    async fn fetch(&self, entity_tag: Option<&EntityTag>) -> Result<Fetched, SourceError>;
 
     /// Returns how long a call of [`fetch`](Self::fetch) may take. Default: 15 s.
     fn time_limit(&self) -> Duration {
@@ -96,15 +95,17 @@ impl<S: KeySource> From<S> for IssuerKeys {
 #[non_exhaustive]
 pub enum Fetched {
     /// The issuer's keys as they are now; keys that are not among them are no longer accepted.
+    #[non_exhaustive]
     Modified {
         /// The keys.
         keys: KeySet,
         /// How long the issuer calls them fresh, if it says so.
         max_age: Option<Duration>,
         /// What to ask with next time.
-        validators: Option<Validators>,
+        entity_tag: Option<EntityTag>,
     },
-    /// The keys are still those that the validators came with.
+    /// The keys are still those that the entity tag came with.
+    #[non_exhaustive]
     NotModified {
         /// How long the issuer calls them fresh, if it says so.
         max_age: Option<Duration>,
@@ -112,34 +113,56 @@ pub enum Fetched {
 }
 
 impl Fetched {
-    /// Returns keys that come without freshness and validators.
+    /// Returns keys that come without freshness and entity tag.
     #[must_use]
     pub fn keys(keys: KeySet) -> Self {
         Self::Modified {
             keys,
             max_age: None,
-            validators: None,
+            entity_tag: None,
         }
+    }
+
+    /// Returns that the keys are still those that the entity tag came with.
+    #[must_use]
+    pub fn not_modified() -> Self {
+        Self::NotModified { max_age: None }
+    }
+
+    /// Sets how long the issuer calls the keys fresh.
+    #[must_use]
+    pub fn with_max_age(mut self, fresh: Option<Duration>) -> Self {
+        match &mut self {
+            Self::Modified { max_age, .. } | Self::NotModified { max_age } => *max_age = fresh,
+        }
+        self
+    }
+
+    /// Sets what to ask with next time. Keys that are not modified keep the tag that they have.
+    #[must_use]
+    pub fn with_entity_tag(mut self, tag: Option<EntityTag>) -> Self {
+        if let Self::Modified { entity_tag, .. } = &mut self {
+            *entity_tag = tag;
+        }
+        self
     }
 }
 
-/// Validators of a conditional request (RFC 9110 section 13.1).
+/// The entity tag of a published key set (RFC 9110 section 8.8.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Validators {
-    etag: http::HeaderValue,
-}
+pub struct EntityTag(http::HeaderValue);
 
-impl Validators {
-    /// Returns validators that hold this entity tag.
+impl EntityTag {
+    /// Returns the tag that stands in this value of `ETag`.
     #[must_use]
-    pub fn etag(etag: http::HeaderValue) -> Self {
-        Self { etag }
+    pub fn new(value: http::HeaderValue) -> Self {
+        Self(value)
     }
 
     /// Returns the value for `If-None-Match`.
     #[must_use]
     pub fn if_none_match(&self) -> &http::HeaderValue {
-        &self.etag
+        &self.0
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jwks_validator::{
-    Fetched, KeySource, Reason, RemoteJwks, SourceError, SourceErrorKind, Validators,
+    EntityTag, Fetched, KeySource, Reason, RemoteJwks, SourceError, SourceErrorKind,
 };
 use service_kit::config::{advice_on_fetch, advice_on_issuer};
 use tokio::time::Instant;
@@ -122,9 +122,9 @@ pub(crate) struct Advised {
 
 #[async_trait]
 impl KeySource for Advised {
-    async fn fetch(&self, validators: Option<&Validators>) -> Result<Fetched, SourceError> {
+    async fn fetch(&self, entity_tag: Option<&EntityTag>) -> Result<Fetched, SourceError> {
         let begun = Instant::now();
-        let result = self.source.fetch(validators).await;
+        let result = self.source.fetch(entity_tag).await;
         self.fetches.note(begun.elapsed(), &result);
         result.map_err(|error| match error.published_issuer() {
             Some(published) => {

@@ -137,26 +137,10 @@ impl Config {
     /// Returns a validator's settings for keys from this source.
     #[must_use]
     pub fn validator(&self, keys: impl Into<IssuerKeys>) -> JwtValidatorBuilder {
-        let mut builder = JwtValidator::builder()
+        JwtValidator::builder()
             .issuer(&self.provider.issuer, keys)
-            .algorithms(self.algorithms.iter().copied())
-            .audience_claim(&self.audience_claim)
-            .leeway(self.leeway)
-            .max_lifetime(self.max_lifetime)
-            .max_token_size(self.max_token_size)
-            .scope_claim(&self.scope_claim)
-            .verified_token_cache(self.token_cache_entries);
-        for (name, values) in &self.required_claims {
-            builder = builder.require_claim_in(name, values.iter().cloned());
-        }
-        if self.allow_scope_array {
-            builder = builder.allow_scope_array();
-        }
-        if self.audiences.is_empty() {
-            builder.dangerous_skip_audience()
-        } else {
-            builder.audiences(&self.audiences)
-        }
+            .policy(self.policy())
+            .verified_token_cache(self.token_cache_entries)
     }
 
     /// Returns how large a request's header block may be: the longest token, and 8 KiB for the rest.
@@ -178,15 +162,12 @@ impl Config {
             .leeway(self.leeway)
             .max_lifetime(self.max_lifetime)
             .max_token_size(self.max_token_size)
-            .scope_claim(&self.scope_claim);
+            .scope_claim(&self.scope_claim)
+            .allow_scope_array(self.allow_scope_array);
         for (name, values) in &self.required_claims {
             policy = policy.require_claim_in(name, values.iter().cloned());
         }
-        if self.allow_scope_array {
-            policy.allow_scope_array()
-        } else {
-            policy
-        }
+        policy
     }
 }
 

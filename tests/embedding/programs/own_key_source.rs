@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use dev_idp::{DEFAULT_AUDIENCE, DevIdp, TokenSpec};
 use jwks_validator::{
-    FetchError, Fetched, IdpClient, JwtValidator, KeySet, KeySource, RefreshOutcome, Reply,
-    SourceError, SourceErrorKind, Url, Validators, async_trait,
+    EntityTag, FetchError, Fetched, IdpClient, JwtValidator, KeySet, KeySource, RefreshOutcome,
+    Reply, SourceError, SourceErrorKind, Url, async_trait,
 };
 
 #[derive(Debug)]
@@ -23,16 +23,15 @@ fn read(reply: &Reply) -> Result<Fetched, SourceError> {
         let kind = SourceErrorKind::Status(reply.status.as_u16());
         return Err(SourceError::new(kind, reply.answer()));
     }
-    Ok(Fetched::Modified {
-        keys: KeySet::from_jwks_json(&reply.body)?,
-        max_age: Some(Duration::from_secs(60)),
-        validators: reply.headers.get("etag").cloned().map(Validators::etag),
-    })
+    let tag = reply.headers.get("etag").cloned().map(EntityTag::new);
+    Ok(Fetched::keys(KeySet::from_jwks_json(&reply.body)?)
+        .with_max_age(Some(Duration::from_secs(60)))
+        .with_entity_tag(tag))
 }
 
 #[async_trait]
 impl KeySource for Mirror {
-    async fn fetch(&self, _: Option<&Validators>) -> Result<Fetched, SourceError> {
+    async fn fetch(&self, _: Option<&EntityTag>) -> Result<Fetched, SourceError> {
         let reply = self.http.get(&self.url, Default::default(), 64 * 1024);
         read(&reply.await.map_err(unreachable)?)
     }

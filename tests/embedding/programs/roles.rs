@@ -31,7 +31,7 @@ async fn a_route_asks_for_a_role_and_the_service_for_a_tenant() {
         .issuer(idp.issuer(), keys)
         .audience(DEFAULT_AUDIENCE)
         .scope_claim("roles")
-        .allow_scope_array()
+        .allow_scope_array(true)
         .require_claim_in("tenant", tenants)
         .build()
         .unwrap();

@@ -80,16 +80,16 @@ impl JwtLayer {
         self
     }
 
-    /// Lets requests through that carry no `Authorization` header at all (or nothing where
-    /// [`token_from`](Self::token_from) says), without claims.
+    /// Sets whether requests are let through, without claims, that carry no `Authorization` header at all (or
+    /// nothing where [`token_from`](Self::token_from) says). Default: they are refused.
     ///
-    /// Whatever such a header holds is still judged as ever: a bad token is refused, and so are
-    /// credentials of another scheme, which nobody here can check. Behind the layer,
+    /// A request that has the header is decided on in either case: a bad token is refused, and so are
+    /// credentials of another scheme, which the layer cannot check. Behind the layer,
     /// `Option<`[`Jwt`](crate::Jwt)`>` tells the two kinds of requests apart; `Jwt` itself and
     /// [`RequireScopes`](crate::RequireScopes) answer 401 to those without a token.
     #[must_use]
-    pub fn optional(mut self) -> Self {
-        self.optional = true;
+    pub fn optional(mut self, optional: bool) -> Self {
+        self.optional = optional;
         self
     }
 

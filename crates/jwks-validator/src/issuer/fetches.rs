@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{Confirmed, Issuer, Moment, NEVER, Snapshot, State};
 use crate::key_set::{KeySet, SkippedKey};
-use crate::source::{Fetched, SourceError, SourceErrorKind, Validators};
+use crate::source::{EntityTag, Fetched, SourceError, SourceErrorKind};
 
 /// The refresh interval where the issuer states no freshness, and the longest one where it does.
 const MAX_INTERVAL: Duration = Duration::from_secs(300);
@@ -28,12 +28,12 @@ impl Issuer {
     }
 
     /// Notes that a fetch begins and returns what to ask it with.
-    pub(crate) fn begin(&self) -> Option<Validators> {
+    pub(crate) fn begin(&self) -> Option<EntityTag> {
         let mut state = self.state();
         state.requested = false;
         state.begun += 1;
         state.begun_at = self.settings.clock.now();
-        state.validators.clone()
+        state.entity_tag.clone()
     }
 
     /// Notes what the fetch that began at `began` brought, puts its keys in use, and returns the
@@ -52,10 +52,10 @@ impl Issuer {
             Ok(Fetched::Modified {
                 keys,
                 max_age,
-                validators,
+                entity_tag,
             }) => {
                 let keys = keys.with_rsa_default(self.settings.rsa_default);
-                Ok((Some((Arc::new(keys), validators)), max_age))
+                Ok((Some((Arc::new(keys), entity_tag)), max_age))
             }
             Ok(Fetched::NotModified { max_age }) if conditional && current.confirmed.is_some() => {
                 Ok((None, max_age))
@@ -69,8 +69,8 @@ impl Issuer {
         state.ended += 1;
         let outcome = match result {
             Ok((modified, max_age)) => {
-                let (keys, validators) = modified
-                    .unwrap_or_else(|| (Arc::clone(&current.keys), state.validators.clone()));
+                let (keys, entity_tag) = modified
+                    .unwrap_or_else(|| (Arc::clone(&current.keys), state.entity_tag.clone()));
                 let changed = !keys.has_same_keys(&current.keys);
                 if changed {
                     state.changed = Some(now);
@@ -85,7 +85,7 @@ impl Issuer {
                     keys: Arc::new(keys.with_revoked(&state.revoked)),
                     confirmed: Some(Confirmed::new(from, self.settings.max_stale)),
                 }));
-                state.validators = validators;
+                state.entity_tag = entity_tag;
                 state.last_success = Some((state.ended, now));
                 state.failures = 0;
                 state.last_error = None;

@@ -24,7 +24,7 @@ struct Nobody;
 
 #[async_trait::async_trait]
 impl KeySource for Nobody {
-    async fn fetch(&self, _: Option<&Validators>) -> Result<Fetched, SourceError> {
+    async fn fetch(&self, _: Option<&EntityTag>) -> Result<Fetched, SourceError> {
         std::future::pending().await
     }
 }

@@ -382,7 +382,7 @@ fn identities_are_strings_and_required_by_rfc_9068() {
         assert_cases(claim, &policy(), &[Case("missing", json!(null), None)]);
         assert_cases(
             claim,
-            &policy().rfc9068(),
+            &policy().rfc9068(true),
             &[
                 Case("missing", json!(null), Some(missing)),
                 Case("there", good_claims()[claim].clone(), None),
@@ -423,7 +423,7 @@ fn the_subject_is_the_client_where_that_is_asked_for() {
     assert_cases("sub", &policy(), &[Case("another", json!("alice"), None)]);
     assert_cases(
         "sub",
-        &policy().clients_only(),
+        &policy().clients_only(true),
         &[
             Case("another", json!("alice"), wrong),
             Case("missing", json!(null), wrong),
@@ -431,7 +431,7 @@ fn the_subject_is_the_client_where_that_is_asked_for() {
         ],
     );
     let without_client = [Case("missing", json!(null), wrong)];
-    assert_cases("client_id", &policy().clients_only(), &without_client);
+    assert_cases("client_id", &policy().clients_only(true), &without_client);
 }
 
 /// F19

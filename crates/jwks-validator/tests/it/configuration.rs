@@ -83,7 +83,7 @@ fn every_bad_setting_is_refused_by_its_kind() {
         ),
         (
             "audience and skip",
-            good().dangerous_skip_audience(),
+            good().dangerous_skip_audience(true),
             BuildErrorKind::Audience,
         ),
         (
@@ -131,7 +131,9 @@ fn every_bad_setting_is_refused_by_its_kind() {
         assert_eq!(builder.build().unwrap_err().kind(), kind, "{name}");
     }
     assert!(good().leeway(Duration::from_secs(300)).build().is_ok());
-    let skip = none().issuer(ISSUER, source()).dangerous_skip_audience();
+    let skip = none()
+        .issuer(ISSUER, source())
+        .dangerous_skip_audience(true);
     assert!(skip.max_lifetime(Duration::MAX).build().is_ok());
 }
 

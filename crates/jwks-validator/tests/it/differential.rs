@@ -284,7 +284,7 @@ fn deployments() -> Vec<(Policy, Rules)> {
     vec![
         (policy(), rules.clone()),
         (
-            policy().rfc9068(),
+            policy().rfc9068(true),
             Rules {
                 rfc9068: true,
                 ..rules.clone()
@@ -318,14 +318,14 @@ fn deployments() -> Vec<(Policy, Rules)> {
             },
         ),
         (
-            policy().allow_scope_array(),
+            policy().allow_scope_array(true),
             Rules {
                 scope_array: true,
                 ..rules.clone()
             },
         ),
         (
-            policy().scope_claim("scp").allow_scope_array(),
+            policy().scope_claim("scp").allow_scope_array(true),
             Rules {
                 scope_claim: "scp",
                 scope_array: true,

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use clock::ManualClock;
 use jwks_validator::{
-    Answer, Fetched, JwtValidator, JwtValidatorBuilder, KeySet, KeySource, Reason, SourceError,
-    SourceErrorKind, Validators,
+    Answer, EntityTag, Fetched, JwtValidator, JwtValidatorBuilder, KeySet, KeySource, Reason,
+    SourceError, SourceErrorKind,
 };
 use serde_json::Value;
 use tokio::sync::watch;
@@ -65,7 +65,7 @@ impl FakeSource {
         *self.calls.borrow()
     }
 
-    /// Whether each fetch so far came with validators.
+    /// Whether each fetch so far came with an entity tag.
     pub(crate) fn conditional(&self) -> Vec<bool> {
         self.conditional.lock().unwrap().clone()
     }
@@ -108,8 +108,8 @@ pub(crate) fn keys(signers: &[&Signer]) -> Script {
 
 #[async_trait]
 impl KeySource for FakeSource {
-    async fn fetch(&self, validators: Option<&Validators>) -> Result<Fetched, SourceError> {
-        self.conditional.lock().unwrap().push(validators.is_some());
+    async fn fetch(&self, tag: Option<&EntityTag>) -> Result<Fetched, SourceError> {
+        self.conditional.lock().unwrap().push(tag.is_some());
         self.calls.send_modify(|calls| *calls += 1);
         // Counted on every way out, a panic and a cancellation included.
         let _ended = CountOnDrop(&self.ended);
@@ -120,12 +120,14 @@ impl KeySource for FakeSource {
         }
         match script {
             Script::Keys(jwks) => Ok(Fetched::keys(KeySet::from_jwks_json(&jwks)?)),
-            Script::Tagged(jwks, max_age) => Ok(Fetched::Modified {
-                keys: KeySet::from_jwks_json(&jwks)?,
-                max_age,
-                validators: Some(Validators::etag(http::HeaderValue::from_static("\"1\""))),
-            }),
-            Script::NotModified => Ok(Fetched::NotModified { max_age: None }),
+            Script::Tagged(jwks, max_age) => {
+                let tag = EntityTag::new(http::HeaderValue::from_static("\"1\""));
+                let keys = KeySet::from_jwks_json(&jwks)?;
+                Ok(Fetched::keys(keys)
+                    .with_max_age(max_age)
+                    .with_entity_tag(Some(tag)))
+            }
+            Script::NotModified => Ok(Fetched::not_modified()),
             Script::Fail(answer) => {
                 Err(SourceError::new(SourceErrorKind::Other("told to"), answer))
             }

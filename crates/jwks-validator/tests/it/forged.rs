@@ -237,7 +237,7 @@ fn key_ids_that_are_no_short_printable_string_are_refused() {
 fn only_the_types_of_access_tokens_are_accepted() {
     let signer = Signer::es256("k");
     let keys = signer.keys();
-    let strict = policy().rfc9068();
+    let strict = policy().rfc9068(true);
     for (name, typ, by_default, by_rfc9068) in [
         ("missing", json!(null), true, false),
         ("JWT", json!("JWT"), true, false),

@@ -38,7 +38,7 @@ fn routes() -> Router {
 async fn a_request_without_credentials_passes_an_optional_layer_without_claims() {
     let signer = Signer::es256("k");
     let validator = started(&FakeSource::with_keys(&[&signer])).await;
-    let app = routes().layer(JwtLayer::new(validator.clone()).optional());
+    let app = routes().layer(JwtLayer::new(validator.clone()).optional(true));
 
     let response = ask(&app, request("/", &[])).await;
     assert_eq!(response.headers()["vary"], "authorization");
@@ -63,7 +63,7 @@ async fn a_request_without_credentials_passes_an_optional_layer_without_claims()
 async fn an_optional_layer_refuses_whatever_is_no_good_token() {
     let signer = Signer::es256("k");
     let validator = started(&FakeSource::with_keys(&[&signer])).await;
-    let app = routes().layer(JwtLayer::new(validator).optional());
+    let app = routes().layer(JwtLayer::new(validator).optional(true));
     let good = format!("Bearer {}", signer.good());
     let forged = format!("Bearer {}", Signer::es256("k").good());
     for (name, values, expected) in [
@@ -93,7 +93,7 @@ async fn an_optional_extractor_still_needs_the_layer_and_claims_that_fit() {
         assert_eq!(response.status(), 500, "{uri}");
     }
     let validator = started(&FakeSource::with_keys(&[&signer])).await;
-    let app = routes().layer(JwtLayer::new(validator).optional());
+    let app = routes().layer(JwtLayer::new(validator).optional(true));
     let response = ask(&app, bearer("/typed", &signer.good())).await;
     assert_eq!(reason(&response), Some(Reason::ClaimsShape));
     assert_eq!(text(ask(&app, request("/typed", &[])).await).await, "none");
@@ -109,7 +109,7 @@ async fn claims_of_a_layer_further_out_do_not_speak_for_a_token_that_was_not_sen
 
     let signer = Signer::es256("k");
     let validator = started(&FakeSource::with_keys(&[&signer])).await;
-    let app = routes().layer(JwtLayer::new(validator).optional());
+    let app = routes().layer(JwtLayer::new(validator).optional(true));
     let claims = crate::signer::check(&signer.good(), &signer.keys()).unwrap();
     let mut request = request("/", &[]);
     request.extensions_mut().insert(Arc::new(claims));
@@ -121,7 +121,7 @@ async fn claims_of_a_layer_further_out_do_not_speak_for_a_token_that_was_not_sen
 async fn a_token_that_waits_for_keys_passes_an_optional_layer_with_claims() {
     let (old, new) = (Signer::es256("old"), Signer::es256("new"));
     let source = FakeSource::with_keys(&[&old]);
-    let app = routes().layer(JwtLayer::new(started(&source).await).optional());
+    let app = routes().layer(JwtLayer::new(started(&source).await).optional(true));
     source.set(keys(&[&new]));
     let response = ask(&app, bearer("/", &new.good())).await;
     assert_eq!(text(response).await, "client-1");

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use clock::ManualClock;
 use jwks_validator::{
-    Answer, FetchErrorKind, Fetched, JwtValidator, KeySource, Reason, SourceError, SourceErrorKind,
-    Validators,
+    Answer, EntityTag, FetchErrorKind, Fetched, JwtValidator, KeySource, Reason, SourceError,
+    SourceErrorKind,
 };
 use serde_json::json;
 use tokio::time::{Instant, advance};
@@ -343,8 +343,8 @@ struct OverTls {
 
 #[async_trait]
 impl KeySource for OverTls {
-    async fn fetch(&self, validators: Option<&Validators>) -> Result<Fetched, SourceError> {
-        let fetched = self.source.fetch(validators).await;
+    async fn fetch(&self, tag: Option<&EntityTag>) -> Result<Fetched, SourceError> {
+        let fetched = self.source.fetch(tag).await;
         fetched.map_err(|error| {
             SourceError::new(SourceErrorKind::Fetch(FetchErrorKind::Tls), error.answer())
         })

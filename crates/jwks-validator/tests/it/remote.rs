@@ -9,8 +9,8 @@ use axum::body::Body;
 use http::header::IF_NONE_MATCH;
 use http::{HeaderMap, Response, Uri};
 use jwks_validator::{
-    Answer, Discovery, Fetched, IdpClient, KeySetErrorKind, KeySource as _, RemoteJwks,
-    SourceError, SourceErrorKind, Validators,
+    Answer, Discovery, EntityTag, Fetched, IdpClient, KeySetErrorKind, KeySource as _, RemoteJwks,
+    SourceError, SourceErrorKind,
 };
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -107,8 +107,8 @@ pub(crate) fn client() -> IdpClient {
     IdpClient::builder().build().unwrap()
 }
 
-pub(crate) fn etag(value: &'static str) -> Validators {
-    Validators::etag(http::HeaderValue::from_static(value))
+pub(crate) fn etag(value: &'static str) -> EntityTag {
+    EntityTag::new(http::HeaderValue::from_static(value))
 }
 
 #[tokio::test]
@@ -123,14 +123,15 @@ async fn keys_come_with_their_freshness_and_entity_tag() {
     let Fetched::Modified {
         keys,
         max_age,
-        validators,
+        entity_tag,
+        ..
     } = server.source().fetch(None).await.unwrap()
     else {
         panic!("keys");
     };
     assert_eq!(keys.len(), 1);
     assert_eq!(max_age, Some(Duration::from_secs(600)));
-    assert_eq!(validators, Some(etag("\"7\"")));
+    assert_eq!(entity_tag, Some(etag("\"7\"")));
     assert!(!server.requests()[0].1.contains_key(IF_NONE_MATCH));
 }
 
@@ -141,7 +142,9 @@ async fn not_modified_answers_only_a_conditional_request() {
     server.answer(304, &[("cache-control", "max-age=90")], "");
     let source = server.source();
     let fetched = source.fetch(Some(&etag("\"7\""))).await.unwrap();
-    assert!(matches!(fetched, Fetched::NotModified { max_age: Some(age) } if age.as_secs() == 90));
+    assert!(
+        matches!(fetched, Fetched::NotModified { max_age: Some(age), .. } if age.as_secs() == 90)
+    );
     assert_eq!(server.requests()[0].1[IF_NONE_MATCH], "\"7\"");
     let error = source.fetch(None).await.unwrap_err();
     assert_eq!(error.kind(), SourceErrorKind::Status(304));

@@ -108,7 +108,7 @@ async fn a_route_that_needs_a_token_answers_with_the_challenge_of_its_optional_l
     let layer = JwtLayer::new(validator).resource(&resource());
     let app = Router::new()
         .route("/", get(async |_: Jwt| "in"))
-        .layer(layer.realm("a").unwrap().optional());
+        .layer(layer.realm("a").unwrap().optional(true));
     let response = ask(&app, request("/", &[])).await;
     assert_eq!(response.status(), 401);
     let expected = format!(r#"Bearer realm="a", {METADATA}"#);

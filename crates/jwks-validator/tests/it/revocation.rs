@@ -138,7 +138,7 @@ async fn a_hook_that_cannot_tell_gets_503_unless_told_otherwise() {
 
         let open = builder(&source)
             .revocation(Hook::new(answer))
-            .dangerous_accept_when_revocation_fails()
+            .dangerous_accept_when_revocation_fails(true)
             .build()
             .unwrap();
         open.start();
@@ -147,7 +147,7 @@ async fn a_hook_that_cannot_tell_gets_503_unless_told_otherwise() {
     }
     let open = builder(&source)
         .revocation(Hook::new(Answer::Revoked))
-        .dangerous_accept_when_revocation_fails()
+        .dangerous_accept_when_revocation_fails(true)
         .build()
         .unwrap();
     open.start();

@@ -11,7 +11,7 @@ use crate::signer::{NOW, Signer, policy};
 #[test]
 fn scopes_in_an_array_are_for_policies_that_allow_it() {
     let wrong = Some(Reason::ScopeType);
-    let arrays = policy().allow_scope_array();
+    let arrays = policy().allow_scope_array(true);
     assert_cases(
         "scope",
         &arrays,
@@ -65,7 +65,7 @@ fn scopes_are_read_from_the_claim_that_is_named() {
     assert_cases("scp", &scp, &array);
     assert_cases(
         "scp",
-        &scp.allow_scope_array(),
+        &scp.allow_scope_array(true),
         &[Case("array", json!(["a"]), None)],
     );
 }

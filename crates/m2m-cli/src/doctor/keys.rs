@@ -8,7 +8,7 @@ use http::StatusCode;
 use http::header::{ACCEPT, HeaderMap, HeaderValue};
 use idp_http::{IdpClient, Reply, printable};
 use jwks_validator::{
-    Fetched, KeySet, KeySetErrorKind, KeySource, SkipReason, SkippedKey, SourceError, Validators,
+    EntityTag, Fetched, KeySet, KeySetErrorKind, KeySource, SkipReason, SkippedKey, SourceError,
 };
 use url::Url;
 
@@ -45,7 +45,7 @@ impl Published {
 
 #[async_trait]
 impl KeySource for Fixed {
-    async fn fetch(&self, _: Option<&Validators>) -> Result<Fetched, SourceError> {
+    async fn fetch(&self, _: Option<&EntityTag>) -> Result<Fetched, SourceError> {
         Ok(Fetched::keys(KeySet::from_jwks_json(&self.0)?))
     }
 }

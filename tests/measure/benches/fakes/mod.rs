@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jwks_validator::{Fetched, KeySet, KeySource, SourceError, Validators};
+use jwks_validator::{EntityTag, Fetched, KeySet, KeySource, SourceError};
 use token_cache::{IssuedToken, StartupPolicy, TokenCache, TokenError, TokenRequest, TokenSource};
 use tokio::runtime::Runtime;
 
@@ -13,7 +13,7 @@ pub(crate) struct Fixed(pub(crate) Vec<u8>);
 
 #[async_trait]
 impl KeySource for Fixed {
-    async fn fetch(&self, _: Option<&Validators>) -> Result<Fetched, SourceError> {
+    async fn fetch(&self, _: Option<&EntityTag>) -> Result<Fetched, SourceError> {
         Ok(Fetched::keys(KeySet::from_jwks_json(&self.0)?))
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use clock::ManualClock;
 use http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Request, Response};
-use jwks_validator::{Fetched, JwtLayer, JwtValidator, KeySet, KeySource, SourceError, Validators};
+use jwks_validator::{EntityTag, Fetched, JwtLayer, JwtValidator, KeySet, KeySource, SourceError};
 use tokio::runtime::Runtime;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
@@ -18,7 +18,7 @@ struct Published;
 
 #[async_trait]
 impl KeySource for Published {
-    async fn fetch(&self, _: Option<&Validators>) -> Result<Fetched, SourceError> {
+    async fn fetch(&self, _: Option<&EntityTag>) -> Result<Fetched, SourceError> {
         Ok(Fetched::keys(KeySet::from_jwks_json(
             published().as_bytes(),
         )?))

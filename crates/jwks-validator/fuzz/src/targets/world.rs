@@ -40,7 +40,7 @@ static DEPLOYMENTS: LazyLock<[Deployment; 2]> = LazyLock::new(|| {
     let strict = Deployment {
         policy: policy
             .clone()
-            .rfc9068()
+            .rfc9068(true)
             .leeway(Duration::ZERO)
             .max_lifetime(Duration::from_secs(3_600)),
         rules: Rules {

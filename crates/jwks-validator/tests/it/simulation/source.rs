@@ -6,9 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use clock::Clock as _;
 use fastrand::Rng;
-use jwks_validator::{
-    Answer, Fetched, KeySet, KeySource, SourceError, SourceErrorKind, Validators,
-};
+use jwks_validator::{Answer, EntityTag, Fetched, KeySet, KeySource, SourceError, SourceErrorKind};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -73,7 +71,7 @@ struct State {
     published: Vec<usize>,
     version: u32,
     /// The tag that the next fetch has to come with.
-    expected: Option<Validators>,
+    expected: Option<EntityTag>,
     is_asked: bool,
     asked: usize,
     events: Vec<Event>,
@@ -164,8 +162,8 @@ impl Source {
 
 #[async_trait]
 impl KeySource for Source {
-    async fn fetch(&self, validators: Option<&Validators>) -> Result<Fetched, SourceError> {
-        let mut fetch = Fetch::begin(self, validators);
+    async fn fetch(&self, known: Option<&EntityTag>) -> Result<Fetched, SourceError> {
+        let mut fetch = Fetch::begin(self, known);
         let weather = self.state().weather;
         if !weather.latency.is_zero() {
             elapse(weather.latency).await;
@@ -184,31 +182,29 @@ impl KeySource for Source {
             Reply::Unusable => return self.keys(&[], true).map(Fetched::keys),
             Reply::Garbage => return Ok(Fetched::keys(KeySet::from_jwks_json(b"<html>")?)),
             Reply::NotModified => {
-                if validators.is_some() {
+                if known.is_some() {
                     fetch.brought = Brought::Same;
                 }
-                return Ok(Fetched::NotModified { max_age: None });
+                return Ok(Fetched::not_modified());
             }
         }
         let (published, tag) = {
             let state = self.state();
             let tag = weather
                 .has_tags
-                .then(|| Validators::etag(state.version.into()));
+                .then(|| EntityTag::new(state.version.into()));
             (state.published.clone(), tag)
         };
-        if tag.is_some() && validators == tag.as_ref() {
+        if tag.is_some() && known == tag.as_ref() {
             fetch.brought = Brought::Same;
-            return Ok(Fetched::NotModified { max_age: None });
+            return Ok(Fetched::not_modified());
         }
         let keys = self.keys(&published, weather.reply == Reply::Partial)?;
         fetch.brought = Brought::Keys(usable(&published), weather.max_age);
         self.state().expected.clone_from(&tag);
-        Ok(Fetched::Modified {
-            keys,
-            max_age: weather.max_age,
-            validators: tag,
-        })
+        Ok(Fetched::keys(keys)
+            .with_max_age(weather.max_age)
+            .with_entity_tag(tag))
     }
 }
 
@@ -219,13 +215,13 @@ struct Fetch<'s> {
 }
 
 impl<'s> Fetch<'s> {
-    fn begin(source: &'s Source, validators: Option<&Validators>) -> Self {
+    fn begin(source: &'s Source, known: Option<&EntityTag>) -> Self {
         let mut state = source.state();
         if state.is_asked {
             state.broken = Some("two fetches at once");
         }
-        if state.expected.as_ref() != validators {
-            state.broken = Some("validators that are not those of the keys in use");
+        if state.expected.as_ref() != known {
+            state.broken = Some("an entity tag that is not that of the keys in use");
         }
         state.is_asked = true;
         state.asked += 1;
