@@ -157,36 +157,28 @@ impl Downstream {
     pub async fn protected_data(&self, headers: HeaderMap) -> Result<String, DownstreamError> {
         mark(|| "handler reached".to_owned());
         let begun = Instant::now();
-        let result = self.within_the_time(headers).await;
-        self.calls.note(begun.elapsed(), &result);
-        result
-    }
-
-    async fn within_the_time(&self, headers: HeaderMap) -> Result<String, DownstreamError> {
         self.retries.call();
-        match tokio::time::timeout(TOTAL_TIMEOUT, self.call_and_repeat(headers)).await {
+        let exchange = |headers| trace::client("GET protected-data", self.exchange(headers));
+        let call = async {
+            match exchange(headers.clone()).await {
+                Err(error) if error.may_be_repeated() && self.retries.take() => {
+                    debug!("calling protected-data once more: {error}");
+                    self.calls.repeated();
+                    tokio::time::sleep(RETRY_DELAY).await;
+                    exchange(headers).await
+                }
+                result => result,
+            }
+        };
+        let result = match tokio::time::timeout(TOTAL_TIMEOUT, call).await {
             Ok(result) => result,
             Err(_) if self.tokens.health().is_ready() => Err(DownstreamError::Timeout),
             Err(_) => Err(DownstreamError::Token(TokenError::new(
                 TokenErrorKind::Timeout,
             ))),
-        }
-    }
-
-    async fn call_and_repeat(&self, headers: HeaderMap) -> Result<String, DownstreamError> {
-        match self.call(headers.clone()).await {
-            Err(error) if error.may_be_repeated() && self.retries.take() => {
-                debug!("calling protected-data once more: {error}");
-                self.calls.repeated();
-                tokio::time::sleep(RETRY_DELAY).await;
-                self.call(headers).await
-            }
-            result => result,
-        }
-    }
-
-    async fn call(&self, headers: HeaderMap) -> Result<String, DownstreamError> {
-        trace::client("GET protected-data", self.exchange(headers)).await
+        };
+        self.calls.note(begun.elapsed(), &result);
+        result
     }
 
     async fn exchange(&self, mut headers: HeaderMap) -> Result<String, DownstreamError> {
