@@ -1,4 +1,4 @@
-//! The doc lines with which tests name the faults that they cover.
+//! The doc lines with which tests name faults.
 
 use super::items;
 
@@ -10,7 +10,14 @@ pub(super) struct Mark {
     test: Option<String>,
 }
 
+/// A test that names more faults than these at once can hardly show each of them.
+pub(super) const LONGEST: usize = 5;
+
 impl Mark {
+    pub(super) fn is_long_list(&self) -> bool {
+        self.items.len() > LONGEST
+    }
+
     pub(super) fn place(&self) -> String {
         match &self.test {
             Some(test) => format!("{} {test}", self.path),
@@ -20,9 +27,14 @@ impl Mark {
 
     /// A cell of the table: the test, then where it is.
     pub(super) fn cell(&self) -> String {
-        match &self.test {
+        let cell = match &self.test {
             Some(test) => format!("`{test}` ({})", self.path),
             None => format!("all of {}", self.path),
+        };
+        if self.is_long_list() {
+            format!("{cell}, in a list of {}", self.items.len())
+        } else {
+            cell
         }
     }
 }
@@ -80,6 +92,17 @@ fn test_below(lines: &[&str]) -> Option<String> {
         }
     }
     None
+}
+
+#[test]
+fn a_mark_in_a_long_list_says_so() {
+    let source = "/// A1, A2, A3, A4, A5\n#[test]\nfn five() {\n}\n/// A1, A2, A3, A4, A5, A6\n#[test]\nfn six() {\n}";
+    let mut marks = Vec::new();
+    read("x.rs", source, &mut marks, &mut |problem| {
+        panic!("{problem}")
+    });
+    let cells: Vec<String> = marks.iter().map(Mark::cell).collect();
+    assert_eq!(cells, ["`five` (x.rs)", "`six` (x.rs), in a list of 6"]);
 }
 
 #[test]
