@@ -1,16 +1,15 @@
-//! Configuration: flags first, then the environment, then `.env`.
+//! Configuration: flags first, then the environment, then `.env`. clap reads the variables that have a flag.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::env::VarError;
+use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 
 use clap::Parser;
 use dev_idp::{DEFAULT_AUDIENCE, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPE};
+use dot_env::{Nearest, lines_with_dollars};
 use tracing_subscriber::EnvFilter;
-
-use crate::dollars::lines_with_dollars;
-use crate::nearest::Nearest;
 
 pub(crate) const ADDR: &str = "DEV_IDP_ADDR";
 pub(crate) const CONTROL_ADDR: &str = "DEV_IDP_CONTROL_ADDR";
@@ -21,18 +20,6 @@ const TOKEN_SCOPE: &str = "TOKEN_SCOPE";
 const API_AUDIENCE: &str = "API_AUDIENCE";
 const LOG_FORMAT: &str = "LOG_FORMAT";
 const RUST_LOG: &str = "RUST_LOG";
-
-const VARIABLES: [&str; 9] = [
-    ADDR,
-    CONTROL_ADDR,
-    CLIENT_ID,
-    CLIENT_SECRET,
-    CLIENT_SECRET_FILE,
-    TOKEN_SCOPE,
-    API_AUDIENCE,
-    LOG_FORMAT,
-    RUST_LOG,
-];
 
 const DEFAULT_ADDR: &str = "127.0.0.1:6003";
 
@@ -45,26 +32,25 @@ const DEFAULT_ADDR: &str = "127.0.0.1:6003";
 #[derive(Debug, Default, Parser)]
 #[command(version)]
 pub(crate) struct Flags {
-    /// Address to listen on [DEV_IDP_ADDR; default 127.0.0.1:6003]
-    #[arg(long, value_name = "IP:PORT")]
-    addr: Option<String>,
+    /// Address to listen on [default: 127.0.0.1:6003]
+    #[arg(long, value_name = "IP:PORT", env = ADDR, hide_env_values = true)]
+    addr: Option<OsString>,
 
-    /// Address of the control API [DEV_IDP_CONTROL_ADDR; off by default]
-    #[arg(long, value_name = "IP:PORT")]
-    control_addr: Option<String>,
+    /// Address of the control API [default: none, which turns it off]
+    #[arg(long, value_name = "IP:PORT", env = CONTROL_ADDR, hide_env_values = true)]
+    control_addr: Option<OsString>,
 
-    /// The one client's id [CLIENT_ID; default dev-client, with CLIENT_SECRET dev-secret]
-    #[arg(long, value_name = "ID")]
-    client_id: Option<String>,
+    /// The one client's id [default: dev-client, with CLIENT_SECRET dev-secret]
+    #[arg(long, value_name = "ID", env = CLIENT_ID, hide_env_values = true)]
+    client_id: Option<OsString>,
 
-    /// Scopes that the client may have [TOKEN_SCOPE; default data:read]
-    #[arg(long, value_name = "SCOPES")]
-    scope: Option<String>,
+    /// Scopes that the client may have [default: data:read]
+    #[arg(long, value_name = "SCOPES", env = TOKEN_SCOPE, hide_env_values = true)]
+    scope: Option<OsString>,
 
-    /// Audience of tokens for which none is requested [API_AUDIENCE; default
-    /// https://protected-data.example]
-    #[arg(long, value_name = "AUDIENCE")]
-    audience: Option<String>,
+    /// Audience of tokens for which none is requested [default: https://protected-data.example]
+    #[arg(long, value_name = "AUDIENCE", env = API_AUDIENCE, hide_env_values = true)]
+    audience: Option<OsString>,
 }
 
 /// What the program runs with.
@@ -99,14 +85,46 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Reads flags, environment and `.env`, and returns all that is wrong with them at once.
-pub(crate) fn read(flags: Flags) -> Result<Config, Vec<Problem>> {
-    let mut problems = Vec::new();
-    let file = dot_env(&mut problems);
-    let environment = environment(&mut problems);
-    let mut values = file;
-    values.extend(environment);
-    match parse(flags, &values) {
+/// Adds the variables of the nearest `.env` to the environment, and returns what is wrong with the file.
+///
+/// A variable that the process has wins even when it is empty, so that one of the file can be unset for one run.
+pub(crate) fn load_dot_env() -> Vec<Problem> {
+    let problem = |expected| Problem {
+        variable: ".env",
+        expected,
+    };
+    // dotenvy's errors quote the line, which may hold a secret.
+    let unreadable = problem(Cow::Borrowed(
+        "expected a readable file of NAME=value lines, in single quotes where a value has spaces or a backslash",
+    ));
+    let folder = std::env::current_dir().unwrap_or_default();
+    let Nearest::File(path) = Nearest::of(&folder) else {
+        return Vec::new();
+    };
+    let Ok(text) = std::fs::read_to_string(path) else {
+        return vec![unreadable];
+    };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let dollar = |line| {
+        problem(Cow::Owned(format!(
+            "line {line} has a $ that would stand for a variable; put the value into single quotes"
+        )))
+    };
+    let mut problems: Vec<Problem> = lines_with_dollars(text).into_iter().map(dollar).collect();
+    if dotenvy::from_read(text.as_bytes()).is_err() {
+        problems.push(unreadable);
+    }
+    problems
+}
+
+/// Checks the flags, and what has none in the environment. Returns all that is wrong at once, after `problems`.
+pub(crate) fn read(flags: Flags, mut problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this binary cannot use service-kit: the provider depends on none of our crates that it helps to test"
+    )]
+    let parsed = parse(flags, |variable| std::env::var(variable));
+    match parsed {
         Ok(config) if problems.is_empty() => Ok(config),
         Ok(_) => Err(problems),
         Err(more) => {
@@ -116,75 +134,37 @@ pub(crate) fn read(flags: Flags) -> Result<Config, Vec<Problem>> {
     }
 }
 
-type Values = HashMap<String, String>;
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this binary cannot use service-kit: the provider depends on none of our crates that it helps to test"
-)]
-fn environment(problems: &mut Vec<Problem>) -> Values {
-    let mut values = Values::new();
-    for variable in VARIABLES {
-        match std::env::var(variable) {
-            // Empty values too: they hide the ones of `.env`, so that one can be unset for one run.
-            Ok(value) => {
-                values.insert(variable.to_owned(), value);
-            }
-            Err(std::env::VarError::NotPresent) => {}
-            Err(std::env::VarError::NotUnicode(_)) => problems.push(Problem {
-                variable,
-                expected: "expected UTF-8".into(),
-            }),
-        }
-    }
-    values
-}
-
-fn dot_env(problems: &mut Vec<Problem>) -> Values {
-    let mut problem = |expected: Cow<'static, str>| {
-        problems.push(Problem {
-            variable: ".env",
-            expected,
-        });
-    };
-    // dotenvy's errors quote the line, which may hold a secret.
-    let unreadable = "expected a readable file of NAME=value lines, in single quotes where a value has \
-                      spaces or a backslash";
-    let mut values = Values::new();
-    let folder = std::env::current_dir().unwrap_or_default();
-    let Nearest::File(path) = Nearest::of(&folder) else {
-        return values;
-    };
-    let Ok(text) = std::fs::read_to_string(path) else {
-        problem(unreadable.into());
-        return values;
-    };
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    for line in lines_with_dollars(text) {
-        problem(Cow::Owned(format!(
-            "line {line} has a $ that would stand for a variable; put the value into single quotes"
-        )));
-    }
-    for line in dotenvy::from_read_iter(text.as_bytes()) {
-        match line {
-            Ok((name, value)) => {
-                values.entry(name).or_insert(value);
-            }
-            Err(_) => {
-                problem(unreadable.into());
-                break;
-            }
-        }
-    }
-    values
-}
-
-fn parse(flags: Flags, values: &Values) -> Result<Config, Vec<Problem>> {
+fn parse(
+    flags: Flags,
+    variable: impl Fn(&str) -> Result<String, VarError>,
+) -> Result<Config, Vec<Problem>> {
     let mut problems = Vec::new();
-    let value = |variable: &str, flag: Option<String>| {
-        flag.or_else(|| values.get(variable).cloned())
-            .filter(|value| !value.is_empty())
+    let mut text = |variable, value: Result<Option<String>, OsString>| match value {
+        Ok(value) => value.filter(|value| !value.is_empty()),
+        Err(_) => {
+            let expected = "expected UTF-8".into();
+            problems.push(Problem { variable, expected });
+            None
+        }
     };
+    let mut flag =
+        |name, value: Option<OsString>| text(name, value.map(OsString::into_string).transpose());
+    let addr = flag(ADDR, flags.addr);
+    let control_addr = flag(CONTROL_ADDR, flags.control_addr);
+    let client_id = flag(CLIENT_ID, flags.client_id);
+    let scope = flag(TOKEN_SCOPE, flags.scope);
+    let audience = flag(API_AUDIENCE, flags.audience);
+    let [client_secret, secret_file, log_format, log_filter] =
+        [CLIENT_SECRET, CLIENT_SECRET_FILE, LOG_FORMAT, RUST_LOG].map(|name| {
+            text(
+                name,
+                match variable(name) {
+                    Ok(value) => Ok(Some(value)),
+                    Err(VarError::NotPresent) => Ok(None),
+                    Err(VarError::NotUnicode(value)) => Err(value),
+                },
+            )
+        });
     let mut check = |variable, expected: &'static str, correct: bool| {
         if !correct {
             let expected = expected.into();
@@ -192,15 +172,14 @@ fn parse(flags: Flags, values: &Values) -> Result<Config, Vec<Problem>> {
         }
     };
 
-    let addr = value(ADDR, flags.addr).unwrap_or_else(|| DEFAULT_ADDR.to_owned());
+    let addr = addr.unwrap_or_else(|| DEFAULT_ADDR.to_owned());
     let addr = loopback(&addr);
     check(ADDR, LOOPBACK, addr.is_some());
 
-    let control_addr = value(CONTROL_ADDR, flags.control_addr);
     let control_addr = control_addr.map(|addr| loopback(&addr));
     check(CONTROL_ADDR, LOOPBACK, control_addr != Some(None));
 
-    let scope = value(TOKEN_SCOPE, flags.scope).unwrap_or_else(|| DEFAULT_SCOPE.to_owned());
+    let scope = scope.unwrap_or_else(|| DEFAULT_SCOPE.to_owned());
     check(
         TOKEN_SCOPE,
         "expected scopes separated by spaces or commas, of printable ASCII without \" and \\",
@@ -208,21 +187,20 @@ fn parse(flags: Flags, values: &Values) -> Result<Config, Vec<Problem>> {
     );
 
     // Its client would be refused for a secret that nobody wrote down here.
-    let has_secret_file = value(CLIENT_SECRET_FILE, None).is_some();
     check(
         CLIENT_SECRET_FILE,
         "is read by `cargo up` and the services only; set CLIENT_SECRET for this program",
-        !has_secret_file || value(CLIENT_SECRET, None).is_some(),
+        secret_file.is_none() || client_secret.is_some(),
     );
 
-    let log_format = match value(LOG_FORMAT, None).as_deref() {
+    let log_format = match log_format.as_deref() {
         None | Some("pretty") => Some(LogFormat::Pretty),
         Some("json") => Some(LogFormat::Json),
         Some(_) => None,
     };
     check(LOG_FORMAT, "expected pretty or json", log_format.is_some());
 
-    let log_filter = value(RUST_LOG, None).unwrap_or_else(|| "info".to_owned());
+    let log_filter = log_filter.unwrap_or_else(|| "info".to_owned());
     let log_filter = EnvFilter::try_new(log_filter).ok();
     check(
         RUST_LOG,
@@ -236,14 +214,14 @@ fn parse(flags: Flags, values: &Values) -> Result<Config, Vec<Problem>> {
         return Err(problems);
     };
     // protected-data may know several; tokens are issued for the first.
-    let audience = value(API_AUDIENCE, flags.audience)
-        .and_then(|names| Some(names.split_ascii_whitespace().next()?.to_owned()));
+    let audience =
+        audience.and_then(|names| Some(names.split_ascii_whitespace().next()?.to_owned()));
     let or = |found: Option<String>, default: &str| found.unwrap_or_else(|| default.to_owned());
     Ok(Config {
         addr,
         control_addr: control_addr.flatten(),
-        client_id: or(value(CLIENT_ID, flags.client_id), DEFAULT_CLIENT_ID),
-        client_secret: or(value(CLIENT_SECRET, None), DEFAULT_CLIENT_SECRET),
+        client_id: or(client_id, DEFAULT_CLIENT_ID),
+        client_secret: or(client_secret, DEFAULT_CLIENT_SECRET),
         scopes: words(&scope),
         audience: or(audience, DEFAULT_AUDIENCE),
         log_format,
@@ -273,14 +251,20 @@ fn is_scope_byte(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    fn values(pairs: &[(&str, &str)]) -> Values {
-        let owned = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
-        pairs.iter().map(owned).collect()
+    /// The variables that have no flag.
+    fn variables(
+        pairs: &'static [(&'static str, &'static str)],
+    ) -> impl Fn(&str) -> Result<String, VarError> {
+        |name| {
+            let found = pairs.iter().find(|(known, _)| *known == name);
+            let value = found.map(|(_, value)| (*value).to_owned());
+            value.ok_or(VarError::NotPresent)
+        }
     }
 
     #[test]
     fn without_any_configuration_the_defaults_apply() {
-        let config = parse(Flags::default(), &Values::new()).ok().unwrap();
+        let config = parse(Flags::default(), variables(&[])).ok().unwrap();
         assert_eq!(config.addr.to_string(), "127.0.0.1:6003");
         assert_eq!(config.control_addr, None);
         assert_eq!(config.client_id, "dev-client");
@@ -291,19 +275,19 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_overrides_a_variable_and_an_empty_variable_counts_as_unset() {
-        let flags = Flags::parse_from(["dev-idp", "--client-id", "flag", "--addr", "[::1]:0"]);
-        let values = values(&[
-            (CLIENT_ID, "variable"),
-            (ADDR, "127.0.0.1:1"),
-            (
-                API_AUDIENCE,
-                "https://protected-data.example https://other.example",
-            ),
-            (TOKEN_SCOPE, "a b,c"),
+    fn lists_are_split_and_an_empty_value_counts_as_unset() {
+        let flags = Flags::parse_from([
+            "dev-idp",
+            "--client-id=",
+            "--addr=[::1]:0",
+            "--audience=https://protected-data.example https://other.example",
+            "--scope=a b,c",
         ]);
-        let config = parse(flags, &values).ok().unwrap();
-        assert_eq!(config.client_id, "flag");
+        let config = parse(flags, variables(&[(CLIENT_SECRET, "")]))
+            .ok()
+            .unwrap();
+        assert_eq!(config.client_id, "dev-client");
+        assert_eq!(config.client_secret, "dev-secret");
         assert_eq!(config.addr.to_string(), "[::1]:0");
         assert_eq!(config.audience, "https://protected-data.example");
         assert_eq!(config.scopes, ["a", "b", "c"]);
@@ -311,15 +295,18 @@ mod tests {
 
     #[test]
     fn every_problem_is_named_at_once_and_no_value_is_shown() {
-        let values = values(&[
-            (ADDR, "0.0.0.0:6003"),
-            (CONTROL_ADDR, "hunter2"),
-            (TOKEN_SCOPE, "hunter2\"é"),
+        let flags = Flags {
+            addr: Some("0.0.0.0:6003".into()),
+            control_addr: Some("hunter2".into()),
+            scope: Some("hunter2\"é".into()),
+            ..Flags::default()
+        };
+        let variables = variables(&[
             (LOG_FORMAT, "hunter2"),
             (RUST_LOG, "hunter2=hunter2"),
             (CLIENT_SECRET_FILE, "hunter2"),
         ]);
-        let problems = parse(Flags::default(), &values).err().unwrap();
+        let problems = parse(flags, variables).err().unwrap();
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         for variable in [
             ADDR,

@@ -11,11 +11,6 @@ use clap::Parser as _;
 use dev_idp::{DevClient, DevIdp, StartError, StartErrorKind};
 
 mod config;
-// The services' very rules for the `.env` that they share, without depending on the crate that has them.
-#[path = "../../service-kit/src/config/dollars.rs"]
-mod dollars;
-#[path = "../../service-kit/src/config/nearest.rs"]
-mod nearest;
 
 use config::{Config, Flags, LogFormat};
 
@@ -23,6 +18,8 @@ use config::{Config, Flags, LogFormat};
 const EXIT_CONFIGURATION: u8 = 64;
 
 fn main() -> ExitCode {
+    // Before clap reads the environment, and while there is no other thread that might.
+    let problems = config::load_dot_env();
     let flags = match Flags::try_parse() {
         Ok(flags) => flags,
         Err(error) => {
@@ -31,7 +28,7 @@ fn main() -> ExitCode {
             return ExitCode::from(if failed { EXIT_CONFIGURATION } else { 0 });
         }
     };
-    let config = match config::read(flags) {
+    let config = match config::read(flags, problems) {
         Ok(config) => config,
         Err(problems) => {
             for problem in problems {

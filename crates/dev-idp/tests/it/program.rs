@@ -21,6 +21,8 @@ const VARIABLES: [&str; 8] = [
     "RUST_LOG",
 ];
 
+const WITHOUT_FLAG: [&str; 3] = ["CLIENT_SECRET", "LOG_FORMAT", "RUST_LOG"];
+
 /// The program in an empty directory, without any of its variables.
 fn program(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dev-idp"));
@@ -215,6 +217,44 @@ async fn a_busy_port_is_told_in_one_line_that_names_the_variable() {
             told.contains(&format!("{variable}: {busy} is in use")),
             "{told}"
         );
+    }
+}
+
+#[tokio::test]
+async fn help_names_the_variable_of_each_flag_and_shows_no_value() {
+    let directory = TempDir::new().unwrap();
+    let mut command = program(directory.path());
+    command
+        .env("CLIENT_ID", "hunter2")
+        .env("CLIENT_SECRET", "hunter2");
+    let output = command.arg("--help").output().await.unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    for variable in VARIABLES.iter().filter(|name| !WITHOUT_FLAG.contains(name)) {
+        assert!(
+            help.contains(&format!("[env: {variable}]")),
+            "{variable}: {help}"
+        );
+    }
+    assert!(
+        !help.contains("--client-secret"),
+        "command lines can be read by others"
+    );
+    assert!(!help.contains("hunter2"), "{help}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_variable_that_is_no_text_is_told_by_its_name() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    for variable in ["DEV_IDP_ADDR", "CLIENT_SECRET"] {
+        let directory = TempDir::new().unwrap();
+        let mut command = program(directory.path());
+        command.env(variable, std::ffi::OsStr::from_bytes(b"hunter2\xff"));
+        let output = command.output().await.unwrap();
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(64), "{told}");
+        assert_eq!(told, format!("dev-idp: {variable}: expected UTF-8\n"));
     }
 }
 

@@ -8,10 +8,9 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
 
+use dot_env::{Nearest, lines_with_dollars};
 use idp_http::file;
 
-use super::dollars::lines_with_dollars;
-use super::nearest::Nearest;
 use super::{Problem, Strings, VARIABLES};
 
 /// More than any list of variables, and a bound on what a wrong file can cost.

@@ -7,11 +7,9 @@
 //! secret in the wrong place.
 
 mod credential;
-mod dollars;
 mod environment;
 mod fetch_advice;
 mod identity_provider;
-mod nearest;
 mod proxy;
 mod runtime;
 mod secret;

@@ -3,7 +3,8 @@
 /// Returns the numbers of the lines with a `$` that stands for a variable: one that is neither in single
 /// quotes, nor behind a backslash, nor in a comment. dotenvy 0.15 replaces it, by nothing where there is no
 /// such variable, and cannot be told not to.
-pub(crate) fn lines_with_dollars(text: &str) -> Vec<usize> {
+#[must_use]
+pub fn lines_with_dollars(text: &str) -> Vec<usize> {
     let mut found = Vec::new();
     // A quote that is open at the end of a line stays open.
     let mut quote = None;

@@ -4,17 +4,20 @@ use std::path::{Path, PathBuf};
 
 /// What there is on the way up from a folder.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Nearest {
+pub enum Nearest {
+    /// The file that counts.
     File(PathBuf),
-    /// There is one that belongs to somebody else.
+    /// There is one that another user owns, or that stands in another user's folder.
     Foreign,
+    /// There is none.
     Nothing,
 }
 
 impl Nearest {
     /// Looks in `directory`, then in its parents as long as they belong to whom `directory` belongs to. A parent's
     /// file has to be that owner's as well: in a folder such as `/tmp` anybody can leave one.
-    pub(crate) fn of(directory: &Path) -> Self {
+    #[must_use]
+    pub fn of(directory: &Path) -> Self {
         let own = owner(directory);
         for (above, folder) in directory.ancestors().enumerate() {
             let path = folder.join(".env");

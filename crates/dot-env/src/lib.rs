@@ -1,0 +1,8 @@
+//! The rules for `.env` that the services and `dev-idp` share: which file counts, and which of its lines dotenvy
+//! would not take as written. The reading itself is dotenvy's.
+
+mod dollars;
+mod nearest;
+
+pub use dollars::lines_with_dollars;
+pub use nearest::Nearest;
