@@ -11,7 +11,8 @@ use std::rc::Rc;
 use dot_env::{Nearest, lines_with_dollars};
 use idp_http::file;
 
-use super::{Problem, Strings, VARIABLES};
+use super::misspelt::{self, UnknownVariable};
+use super::{Problem, Strings};
 
 /// More than any list of variables, and a bound on what a wrong file can cost.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -78,25 +79,15 @@ impl Environment {
     }
 
     /// Returns the variables that are not among `known` and are worth a warning: of `.env`, which is the
-    /// programs' own, those that resemble none of [`VARIABLES`] (others are problems already); of the process
-    /// environment, which is shared with everything else, those one letter away from a known name of at least
-    /// eight.
+    /// programs' own, those that resemble none of [`VARIABLES`](super::VARIABLES) (others are problems already);
+    /// of the process environment, which is shared with everything else, those one letter away from a known name
+    /// of at least eight.
     ///
     /// A name in `.env` with small letters is left out: the rest of a secret that was broken over two lines
     /// reads like a name.
     pub fn unknown(&self, known: &[&str]) -> Vec<UnknownVariable> {
-        let has_small = |name: &str| name.bytes().any(|byte| byte.is_ascii_lowercase());
-        let in_file = self
-            .file
-            .keys()
-            .filter(|name| !known.contains(&name.as_str()) && !has_small(name))
-            .filter(|name| nearest(name, &VARIABLES, RESEMBLES).is_none())
-            .map(|name| UnknownVariable {
-                name: name.clone(),
-                nearest: None,
-            });
-        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        in_file.chain(misspelt(names, known)).collect()
+        let in_process = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        misspelt::unknown(self.file.keys(), in_process, known)
     }
 
     fn read(&mut self, path: &Path) -> Result<(), Cow<'static, str>> {
@@ -117,9 +108,7 @@ impl Environment {
             match entry {
                 Ok((name, value)) => {
                     // Without a scope check, say, that was meant, a start would not be safe.
-                    if !VARIABLES.contains(&name.as_str())
-                        && let Some(nearest) = nearest(&name, &VARIABLES, RESEMBLES)
-                    {
+                    if let Some(nearest) = misspelt::resembled(&name) {
                         self.problem(format!("{name} is not a known variable; {nearest} is"));
                     }
                     let line = lines.get();
@@ -181,39 +170,6 @@ impl Strings for Environment {
     }
 }
 
-/// A variable in `.env` that no program of this workspace reads, or one of the process environment that was
-/// perhaps meant to be one that they read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownVariable {
-    name: String,
-    nearest: Option<String>,
-}
-
-impl UnknownVariable {
-    /// Returns the name as it is written.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Returns the known name that it resembles; `None` for a variable of `.env`.
-    pub fn nearest(&self) -> Option<&str> {
-        self.nearest.as_deref()
-    }
-}
-
-impl fmt::Display for UnknownVariable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = &self.name;
-        match &self.nearest {
-            Some(nearest) => write!(
-                f,
-                "{name} in the environment is not a known variable; {nearest} is"
-            ),
-            None => write!(f, "{name} in .env is not a known variable"),
-        }
-    }
-}
-
 /// Tells whether a comment at the end of a line may have been meant as a part of the value: after the # of a comment
 /// people leave a space, and a secret is generated.
 fn cuts_value(line: Option<&str>, name: &str, value: &str) -> bool {
@@ -253,43 +209,10 @@ impl Read for LineByLine<'_> {
     }
 }
 
-/// Two letters: one swapped pair or two slips. More finds names that merely look alike.
-const RESEMBLES: usize = 2;
-
-/// Names of the process environment that are one letter from a known one. Shorter ones, such as ISSUER, may
-/// well be somebody else's.
-fn misspelt(
-    names: impl Iterator<Item = String>,
-    known: &[&str],
-) -> impl Iterator<Item = UnknownVariable> {
-    let long: Vec<&str> = known
-        .iter()
-        .copied()
-        .filter(|name| name.len() >= 8)
-        .collect();
-    names
-        .filter(|name| !known.contains(&name.as_str()))
-        .filter_map(move |name| {
-            let nearest = Some(nearest(&name, &long, 1)?);
-            Some(UnknownVariable { name, nearest })
-        })
-}
-
-fn nearest(name: &str, known: &[&str], letters: usize) -> Option<String> {
-    let name = name.to_ascii_uppercase();
-    known
-        .iter()
-        .map(|candidate| (strsim::levenshtein(&name, candidate), *candidate))
-        // Of USER, two letters are half, and it has nothing to do with ISSUER.
-        .filter(|(distance, _)| *distance <= letters && distance * 3 <= name.len())
-        .min()
-        .map(|(_, candidate)| candidate.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Reader;
+    use crate::config::{Reader, VARIABLES};
 
     fn directory_with(env: &[u8]) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
@@ -397,30 +320,6 @@ mod tests {
             [
                 "COMPOSE_FILE in .env is not a known variable",
                 "USER in .env is not a known variable",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_misspelt_variable_of_the_process_is_found_when_it_can_hardly_be_anothers() {
-        let names = [
-            "REQUIRED_SCOPE",
-            "REQUIRED_SCOPES",
-            "required_scopes",
-            "CLIENT_SECRETS_FILE",
-            "ISSUERS",
-            "CLIENT_SECRET_FIELDS",
-            "HOME",
-        ];
-        let found: Vec<String> = misspelt(names.into_iter().map(str::to_owned), &VARIABLES)
-            .map(|unknown| unknown.to_string())
-            .collect();
-        assert_eq!(
-            found,
-            [
-                "REQUIRED_SCOPE in the environment is not a known variable; REQUIRED_SCOPES is",
-                "required_scopes in the environment is not a known variable; REQUIRED_SCOPES is",
-                "CLIENT_SECRETS_FILE in the environment is not a known variable; CLIENT_SECRET_FILE is",
             ]
         );
     }

@@ -10,6 +10,7 @@ mod credential;
 mod environment;
 mod fetch_advice;
 mod identity_provider;
+mod misspelt;
 mod proxy;
 mod runtime;
 mod secret;
@@ -24,9 +25,10 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-pub use self::environment::{Environment, UnknownVariable};
+pub use self::environment::Environment;
 pub use self::fetch_advice::{advice_on_fetch, advice_on_issuer};
 pub use self::identity_provider::IdentityProvider;
+pub use self::misspelt::UnknownVariable;
 pub use self::runtime::Runtime;
 pub use self::secret::SecretSetting;
 pub use self::variables::VARIABLES;
