@@ -7,13 +7,10 @@ use std::time::Duration;
 
 use idp_http::Outage;
 use jwks_validator::Reason;
-use tokio::time::Instant;
+use service_kit::admin::Failures;
 use tracing::warn;
 
 use crate::advice::advice_for_issuer;
-
-/// After so long without another refusal, the last ones say nothing about the requests of now.
-const LATELY: Duration = Duration::from_secs(60);
 
 /// Requests behind the validator by what was decided.
 #[derive(Debug)]
@@ -21,10 +18,9 @@ pub struct Decisions {
     /// Whose tokens are accepted: what helps depends on that.
     issuer: String,
     accepted: AtomicU64,
-    /// How many requests have been refused for what a setting can cause since one was accepted. Read before it
-    /// is written: most requests are accepted after another.
-    in_a_row: AtomicU64,
     refusals: Mutex<Refusals>,
+    /// The refusals that a mistake in the configuration can cause.
+    pub(crate) failures: Failures<Reason>,
     /// Which requests that could not be decided on are logged.
     pub(crate) outage: Outage,
 }
@@ -37,22 +33,11 @@ impl Default for Decisions {
         Self {
             issuer: String::new(),
             accepted: AtomicU64::new(0),
-            in_a_row: AtomicU64::new(0),
             refusals: Mutex::default(),
+            failures: Failures::default(),
             outage: Outage::settling(SETTLE),
         }
     }
-}
-
-/// Requests that are refused now.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Refusing {
-    /// Why the last one was.
-    pub(crate) reason: Reason,
-    /// Whether it was the only one.
-    pub(crate) once: bool,
-    /// What to change, if a setting can cause it.
-    pub(crate) advice: Option<&'static str>,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +45,6 @@ struct Refusals {
     /// There are some fifty reasons.
     by_reason: BTreeMap<&'static str, u64>,
     undecided: u64,
-    last: Option<(Instant, Reason)>,
 }
 
 /// The counts at one moment.
@@ -89,9 +73,7 @@ impl Decisions {
 
     pub(crate) fn accepted(&self) {
         self.accepted.fetch_add(1, Ordering::Relaxed);
-        if self.in_a_row.load(Ordering::Relaxed) > 0 {
-            self.in_a_row.store(0, Ordering::Relaxed);
-        }
+        self.failures.succeeded();
         if let Some(end) = self.outage.succeeded() {
             // As loud as its beginning: whoever read that one waits for this one.
             warn!("requests are decided on again, {end}");
@@ -107,8 +89,7 @@ impl Decisions {
         }
         // What strangers send says nothing about the configuration.
         if self.advice(reason).is_some() {
-            refusals.last = Some((Instant::now(), reason));
-            self.in_a_row.fetch_add(1, Ordering::Relaxed);
+            self.failures.failed(reason);
         }
     }
 
@@ -121,20 +102,6 @@ impl Decisions {
             undecided: refusals.undecided,
             by_reason: refusals.by_reason.clone(),
         }
-    }
-
-    /// Returns why the last request was refused, if it was, lately, and for something that a mistake in
-    /// the configuration can cause.
-    pub(crate) fn refusing(&self) -> Option<Refusing> {
-        let (at, reason) = self.refusals().last?;
-        let in_a_row = self.in_a_row.load(Ordering::Relaxed);
-        let once = in_a_row == 1;
-        let advice = self.advice(reason);
-        (in_a_row > 0 && at.elapsed() < LATELY).then_some(Refusing {
-            reason,
-            once,
-            advice,
-        })
     }
 
     fn refusals(&self) -> std::sync::MutexGuard<'_, Refusals> {

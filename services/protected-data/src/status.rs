@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use jwks_validator::{IssuerHealth, JwtValidator};
+use jwks_validator::{IssuerHealth, JwtValidator, Reason};
 use metrics::gauge;
 use serde_json::{Value, json};
-use service_kit::admin::{Report, State, Status, milliseconds};
+use service_kit::admin::{Failing, Report, State, Status, milliseconds};
 
 use crate::config::Config;
-use crate::decisions::{Decisions, Refusing};
+use crate::decisions::Decisions;
 use crate::record::{KeyFetch, KeyFetches};
 
 /// What the report is made from.
@@ -46,7 +46,9 @@ impl Status for ProtectedDataStatus {
         let last = self.fetches.history.last().map(|(_, fetch)| fetch);
         let issuers_and_keys: Vec<Value> =
             issuers.iter().map(|issuer| self.issuer(issuer)).collect();
-        judge(&issuers, last.as_ref(), self.decisions.refusing())
+        let refusing = self.decisions.failures.now();
+        let change = refusing.and_then(|refusing| self.decisions.advice(refusing.last));
+        judge(&issuers, last.as_ref(), refusing, change)
             .with("audience", &self.expected.audience)
             .with("issuers", issuers_and_keys)
             .with("validations", self.validations())
@@ -118,8 +120,14 @@ impl ProtectedDataStatus {
     }
 }
 
-/// What there is to say about the keys, the last fetch of them, and requests that are refused.
-fn judge(issuers: &[IssuerHealth], last: Option<&KeyFetch>, refusing: Option<Refusing>) -> Report {
+/// What there is to say about the keys, the last fetch of them, and requests that are refused, with what to change for
+/// these.
+fn judge(
+    issuers: &[IssuerHealth],
+    last: Option<&KeyFetch>,
+    refusing: Option<Failing<Reason>>,
+    change: Option<&'static str>,
+) -> Report {
     let failed = issuers
         .iter()
         .any(|issuer| issuer.last_error.is_some())
@@ -141,10 +149,8 @@ fn judge(issuers: &[IssuerHealth], last: Option<&KeyFetch>, refusing: Option<Ref
         let text = format!("there are no keys: {}", why());
         return Report::new(State::Red, text).advice(advice);
     }
-    if let Some(Refusing {
-        reason,
-        once,
-        advice: change,
+    if let Some(Failing {
+        last: reason, once, ..
     }) = refusing
     {
         // An unknown key that cannot be asked about is the provider's doing, and one can be bad luck.

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use metrics::{counter, gauge};
 use serde_json::{Value, json};
-use service_kit::admin::{Report, State, Status, milliseconds};
+use service_kit::admin::{Failing, Report, State, Status, milliseconds};
 use token_cache::{Freshness, Health, TokenCache, TokenErrorKind};
 
-use crate::call_stats::Failing;
 use crate::config::Config;
 use crate::downstream::Downstream;
 use crate::record::{TokenFetch, TokenRequests};
@@ -48,9 +47,13 @@ impl Status for PublicDataStatus {
     fn report(&self) -> Report {
         let health = self.tokens.health();
         let last = self.requests.history.last().map(|(_, fetch)| fetch);
-        judge(&health, last.as_ref(), self.downstream.calls().failing())
-            .with("token", self.token(&health))
-            .with("downstream", self.calls())
+        judge(
+            &health,
+            last.as_ref(),
+            self.downstream.calls().failures.now(),
+        )
+        .with("token", self.token(&health))
+        .with("downstream", self.calls())
     }
 
     fn record(&self) {
@@ -94,7 +97,8 @@ impl PublicDataStatus {
             .map(|(outcome, count)| (outcome.to_owned(), count.into()))
             .collect();
         let last_failure = calls
-            .last_failure()
+            .failures
+            .last()
             .map(|(age, text)| json!({ "age_ms": milliseconds(age), "text": text }));
         json!({
             "url": self.asked.protected_data,
@@ -106,7 +110,7 @@ impl PublicDataStatus {
 }
 
 /// What there is to say about a token, the last request for one, and calls that fail.
-fn judge(health: &Health, last: Option<&TokenFetch>, failing: Option<Failing>) -> Report {
+fn judge(health: &Health, last: Option<&TokenFetch>, failing: Option<Failing<String>>) -> Report {
     let failed = health.last_error.and(last);
     let why = || {
         let text = failed.and_then(|fetch| fetch.text.as_deref());
@@ -123,8 +127,8 @@ fn judge(health: &Health, last: Option<&TokenFetch>, failing: Option<Failing>) -
         }
         .advice(advice);
     }
-    if let Some(Failing { text, once }) = failing {
-        let text = format!("the last call to protected-data failed: {text}");
+    if let Some(Failing { last, once, .. }) = failing {
+        let text = format!("the last call to protected-data failed: {last}");
         // One can be bad luck.
         let state = if once { State::Amber } else { State::Red };
         // Where the provider fails too, it is the likelier cause.

@@ -34,6 +34,7 @@
 
 mod assets;
 mod events;
+mod failures;
 mod guard;
 mod history;
 mod report;
@@ -56,6 +57,7 @@ use crate::problem::{self, Problem};
 use crate::server::{BindError, Counters, Server};
 use crate::shutdown::Shutdown;
 
+pub use failures::{Failing, Failures};
 pub use history::{History, milliseconds};
 pub use report::{Report, State};
 
