@@ -6,24 +6,24 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use tokio::net::TcpStream;
-use tokio::task::{Id, JoinSet};
+use tokio::task::{Id, JoinSet, unconstrained};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::Shared;
 use super::connection::{self, Order, State};
-use super::listener::Listener;
 use crate::shutdown::Shutdown;
 
 /// How often a full server looks for a connection that has become idle.
 const FULL_RETRY: Duration = Duration::from_millis(100);
 
-/// How long a listener that lets no connection begin any more is kept. A handshake that has begun is over by then,
-/// unless its packets take longer or get lost.
-const HANDSHAKE: Duration = Duration::from_millis(100);
-
-/// Serves until the drain is over; returns the number of connections that had to be aborted.
-pub(super) async fn run(mut listener: impl Listener, shared: &Arc<Shared>) -> usize {
+/// Serves the connections of a listener until the drain is over; returns the number of connections that had to be
+/// aborted.
+pub(super) async fn run(
+    mut connections: impl Stream<Item = io::Result<TcpStream>> + Unpin,
+    shared: &Arc<Shared>,
+) -> usize {
     let mut open = Open::default();
     let mut backoff = Backoff::default();
     let mut closing = pin!(listeners_close(&shared.shutdown));
@@ -43,7 +43,7 @@ pub(super) async fn run(mut listener: impl Listener, shared: &Arc<Shared>) -> us
             () = &mut closing => break,
             () = open.one_ended(), if !open.tasks.is_empty() => {}
             () = sleep(FULL_RETRY), if waiting.is_some() => {}
-            accepted = listener.accept(), if waiting.is_none() => match accepted {
+            Some(accepted) = connections.next(), if waiting.is_none() => match accepted {
                 Ok(stream) => {
                     backoff.succeeded();
                     waiting = Some(stream);
@@ -68,22 +68,16 @@ pub(super) async fn run(mut listener: impl Listener, shared: &Arc<Shared>) -> us
             }
         }
     }
-    listener.stop();
     if let Some(stream) = waiting {
         open.start(stream, shared);
     }
-    let deadline = shared.shutdown.drain_deadline();
-    let deadline = deadline.unwrap_or_else(Instant::now);
-    // Its end is the point; an error leaves the rest to the close.
-    let _ = timeout_at(deadline.min(Instant::now() + HANDSHAKE), async {
-        while let Ok(stream) = listener.accept().await {
-            open.start(stream, shared);
-        }
-    })
-    .await;
-    for stream in listener.close() {
+    // The backlog; closing the listener would reset its connections. All of it: a budget would leave some.
+    while let Some(Some(Ok(stream))) = unconstrained(connections.next()).now_or_never() {
         open.start(stream, shared);
     }
+    drop(connections);
+    let deadline = shared.shutdown.drain_deadline();
+    let deadline = deadline.unwrap_or_else(Instant::now);
     open.finish(deadline).await
 }
 

@@ -34,10 +34,8 @@
 //! # Drain
 //!
 //! When the [`Shutdown`] begins, every answer carries `Connection: close` and readiness turns 503. The
-//! listener still accepts for the lame-duck period ([`Shutdown::listeners_close`]). Then, on Linux, it lets no
-//! connection begin, so that its close loses none: it accepts those that have begun for 100 ms and closes. A
-//! client that comes in that time is refused a second later, when it repeats its request for a connection.
-//! Elsewhere one that comes at the moment of the close can be reset. Connections that are idle then get
+//! listener still accepts for the lame-duck period ([`Shutdown::listeners_close`]). Then it takes in the connections of its
+//! backlog and closes; one that comes at that very moment can be reset. Connections that are idle then get
 //! another half second, in which a request that is already on its way is still answered; busy ones finish
 //! their request. What is left at [`Shutdown::drain_deadline`] is aborted.
 
@@ -45,7 +43,6 @@ mod accept;
 mod answer;
 mod body;
 mod connection;
-mod listener;
 
 use std::fmt;
 use std::io;
@@ -55,10 +52,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::{Stream, stream};
 use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use crate::descriptors;
@@ -217,10 +215,17 @@ impl Server {
             shutdown,
             started: Instant::now(),
         });
-        let aborted = accept::run(self.listener, &shared).await;
+        let aborted = accept::run(connections_of(self.listener), &shared).await;
         tracing::info!(server.address = %self.local, connections.aborted = aborted, "drained");
         Drained { aborted }
     }
+}
+
+fn connections_of(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> + Unpin {
+    stream::poll_fn(move |context| {
+        let accepted = listener.poll_accept(context);
+        accepted.map(|accepted| Some(accepted.map(|(stream, _)| stream)))
+    })
 }
 
 /// What the connections of one server share.

@@ -1,85 +1,31 @@
 use axum::Router;
 use axum::routing::get;
+use futures_util::stream;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
 use std::io::{Read as _, Write as _};
 use std::sync::atomic::AtomicUsize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::advance;
 
 use super::*;
-use crate::server::Server;
+use crate::server::{Server, connections_of};
 use crate::shutdown::ShutdownKind;
 
-/// Fails as the operating system does without free file descriptors, then accepts.
-struct Exhausted {
-    failures: u32,
-    listener: TcpListener,
+const EMFILE: i32 = 24;
+
+/// Fails as the operating system does without free file descriptors.
+fn exhausted() -> io::Result<TcpStream> {
+    Err(io::Error::from_raw_os_error(EMFILE))
 }
 
-impl Listener for Exhausted {
-    async fn accept(&mut self) -> io::Result<TcpStream> {
-        const EMFILE: i32 = 24;
-        if self.failures > 0 {
-            self.failures -= 1;
-            return Err(io::Error::from_raw_os_error(EMFILE));
-        }
-        Listener::accept(&mut self.listener).await
-    }
-
-    fn stop(&self) {
-        self.listener.stop();
-    }
-
-    fn close(self) -> Vec<TcpStream> {
-        self.listener.close()
-    }
-}
-
-/// Hands over connections from within the program, so that the accept loop runs without a look at the sockets.
-struct Handed(mpsc::UnboundedReceiver<io::Result<TcpStream>>);
-
-impl Listener for Handed {
-    async fn accept(&mut self) -> io::Result<TcpStream> {
-        match self.0.recv().await {
-            Some(accepted) => accepted,
-            None => std::future::pending().await,
-        }
-    }
-
-    fn stop(&self) {}
-
-    fn close(self) -> Vec<TcpStream> {
-        Vec::new()
-    }
-}
-
-/// Has one connection, whose handshake ends some time after it was stopped.
-struct Late {
-    accepted: Option<TcpStream>,
-    stopped: Arc<Notify>,
-}
-
-impl Listener for Late {
-    async fn accept(&mut self) -> io::Result<TcpStream> {
-        self.stopped.notified().await;
-        // The handshake takes that long.
-        advance(HANDSHAKE - Duration::from_millis(1)).await;
-        match self.accepted.take() {
-            Some(stream) => Ok(stream),
-            None => std::future::pending().await,
-        }
-    }
-
-    fn stop(&self) {
-        self.stopped.notify_one();
-    }
-
-    fn close(self) -> Vec<TcpStream> {
-        Vec::new()
-    }
+/// Connections from within the program, so that the accept loop runs without a look at the sockets.
+fn handed(
+    mut handed: mpsc::UnboundedReceiver<io::Result<TcpStream>>,
+) -> impl Stream<Item = io::Result<TcpStream>> + Unpin {
+    stream::poll_fn(move |context| handed.poll_recv(context))
 }
 
 /// Both ends of a connection; the peer's knows nothing of the runtime.
@@ -103,24 +49,6 @@ fn shared(shutdown: &Shutdown) -> Arc<Shared> {
     })
 }
 
-/// H6
-#[tokio::test(start_paused = true)]
-async fn a_handshake_that_ends_after_the_listener_was_stopped_is_not_lost() {
-    let (mut peer, accepted) = connection().await;
-    peer.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        .unwrap();
-    let shutdown = Shutdown::manual(Duration::from_secs(5));
-    shutdown.begin(ShutdownKind::Interrupt);
-    let listener = Late {
-        accepted: Some(accepted),
-        stopped: Arc::default(),
-    };
-    assert_eq!(run(listener, &shared(&shutdown)).await, 0);
-    let mut answer = String::new();
-    peer.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-}
-
 /// H11
 #[tokio::test]
 async fn the_accept_loop_goes_on_after_running_out_of_file_descriptors() {
@@ -128,11 +56,8 @@ async fn the_accept_loop_goes_on_after_running_out_of_file_descriptors() {
     let address = listener.local_addr().unwrap();
     let shutdown = Shutdown::manual(Duration::from_secs(5));
     let shared = shared(&shutdown);
-    let listener = Exhausted {
-        failures: 1,
-        listener,
-    };
-    let server = tokio::spawn(async move { run(listener, &shared).await });
+    let accepted = stream::iter([exhausted()]).chain(connections_of(listener));
+    let server = tokio::spawn(async move { run(accepted, &shared).await });
 
     let mut peer = TcpStream::connect(address).await.unwrap();
     peer.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -149,16 +74,14 @@ async fn the_accept_loop_goes_on_after_running_out_of_file_descriptors() {
 /// H11
 #[tokio::test]
 async fn an_idle_connection_gives_way_when_file_descriptors_run_out() {
-    const EMFILE: i32 = 24;
     let shutdown = Shutdown::manual(Duration::from_secs(5));
     let shared = shared(&shutdown);
     let counters = Arc::clone(&shared.counters);
-    let (hand, handed) = mpsc::unbounded_channel();
-    let server = tokio::spawn(async move { run(Handed(handed), &shared).await });
+    let (hand, receiver) = mpsc::unbounded_channel();
+    let server = tokio::spawn(async move { run(handed(receiver), &shared).await });
     let (mut idle, accepted) = connection().await;
     hand.send(Ok(accepted)).unwrap();
-    hand.send(Err(io::Error::from_raw_os_error(EMFILE)))
-        .unwrap();
+    hand.send(exhausted()).unwrap();
     let closed = tokio::task::spawn_blocking(move || idle.read(&mut [0; 16]));
     assert_eq!(closed.await.unwrap().unwrap(), 0, "not closed");
     assert_eq!(counters.evicted(), 1);
@@ -183,8 +106,8 @@ async fn a_request_that_has_arrived_is_answered_although_another_connection_need
     let shutdown = Shutdown::manual(Duration::from_secs(5));
     let mut shared = Arc::into_inner(shared(&shutdown)).unwrap();
     shared.limits.connections = 1;
-    let (hand, handed) = mpsc::unbounded_channel();
-    let server = tokio::spawn(async move { run(Handed(handed), &Arc::new(shared)).await });
+    let (hand, receiver) = mpsc::unbounded_channel();
+    let server = tokio::spawn(async move { run(handed(receiver), &Arc::new(shared)).await });
     let answered = |mut peer: std::net::TcpStream| {
         tokio::task::spawn_blocking(move || {
             let mut answer = Vec::new();
@@ -216,7 +139,7 @@ async fn a_request_that_has_arrived_is_answered_although_another_connection_need
 #[test]
 fn the_pause_after_accept_errors_grows_to_a_second() {
     let mut backoff = Backoff::default();
-    let exhausted = io::Error::from_raw_os_error(24);
+    let exhausted = exhausted().unwrap_err();
     let pauses: Vec<u128> = std::iter::from_fn(|| backoff.after(&exhausted))
         .take(6)
         .map(|p| p.as_millis())
