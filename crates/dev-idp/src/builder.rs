@@ -93,7 +93,7 @@ impl DevIdpBuilder {
         self
     }
 
-    /// Sets what token replies say in `expires_in`, the real lifetime by default.
+    /// Sets the member `expires_in` of token replies, the real lifetime by default.
     pub fn expires_in(mut self, expires_in: ExpiresIn) -> Self {
         self.expires_in = expires_in;
         self

@@ -3,7 +3,7 @@ use std::fmt;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Digest, SHA256, digest};
 
-/// How a client proves who it is at the token endpoint (RFC 6749 section 2.3.1).
+/// How a client authenticates at the token endpoint (RFC 6749 section 2.3.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum AuthMethod {
@@ -60,7 +60,7 @@ impl DevClient {
     }
 
     /// Sets the audiences and resources that the client may ask for; it gets the first when it asks
-    /// for none. Without any, it may ask for whatever it likes.
+    /// for none. Without any, it may ask for every audience.
     #[must_use]
     pub fn audiences<S: Into<String>>(mut self, audiences: impl IntoIterator<Item = S>) -> Self {
         self.audiences = audiences.into_iter().map(Into::into).collect();

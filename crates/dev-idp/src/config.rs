@@ -53,7 +53,7 @@ pub(crate) struct Flags {
     audience: Option<OsString>,
 }
 
-/// What the program runs with.
+/// The settings of the program.
 pub(crate) struct Config {
     pub(crate) addr: SocketAddr,
     pub(crate) control_addr: Option<SocketAddr>,
@@ -186,7 +186,7 @@ fn parse(
         scope.bytes().all(is_scope_byte),
     );
 
-    // Its client would be refused for a secret that nobody wrote down here.
+    // The client would be refused for a secret that stands in that file and not here.
     check(
         CLIENT_SECRET_FILE,
         "is read by `cargo up` and the services only; set CLIENT_SECRET for this program",

@@ -36,7 +36,7 @@ pub struct Fault {
     effect: Effect,
 }
 
-/// What a [`Fault`] does to a request.
+/// The effect of a [`Fault`] on a request.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Effect {

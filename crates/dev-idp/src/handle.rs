@@ -112,12 +112,12 @@ impl DevIdp {
         self.provider.settings.lock().lifetime = lifetime;
     }
 
-    /// Sets what token replies say in `expires_in`, whatever the tokens' real lifetime.
+    /// Sets the member `expires_in` of token replies, whatever the tokens' real lifetime.
     pub fn set_expires_in(&self, expires_in: ExpiresIn) {
         self.provider.settings.lock().expires_in = expires_in;
     }
 
-    /// Adds a fault behind those that are there.
+    /// Adds a fault behind the others.
     pub fn fault(&self, fault: Fault) {
         self.provider.faults.add(fault);
     }

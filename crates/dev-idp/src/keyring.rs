@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::error::KeyError;
 use crate::keys::{Algorithm, SigningKey};
 
-/// What happens to the old keys when new ones are made.
+/// The fate of the old keys when new ones are made.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Rotation {
-    /// The old keys stay published; the new ones sign. What careful providers do.
+    /// The old keys stay published; the new ones sign. Careful providers do so.
     #[default]
     Overlapping,
     /// The old keys are withdrawn at once, as after a compromise.

@@ -5,11 +5,11 @@
 //! when it starts and live only in memory. It listens on loopback and refuses anything else.
 //! **Nothing that it signs may be trusted by a real service.**
 //!
-//! What a real provider does on a bad day, this one does when told to: it rotates and withdraws
+//! It does on request what a real provider does on a bad day: it rotates and withdraws
 //! keys ([`DevIdp::rotate`], [`DevIdp::retire`]), fails, stalls and hangs up ([`Fault`]), goes away
 //! and comes back on the same port ([`DevIdp::pause`], [`DevIdp::resume`]), and signs whatever
-//! claims and headers a test asks for ([`DevIdp::mint`], [`DevIdp::mint_raw`]). It counts what it
-//! is asked ([`DevIdp::requests`]).
+//! claims and headers a test asks for ([`DevIdp::mint`], [`DevIdp::mint_raw`]). It counts the requests
+//! ([`DevIdp::requests`]).
 //!
 //! | request | answer |
 //! |---|---|
@@ -63,7 +63,7 @@
 //! For programs that cannot call this library there is a control API on a listener of its own, off
 //! unless [`DevIdpBuilder::control_addr`] is set. It is loopback only, and it refuses requests from
 //! web pages (an `Origin` header, or a `Host` that is not loopback). It never serves a private key.
-//! What it refuses gets a problem document (RFC 9457); there is no `request_id`, for it logs no requests.
+//! It answers what it refuses with a problem document (RFC 9457) without `request_id`, for it logs no requests.
 //!
 //! | request | effect |
 //! |---|---|

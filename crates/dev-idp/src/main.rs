@@ -91,7 +91,7 @@ async fn run(config: Config) -> ExitCode {
         "dev-idp is ready"
     );
     if let Some(addr) = idp.control_addr() {
-        tracing::warn!(%addr, "the control API is on: whoever reaches it commands the provider");
+        tracing::warn!(%addr, "the control API is on: everyone who reaches it commands the provider");
     }
 
     stopped.await;

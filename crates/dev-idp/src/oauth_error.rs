@@ -40,7 +40,7 @@ impl OAuthError {
     }
 
     /// The same words for an unknown client, a wrong secret and a method that the client may not
-    /// use, so that the answer tells nobody which ids exist.
+    /// use, so that the answer does not tell which ids exist.
     pub(crate) fn invalid_client() -> Self {
         Self::new("invalid_client", "client authentication failed")
     }

@@ -18,7 +18,7 @@ use crate::keys::{Algorithm, SigningKey};
 use crate::requests::{Endpoint, RequestCounts};
 use crate::server::HangUp;
 
-/// What a token reply says in `expires_in` (RFC 6749 section 5.1).
+/// The member `expires_in` of token replies (RFC 6749 section 5.1).
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum ExpiresIn {
@@ -46,7 +46,7 @@ pub(crate) struct Provider {
     pub(crate) settings: Guarded<Settings>,
 }
 
-/// What can be changed while the provider runs.
+/// The settings that can be changed while the provider runs.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) lifetime: Duration,
@@ -72,7 +72,7 @@ impl Provider {
         request: Request,
     ) -> Result<Response, HangUp> {
         let endpoint = Endpoint::of_path(request.uri().path());
-        // The fault is taken before the request is counted: whoever waited for the count may clear
+        // The fault is taken before the request is counted: a test that waited for the count may clear
         // the faults, and this request must have met its own by then.
         let met = self.faults.take(endpoint);
         self.requests.send_modify(|counts| counts.add(endpoint));
@@ -108,7 +108,7 @@ pub(crate) async fn route(routes: Router, request: Request) -> Response {
     }
 }
 
-/// A mutex that nobody holds across an `await`, and whose value is whole after a panic.
+/// A mutex that is never held across an `await`, and whose value is whole after a panic.
 pub(crate) struct Guarded<T>(Mutex<T>);
 
 impl<T> Guarded<T> {

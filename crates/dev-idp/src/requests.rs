@@ -29,7 +29,7 @@ impl Endpoint {
     }
 }
 
-/// How many requests arrived since the provider started, whatever they were answered with.
+/// The number of requests since the provider started, whatever their answers.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct RequestCounts {

@@ -20,9 +20,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Answers a request, or has the connection closed.
-pub(crate) type Handler = Arc<dyn Fn(Request) -> Answer + Send + Sync>;
+pub(crate) type Handler = Arc<dyn Fn(Request) -> ResponseFuture + Send + Sync>;
 
-pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response, HangUp>> + Send>>;
+pub(crate) type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response, HangUp>> + Send>>;
 
 /// The connection is to be closed without an answer.
 #[derive(Debug)]
@@ -40,10 +40,10 @@ impl std::error::Error for HangUp {}
 pub(crate) struct Server {
     addr: SocketAddr,
     handler: Handler,
-    state: Mutex<State>,
+    state: Mutex<ServerState>,
 }
 
-enum State {
+enum ServerState {
     Up {
         stop: DropGuard,
         task: JoinHandle<()>,
@@ -57,7 +57,7 @@ const BACKLOG: u32 = 1024;
 impl Server {
     /// Serves a listener from now on.
     pub(crate) fn start(listener: TcpListener, addr: SocketAddr, handler: Handler) -> Self {
-        let state = Mutex::new(State::up(listener, Arc::clone(&handler)));
+        let state = Mutex::new(ServerState::up(listener, Arc::clone(&handler)));
         Self {
             addr,
             handler,
@@ -68,19 +68,19 @@ impl Server {
     /// Closes the listener and every connection. Does nothing if that was done already.
     pub(crate) async fn pause(&self) {
         let mut state = self.state.lock().await;
-        if let State::Up { .. } = *state {
-            let up = std::mem::replace(&mut *state, State::Down(Reservation(None)));
+        if let ServerState::Up { .. } = *state {
+            let up = std::mem::replace(&mut *state, ServerState::Down(Reservation(None)));
             up.end().await;
-            *state = State::Down(Reservation::new(self.addr));
+            *state = ServerState::Down(Reservation::new(self.addr));
         }
     }
 
     /// Listens on the same address again. Does nothing if it does.
     pub(crate) async fn resume(&self) -> io::Result<()> {
         let mut state = self.state.lock().await;
-        if let State::Down(reservation) = &mut *state {
+        if let ServerState::Down(reservation) = &mut *state {
             let listener = reservation.listen(self.addr)?;
-            *state = State::up(listener, Arc::clone(&self.handler));
+            *state = ServerState::up(listener, Arc::clone(&self.handler));
         }
         Ok(())
     }
@@ -90,7 +90,7 @@ impl Server {
     }
 }
 
-impl State {
+impl ServerState {
     fn up(listener: TcpListener, handler: Handler) -> Self {
         let stop = CancellationToken::new();
         let task = tokio::spawn(serve(listener, handler, stop.clone()));
@@ -110,8 +110,8 @@ impl State {
     }
 }
 
-/// A socket that is bound and does not listen: connections are refused, and whoever asks for any
-/// free port is not given this one meanwhile.
+/// A socket that is bound and does not listen: connections are refused, and no program that asks for any
+/// free port is given this one meanwhile.
 struct Reservation(Option<TcpSocket>);
 
 impl Reservation {

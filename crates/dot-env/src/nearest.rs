@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// What there is on the way up from a folder.
+/// The `.env` on the way up from a folder.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Nearest {
     /// The file that counts.
@@ -14,8 +14,8 @@ pub enum Nearest {
 }
 
 impl Nearest {
-    /// Looks in `directory`, then in its parents as long as they belong to whom `directory` belongs to. A parent's
-    /// file has to be that owner's as well: in a folder such as `/tmp` anybody can leave one.
+    /// Looks in `directory`, then in its parents as long as they have the same owner. A parent's file has to be that
+    /// owner's as well: in a folder such as `/tmp` every user can leave one.
     #[must_use]
     pub fn of(directory: &Path) -> Self {
         let own = owner(directory);
@@ -68,7 +68,7 @@ mod tests {
     /// N87
     #[cfg(unix)]
     #[test]
-    fn a_file_of_somebody_else_or_beyond_his_folder_does_not_count() {
+    fn a_file_of_another_user_or_beyond_that_users_folder_does_not_count() {
         use std::os::unix::fs::chown;
         const ANOTHER: u32 = 65_532;
         let (top, low) = tree();
@@ -78,14 +78,18 @@ mod tests {
             // Only root can give files away.
             return;
         }
-        assert_eq!(Nearest::of(&low), Nearest::Foreign, "his file");
+        assert_eq!(Nearest::of(&low), Nearest::Foreign, "another's file");
         chown(&upper, Some(0), None).unwrap();
         chown(top.path(), Some(ANOTHER), None).unwrap();
-        assert_eq!(Nearest::of(&low), Nearest::Foreign, "his folder");
+        assert_eq!(Nearest::of(&low), Nearest::Foreign, "another's folder");
         chown(top.path(), Some(0), None).unwrap();
         chown(&middle, Some(ANOTHER), None).unwrap();
-        assert_eq!(Nearest::of(&low), Nearest::Nothing, "beyond his folder");
-        // The folder that a program is started in is the word of whoever starts it.
+        assert_eq!(
+            Nearest::of(&low),
+            Nearest::Nothing,
+            "beyond another's folder"
+        );
+        // The folder in which a program is started is chosen by the user who starts it.
         std::fs::write(low.join(".env"), "").unwrap();
         chown(&low, Some(ANOTHER), None).unwrap();
         assert_eq!(Nearest::of(&low), Nearest::File(low.join(".env")));

@@ -23,17 +23,17 @@ pub const READY_PATH: &str = "/readyz";
 /// Whether a service can do its work now, and if not, what it lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
-    reasons: Vec<Reason>,
+    reasons: Vec<UnreadyReason>,
 }
 
 /// One failed check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = FailedCheck)]
-pub(crate) struct Reason {
-    /// What was looked at.
+pub(crate) struct UnreadyReason {
+    /// The name of the check.
     #[schema(example = "token")]
     check: &'static str,
-    /// What it lacks.
+    /// Why it failed.
     #[schema(example = "no token yet")]
     reason: Cow<'static, str>,
 }
@@ -53,8 +53,7 @@ impl Readiness {
 
     /// Adds the result of one more check; the whole is ready when all are.
     ///
-    /// The reason is shown to whoever can reach the route, so it must hold no secret and no text from
-    /// another server.
+    /// Every caller of the route is shown the reason, so it must hold no secret and no text from another server.
     #[must_use]
     pub fn check(
         mut self,
@@ -62,7 +61,7 @@ impl Readiness {
         result: Result<(), impl Into<Cow<'static, str>>>,
     ) -> Self {
         if let Err(reason) = result {
-            self.reasons.push(Reason {
+            self.reasons.push(UnreadyReason {
                 check,
                 reason: reason.into(),
             });
@@ -95,30 +94,30 @@ where
     Router::new()
         .route(
             LIVE_PATH,
-            get(|| async { json(StatusCode::OK, &Report::new("ok")) }),
+            get(|| async { json(StatusCode::OK, &HealthDocument::new("ok")) }),
         )
         .route(
             READY_PATH,
             get(move || async move { readiness(&shutdown, &ready()) }),
         )
-        // Here, for whoever merges it merges these too late for a fallback of his own.
+        // Here: the routes are merged into others too late for a fallback of those.
         .method_not_allowed_fallback(problem::method_not_allowed)
 }
 
-/// What a health route says.
+/// The answer of a health route.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Health)]
-pub(crate) struct Report<'a> {
+pub(crate) struct HealthDocument<'a> {
     /// `ok`, `ready` or `unready`.
     #[schema(pattern = "^(ok|ready|unready)$")]
     status: &'static str,
     /// The checks that failed; left out if none did.
-    #[serde(skip_serializing_if = "<[Reason]>::is_empty")]
+    #[serde(skip_serializing_if = "<[UnreadyReason]>::is_empty")]
     #[schema(required = false, min_items = 1)]
-    reasons: &'a [Reason],
+    reasons: &'a [UnreadyReason],
 }
 
-impl Report<'_> {
+impl HealthDocument<'_> {
     const fn new(status: &'static str) -> Self {
         Self {
             status,
@@ -129,27 +128,27 @@ impl Report<'_> {
 
 fn readiness(shutdown: &Shutdown, readiness: &Readiness) -> Response {
     if shutdown.is_draining() {
-        let reasons = [Reason {
+        let reasons = [UnreadyReason {
             check: "shutdown",
             reason: "draining".into(),
         }];
-        let report = Report {
+        let report = HealthDocument {
             status: "unready",
             reasons: &reasons,
         };
         return json(StatusCode::SERVICE_UNAVAILABLE, &report);
     }
     if readiness.is_ready() {
-        return json(StatusCode::OK, &Report::new("ready"));
+        return json(StatusCode::OK, &HealthDocument::new("ready"));
     }
-    let report = Report {
+    let report = HealthDocument {
         status: "unready",
         reasons: &readiness.reasons,
     };
     json(StatusCode::SERVICE_UNAVAILABLE, &report)
 }
 
-fn json(status: StatusCode, report: &Report<'_>) -> Response {
+fn json(status: StatusCode, report: &HealthDocument<'_>) -> Response {
     // Strings always serialize; the status alone is still a correct answer otherwise.
     let body = serde_json::to_vec(report).unwrap_or_default();
     let mut response = Body::from(body).into_response();

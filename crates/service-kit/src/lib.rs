@@ -1,4 +1,4 @@
-//! What every service binary of this workspace needs around its router: configuration from strings,
+//! The parts around the router of every service of this workspace: configuration from strings,
 //! logging, a hardened HTTP/1 server, graceful drain, health routes and `application/problem+json`.
 //!
 //! A service is a library with `fn app(state) -> axum::Router` and a binary of a few lines:
@@ -46,8 +46,8 @@
 //! | [`trace`] | traces to an OTLP collector, behind the feature `otel` |
 //! | [`shutdown`] | the handle that starts a drain, from signals or by hand |
 //! | [`health`] | `/livez` and `/readyz` |
-//! | [`metrics`] | the recorder behind `/metrics`, and what is known of the process |
-//! | [`openapi`] | `/openapi.json`, with what the server itself answers |
+//! | [`metrics`] | the recorder behind `/metrics`, and what the process uses of the machine |
+//! | [`openapi`] | `/openapi.json`, with the answers of the server itself |
 //! | [`problem`] | RFC 9457 answers |
 //! | [`request_id`] | one id per request, in its log lines, its answer and its problem document |
 

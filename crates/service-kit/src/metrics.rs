@@ -13,11 +13,11 @@ use tokio::time::MissedTickBehavior;
 
 mod process;
 
-/// Buckets of what is named `…_duration_seconds`: exchanges, from a millisecond to the longest time limit.
+/// Buckets of the histograms `…_duration_seconds`: exchanges, from a millisecond to the longest time limit.
 const DURATIONS: [f64; 11] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
-/// Buckets of what is named `…_lifetime_seconds`: what is left of tokens, up to an hour.
+/// Buckets of the histograms `…_lifetime_seconds`: the rest of the lives of tokens, up to an hour.
 const LIFETIMES: [f64; 9] = [0.0, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 3600.0];
 
 /// The process's recorder. Copies are the same one.
@@ -63,9 +63,9 @@ pub fn installed() -> Option<Metrics> {
     Some(Metrics { handle })
 }
 
-/// Moves the samples of histograms into their buckets every few seconds, for ever. Whoever has called
-/// [`install`] runs it for as long as something is measured: nothing else empties what histograms collect,
-/// unless somebody reads them. [`Admin`](crate::admin::Admin) does so while it serves.
+/// Moves the samples of histograms into their buckets every few seconds, for ever. A program that has called
+/// [`install`] runs it for as long as something is measured: only this, and a reader of the metrics, empties the
+/// histograms. [`Admin`](crate::admin::Admin) does so while it serves.
 pub async fn tidy() {
     let mut ticks = tokio::time::interval(TIDY_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

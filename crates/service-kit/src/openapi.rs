@@ -4,7 +4,7 @@
 //! [`Server`](crate::server::Server) answers by itself, and [`document`] the health routes. HEAD is
 //! described beside each GET, because axum answers it.
 //!
-//! Two things have no place in such a document: 404 and 405 (with `Allow`) for paths and methods that
+//! Some answers have no place in such a document: 404 and 405 (with `Allow`) for paths and methods that
 //! are not in it, and the answers without a body that hyper gives to bytes which are no HTTP/1.1 request.
 
 use axum::Router;
@@ -22,7 +22,7 @@ use utoipa::openapi::{
     OpenApiBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder, ServerBuilder, Type,
 };
 
-use crate::health::{LIVE_PATH, READY_PATH, Reason, Report};
+use crate::health::{HealthDocument, LIVE_PATH, READY_PATH, UnreadyReason};
 use crate::problem::method_not_allowed;
 use crate::request_id::{MAX_REQUEST_ID, REQUEST_ID};
 
@@ -36,7 +36,7 @@ const CACHED: &str = "public, max-age=300";
 #[derive(ToSchema)]
 #[expect(
     dead_code,
-    reason = "only its schema is used; `Problem` is what is sent"
+    reason = "only its schema is used; answers are made of `ProblemDetails`"
 )]
 #[schema(as = Problem)]
 struct ProblemDocument {
@@ -212,16 +212,16 @@ pub fn document<const N: usize>(
     let live = describe(
         "live",
         "Says that the process answers",
-        [(StatusCode::OK, json::<Report<'_>>("It is alive."))],
+        [(StatusCode::OK, json::<HealthDocument<'_>>("It is alive."))],
     );
     let ready = describe(
         "ready",
         "Says whether the service can do its work, and if not, what it lacks",
         [
-            (StatusCode::OK, json::<Report<'_>>("It is ready.")),
+            (StatusCode::OK, json::<HealthDocument<'_>>("It is ready.")),
             (
                 StatusCode::SERVICE_UNAVAILABLE,
-                json::<Report<'_>>("It is not ready."),
+                json::<HealthDocument<'_>>("It is not ready."),
             ),
         ],
     );
@@ -241,8 +241,8 @@ pub fn document<const N: usize>(
     }
     let components: Components = components
         .schema_from::<ProblemDocument>()
-        .schema_from::<Report<'_>>()
-        .schema_from::<Reason>()
+        .schema_from::<HealthDocument<'_>>()
+        .schema_from::<UnreadyReason>()
         .build();
     OpenApiBuilder::new()
         .info({
@@ -295,8 +295,8 @@ fn get_and_head(get: Operation) -> PathItem {
 
 /// Returns a router with `GET` (and `HEAD`) [`OPENAPI_PATH`].
 ///
-/// The document says nothing that is secret, so merge it outside of any authentication layer: who has no
-/// token yet finds out here how to get in.
+/// The document holds no secret, so merge it outside of any authentication layer: a caller without a token
+/// learns here how to get in.
 pub fn routes<S>(document: &OpenApi) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,

@@ -16,13 +16,13 @@ use serde::Serialize;
 /// `title` is the status phrase (section 4.2.1), then `status` and `detail`; `instance` is never sent. The
 /// answer carries `Cache-Control: no-store`. [`Server`](crate::server::Server) adds the member `request_id`.
 #[derive(Clone, Debug)]
-pub struct Problem {
+pub struct ProblemDetails {
     status: StatusCode,
     detail: &'static str,
     retry_after: Option<Duration>,
 }
 
-impl Problem {
+impl ProblemDetails {
     /// Returns a problem that `detail`, a sentence, explains to the caller.
     pub const fn new(status: StatusCode, detail: &'static str) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Problem {
 }
 
 /// The answer where the service itself is at fault.
-pub const DEFECT: Problem = Problem::new(
+pub const DEFECT: ProblemDetails = ProblemDetails::new(
     StatusCode::INTERNAL_SERVER_ERROR,
     "The service failed; its log tells more under the request's id.",
 );
@@ -58,7 +58,7 @@ struct Members {
     detail: &'static str,
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for ProblemDetails {
     fn into_response(self) -> Response {
         let members = Members {
             r#type: "about:blank",
@@ -84,14 +84,14 @@ impl IntoResponse for Problem {
 }
 
 /// The answer to a path that no route has.
-pub async fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "There is nothing at this path.")
+pub async fn not_found() -> ProblemDetails {
+    ProblemDetails::new(StatusCode::NOT_FOUND, "There is nothing at this path.")
 }
 
 /// The answer to a method that the route does not have; axum adds `Allow`.
-pub async fn method_not_allowed() -> Problem {
+pub async fn method_not_allowed() -> ProblemDetails {
     let detail = "This path does not take this method; Allow lists those that it takes.";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+    ProblemDetails::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }
 
 /// Gives `router` problem answers for unknown paths (404) and unknown methods (405).
@@ -119,7 +119,7 @@ mod tests {
                 r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"There is nothing at this path."}"#,
             ),
             (
-                Problem::new(StatusCode::BAD_GATEWAY, "It said \"no\"."),
+                ProblemDetails::new(StatusCode::BAD_GATEWAY, "It said \"no\"."),
                 r#"{"type":"about:blank","title":"Bad Gateway","status":502,"detail":"It said \"no\"."}"#,
             ),
         ] {
@@ -141,7 +141,7 @@ mod tests {
             ("a fraction", Duration::from_millis(1001), "2"),
             ("whole", Duration::from_secs(30), "30"),
         ] {
-            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Later.");
+            let problem = ProblemDetails::new(StatusCode::SERVICE_UNAVAILABLE, "Later.");
             let answer = problem.retry_after(after).into_response();
             assert_eq!(answer.headers()[RETRY_AFTER], expected, "{name}");
         }

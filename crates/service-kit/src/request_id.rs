@@ -123,7 +123,7 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
-    use crate::problem::Problem;
+    use crate::problem::ProblemDetails;
 
     fn headers(values: &[&str]) -> HeaderMap {
         let values = values.iter().map(|value| value.parse().unwrap());
@@ -157,7 +157,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_carries_the_id_and_a_problem_contains_it() {
         let id = RequestId::of(&headers(&["abc"]));
-        let problem = Problem::new(StatusCode::NOT_FOUND, "No.").into_response();
+        let problem = ProblemDetails::new(StatusCode::NOT_FOUND, "No.").into_response();
         for (name, answer, expected) in [
             (
                 "a problem",
@@ -168,7 +168,8 @@ mod tests {
             (
                 "a problem's head",
                 {
-                    let mut head = Problem::new(StatusCode::NOT_FOUND, "No.").into_response();
+                    let mut head =
+                        ProblemDetails::new(StatusCode::NOT_FOUND, "No.").into_response();
                     *head.body_mut() = axum::body::Body::empty();
                     head.headers_mut().insert(CONTENT_LENGTH, 34.into());
                     head

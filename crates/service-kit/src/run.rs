@@ -26,17 +26,17 @@ pub const RUNTIME_CLOSE: Duration = Duration::from_millis(100);
 /// Raises the limit on open files; reads the environment and `.env`, with `read` for the service's
 /// own settings and [`Runtime::read`] for the process's; installs the log; starts a multi-thread
 /// runtime; installs the signal handlers ([`Shutdown::on_signals`]) and runs `run`. `known` lists
-/// the service's variables, for warning about names in `.env` that nobody reads; those of
+/// the service's variables, for warning about names in `.env` that no program reads; those of
 /// [`Runtime`] need not be in it.
 ///
-/// The process ends when `run` does, and at the latest when the grace after a signal is over; what is left of
-/// spans and log lines is written then, for at most 3 s more where nobody takes them.
+/// The process ends when `run` does, and at the latest when the grace after a signal is over. The last spans and
+/// log lines are written then, for at most 3 s more where the collector or the reader of the log has stopped.
 ///
 /// | exit code | when |
 /// |---|---|
 /// | 0 | `run` returned `Ok`, or the grace is over |
 /// | 1 ([`EXIT_START`]) | `run` returned an error, such as a port in use; it is printed with its sources |
-/// | 64 ([`EXIT_CONFIG`]) | a configuration problem; all of them are printed, one per line, and what is worth a warning too |
+/// | 64 ([`EXIT_CONFIG`]) | a configuration problem; all of them are printed, one per line, and the warnings too |
 /// | 130, 143 | a second signal |
 pub fn run_main<C, F>(
     known: &[&str],
@@ -74,7 +74,7 @@ where
     let warnings = reader.warnings().to_vec();
     reader
         .finish()
-        // What is missing may be there under a name that is nearly right.
+        // A value that is missing may be there under a name that is nearly right.
         .map_err(|error| Failure::Config(error.with_warnings(&unknown)))?;
 
     // Dropped after the runtime, so that the last lines of its tasks are flushed.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 pub enum ShutdownKind {
     /// SIGTERM: an orchestrator ends the process. Listeners stay open for the lame-duck period.
     Terminate,
-    /// SIGINT: somebody at a terminal is waiting. Listeners close at once.
+    /// SIGINT: a person at a terminal is waiting. Listeners close at once.
     Interrupt,
 }
 

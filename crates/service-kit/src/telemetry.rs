@@ -38,10 +38,10 @@ const FLUSH_LIMIT: Duration = Duration::from_millis(1500);
 /// Installs the process-wide subscriber and a panic hook, and returns the guard that flushes the log.
 ///
 /// Lines go to standard error, because standard output belongs to a program's answers. They pass
-/// through a bounded queue and a thread of their own: when nobody reads the other end, lines are
-/// dropped and counted instead of blocking whoever logs. A line about a request ends with its id
+/// through a bounded queue and a thread of their own: while the reader of the log stands still, lines are
+/// dropped and counted, and the code that logs does not wait. A line about a request ends with its id
 /// ([`request_id`](crate::request_id)). The panic hook logs where a panic happened and
-/// never its message, which can hold whatever the code was working on.
+/// never its message, which can hold the data that the code was working on.
 ///
 /// With `tracing`, and the feature `otel`, spans go to a collector as well ([`trace`](crate::trace)).
 ///
@@ -54,7 +54,7 @@ pub fn init(
     filter: &str,
     tracing: Option<&Tracing>,
 ) -> Result<Guard, TelemetryError> {
-    let filter = log_filter(filter).map_err(|_| TelemetryError(Reason::Filter))?;
+    let filter = log_filter(filter).map_err(|_| TelemetryError(TelemetryErrorKind::Filter))?;
     let (writer, guard) = Guard::over(format, std::io::stderr());
     let guard = match tracing {
         Some(settings) => with_traces(format, filter, writer, guard, settings)?,
@@ -67,8 +67,8 @@ pub fn init(
     Ok(guard)
 }
 
-/// A refused certificate is told by who asked, with what to change. What the verifier logs of it before that
-/// has neither, and Unix seconds; a directive for it by name shows it again.
+/// The caller of a server with a refused certificate logs it, with advice. The verifier's own line before that has no
+/// advice, and times as Unix seconds; a directive for it by name shows it again.
 fn log_filter(directives: &str) -> Result<EnvFilter, ParseError> {
     EnvFilter::try_new(format!("rustls_platform_verifier=off,{directives}"))
 }
@@ -94,7 +94,7 @@ fn log_alone(
             .finish()
             .try_init(),
     }
-    .map_err(|_| TelemetryError(Reason::Installed))
+    .map_err(|_| TelemetryError(TelemetryErrorKind::Installed))
 }
 
 /// The same log, whose filter is its own and not that of the spans.
@@ -109,7 +109,8 @@ fn with_traces(
     use tracing_subscriber::filter::{FilterExt as _, filter_fn};
     use tracing_subscriber::{Layer as _, layer::SubscriberExt as _};
 
-    let exporter = Exporter::new(settings).map_err(|_| TelemetryError(Reason::Collector))?;
+    let exporter =
+        Exporter::new(settings).map_err(|_| TelemetryError(TelemetryErrorKind::Collector))?;
     let spans = tracing_opentelemetry::layer()
         .with_tracer(exporter.tracer())
         // Where in the source a span was made, and on which thread, is of no use to who reads traces.
@@ -127,7 +128,7 @@ fn with_traces(
     let log = log.with_filter(filter.and(filter_fn(is_logged)));
     let subscriber = tracing_subscriber::registry().with(log).with(spans);
     let installed = subscriber.try_init();
-    installed.map_err(|_| TelemetryError(Reason::Installed))?;
+    installed.map_err(|_| TelemetryError(TelemetryErrorKind::Installed))?;
     guard.exporter = Some(exporter);
     Ok(guard)
 }
@@ -207,7 +208,7 @@ impl Drop for Guard {
         let worker = self.worker.take();
         let (done, wait) = mpsc::channel::<()>();
         // On a thread of its own because the worker guard prints to standard output when the queue
-        // stays full, and that may be the pipe that nobody reads.
+        // stays full, and that may be a pipe without a reader.
         let flush = std::thread::Builder::new()
             .name("log-flush".into())
             .spawn(move || {
@@ -223,10 +224,10 @@ impl Drop for Guard {
 
 /// Why the log could not be set up.
 #[derive(Debug)]
-pub struct TelemetryError(Reason);
+pub struct TelemetryError(TelemetryErrorKind);
 
 #[derive(Debug)]
-enum Reason {
+enum TelemetryErrorKind {
     Filter,
     Installed,
     #[cfg(feature = "otel")]
@@ -236,10 +237,10 @@ enum Reason {
 impl fmt::Display for TelemetryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            Reason::Filter => "the log filter is not a list of directives",
-            Reason::Installed => "a log subscriber is already installed",
+            TelemetryErrorKind::Filter => "the log filter is not a list of directives",
+            TelemetryErrorKind::Installed => "a log subscriber is already installed",
             #[cfg(feature = "otel")]
-            Reason::Collector => "OTEL_EXPORTER_OTLP_ENDPOINT: TLS cannot be set up",
+            TelemetryErrorKind::Collector => "OTEL_EXPORTER_OTLP_ENDPOINT: TLS cannot be set up",
         })
     }
 }

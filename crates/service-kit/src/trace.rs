@@ -10,9 +10,9 @@
 //! | `token_exchange` of `token-cache` | internal | the request that needed the token, if one did |
 //!
 //! Spans hold method, path without query, status and request id, and nothing of headers, bodies or tokens.
-//! What else the OpenTelemetry SDK can be told (`OTEL_TRACES_SAMPLER`, `OTEL_RESOURCE_ATTRIBUTES`,
-//! `OTEL_BSP_…`, `OTEL_EXPORTER_OTLP_HEADERS`) it reads from the process's environment by itself, so those
-//! are not found in `.env`.
+//! The OpenTelemetry SDK reads its other variables (`OTEL_TRACES_SAMPLER`, `OTEL_RESOURCE_ATTRIBUTES`,
+//! `OTEL_BSP_…`, `OTEL_EXPORTER_OTLP_HEADERS`) from the process's environment by itself, so those are not
+//! found in `.env`.
 
 use http::HeaderMap;
 use url::Url;

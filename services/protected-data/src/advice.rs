@@ -1,4 +1,4 @@
-//! What to change when there are no keys or a token is refused, by the names of the variables.
+//! Advice for missing keys and refused tokens, by the names of the variables.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::record::KeyFetches;
 
-/// Returns what to change for this failure to go away, naming the variables of
+/// Returns the change that ends this failure, naming the variables of
 /// [`Config`](crate::Config).
 #[must_use]
 pub fn advice_on_keys(kind: SourceErrorKind) -> &'static str {
@@ -95,7 +95,7 @@ pub fn advice_on_refusal(reason: Reason) -> Option<&'static str> {
     })
 }
 
-/// What [`advice_on_refusal`] says, and more where the issuer is one that has two kinds of tokens.
+/// Returns the [`advice_on_refusal`], and another one for an issuer that has two kinds of tokens.
 #[must_use]
 pub(crate) fn advice_for_issuer(issuer: &str, reason: Reason) -> Option<&'static str> {
     let is_entra_v2 = issuer.starts_with("https://login.microsoftonline.com/")
@@ -116,7 +116,7 @@ pub(crate) struct Advised {
     pub(crate) source: RemoteJwks,
     /// The configured issuer.
     pub(crate) issuer: String,
-    /// What became of each fetch is noted here.
+    /// The outcome of each fetch is noted here.
     pub(crate) fetches: Arc<KeyFetches>,
 }
 

@@ -29,16 +29,16 @@ pub const DATA_PATH: &str = "/api/protected/data";
 /// Target of the log lines about requests that are refused; `cargo up` shows them.
 const REFUSAL: &str = "protected_data::refusal";
 
-/// What the routes need.
+/// The state of the routes.
 #[derive(Clone, Debug)]
 pub struct AppState {
     /// Decides on tokens.
     pub validator: JwtValidator,
-    /// What a token must be allowed to do.
+    /// The scopes that a token must have.
     pub required_scopes: Option<RequireScopes>,
     /// Where a request's token stands.
     pub token_from: TokenFrom,
-    /// Counts what is decided.
+    /// Counts the decisions.
     pub decisions: Arc<Decisions>,
     /// Makes the service unready.
     pub shutdown: Shutdown,
@@ -144,7 +144,7 @@ fn log_refusal<B>(decisions: &Decisions, response: &Response<B>) {
     }
 }
 
-/// Says which check a refused token failed and by how much, to whoever reads debug logs.
+/// Writes to the debug log which check a refused token failed and by how much.
 async fn explain_refusal(
     State((validator, token_from)): State<(JwtValidator, TokenFrom)>,
     request: Request,

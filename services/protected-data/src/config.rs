@@ -20,10 +20,10 @@ const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
 /// Tokens of projects and of appliances are issued for a year, and renewed in its last month.
 const MAX_LIFETIMES: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(400 * 24 * 60 * 60);
-/// What other headers have beside the token.
+/// Room for the headers beside the token.
 const OTHER_HEADERS: usize = 8 * 1024;
 
-/// What protected-data is configured with.
+/// The settings of protected-data.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -33,7 +33,7 @@ pub struct Config {
     pub admin_address: Option<SocketAddr>,
     /// `ADMIN_ALLOWED_HOSTS`: names by which the status address may be asked, beside its own.
     pub admin_hosts: Vec<String>,
-    /// Whose tokens are accepted.
+    /// The provider whose tokens are accepted.
     pub provider: IdentityProvider,
     /// `API_AUDIENCE`: this API's identifiers, of which a token must have one; none with
     /// `DANGEROUS_SKIP_AUDIENCE=true`.
@@ -63,7 +63,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the variables. What comes back is usable only if the reader ends without problems.
+    /// Reads the variables. The settings are usable only if the reader ends without problems.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let provider = IdentityProvider::read(reader);
         let skip_audience = reader.bool("DANGEROUS_SKIP_AUDIENCE", false);

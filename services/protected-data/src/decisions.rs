@@ -1,4 +1,4 @@
-//! What became of requests, for the status address.
+//! The decisions on requests, for the status address.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,10 +12,10 @@ use tracing::warn;
 
 use crate::advice::advice_for_issuer;
 
-/// Requests behind the validator by what was decided.
+/// Requests behind the validator by decision.
 #[derive(Debug)]
 pub struct Decisions {
-    /// Whose tokens are accepted: what helps depends on that.
+    /// The issuer whose tokens are accepted: the advice depends on it.
     issuer: String,
     accepted: AtomicU64,
     refusals: Mutex<Refusals>,
@@ -66,7 +66,7 @@ impl Decisions {
         }
     }
 
-    /// Returns which variables decide about such a refusal.
+    /// Returns advice on such a refusal, by the names of the variables.
     pub(crate) fn advice(&self, reason: Reason) -> Option<&'static str> {
         advice_for_issuer(&self.issuer, reason)
     }
@@ -75,7 +75,7 @@ impl Decisions {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         self.failures.succeeded();
         if let Some(end) = self.outage.succeeded() {
-            // As loud as its beginning: whoever read that one waits for this one.
+            // As loud as its beginning: a reader of that one waits for this one.
             warn!("requests are decided on again, {end}");
         }
     }

@@ -1,4 +1,4 @@
-//! What this service answers, as an OpenAPI document.
+//! The answers of this service, as an OpenAPI document.
 
 use axum::http::{StatusCode, header};
 use jwks_validator::TokenFrom;

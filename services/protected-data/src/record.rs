@@ -1,4 +1,4 @@
-//! What became of the key fetches of late, for the status address.
+//! The last key fetches, for the status address.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -42,7 +42,7 @@ impl KeyFetches {
         };
         match result {
             Ok(Fetched::Modified { keys, .. }) => {
-                // What is no key id is told apart by its algorithm.
+                // A key without an id is told apart by its algorithm.
                 let now: Vec<String> = keys
                     .usable()
                     .map(|(kid, algorithm)| kid.unwrap_or(algorithm.as_str()).to_owned())

@@ -14,7 +14,7 @@ use crate::api::{AppState, app};
 use crate::config::{Config, DEFAULT_ADMIN};
 use crate::decisions::Decisions;
 use crate::record::KeyFetches;
-use crate::status::{Expected, ProtectedDataStatus};
+use crate::status::{ProtectedDataStatus, ShownSettings};
 
 /// protected-data with its listener open and its validator built; nothing runs yet.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Service {
     validator: JwtValidator,
     fetches: Arc<KeyFetches>,
     decisions: Arc<Decisions>,
-    expected: Expected,
+    settings: ShownSettings,
     required_scopes: Option<RequireScopes>,
     token_from: TokenFrom,
 }
@@ -48,7 +48,7 @@ pub enum StartError {
 }
 
 impl Service {
-    /// Opens the listeners and builds the parts. Asks nobody for anything.
+    /// Opens the listeners and builds the parts. Sends no request.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ impl Service {
             validator,
             fetches,
             decisions: Arc::new(Decisions::of_issuer(&config.provider.issuer)),
-            expected: Expected::new(config),
+            settings: ShownSettings::new(config),
             required_scopes: config.required_scopes.clone(),
             token_from: config.token_from.clone(),
         })
@@ -119,7 +119,7 @@ impl Service {
                     validator: self.validator.clone(),
                     fetches: self.fetches,
                     decisions,
-                    expected: self.expected,
+                    settings: self.settings,
                 };
                 let nothing = axum::Router::new();
                 let watching = admin.serve("protected-data", counters, status, nothing, shutdown);

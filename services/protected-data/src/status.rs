@@ -1,34 +1,34 @@
-//! What the service tells at its status address.
+//! The service's report at its status address.
 
 use std::sync::Arc;
 
 use jwks_validator::{IssuerHealth, JwtValidator, Reason};
 use metrics::gauge;
 use serde_json::{Value, json};
-use service_kit::admin::{Failing, Report, State, Status, milliseconds};
+use service_kit::admin::{Failing, Report, ServiceState, Status, milliseconds};
 
 use crate::config::Config;
 use crate::decisions::Decisions;
 use crate::record::{KeyFetch, KeyFetches};
 
-/// What the report is made from.
+/// The sources of the report.
 pub(crate) struct ProtectedDataStatus {
     pub(crate) validator: JwtValidator,
     pub(crate) fetches: Arc<KeyFetches>,
     pub(crate) decisions: Arc<Decisions>,
-    pub(crate) expected: Expected,
+    pub(crate) settings: ShownSettings,
 }
 
 /// The settings that are shown.
 #[derive(Debug)]
-pub(crate) struct Expected {
+pub(crate) struct ShownSettings {
     /// Several are shown as they are configured, with spaces between them.
     audience: Option<String>,
     /// Where the keys come from: `JWKS_URI`, or the issuer's metadata.
     source: String,
 }
 
-impl Expected {
+impl ShownSettings {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             audience: (!config.audiences.is_empty()).then(|| config.audiences.join(" ")),
@@ -49,7 +49,7 @@ impl Status for ProtectedDataStatus {
         let refusing = self.decisions.failures.now();
         let change = refusing.and_then(|refusing| self.decisions.advice(refusing.last));
         judge(&issuers, last.as_ref(), refusing, change)
-            .with("audience", &self.expected.audience)
+            .with("audience", &self.settings.audience)
             .with("issuers", issuers_and_keys)
             .with("validations", self.validations())
             .with("remembered", self.remembered())
@@ -84,7 +84,7 @@ impl ProtectedDataStatus {
         let history = self.fetches.history.to_json();
         json!({
             "issuer": health.issuer,
-            "source": self.expected.source,
+            "source": self.settings.source,
             "usable": health.usable,
             "keys": keys,
             "skipped_keys": health.skipped_keys,
@@ -120,8 +120,7 @@ impl ProtectedDataStatus {
     }
 }
 
-/// What there is to say about the keys, the last fetch of them, and requests that are refused, with what to change for
-/// these.
+/// Judges the keys, the last fetch of them, and requests that are refused; `change` is the advice on these.
 fn judge(
     issuers: &[IssuerHealth],
     last: Option<&KeyFetch>,
@@ -141,13 +140,13 @@ fn judge(
     let usable = issuers.iter().any(|issuer| issuer.usable);
     if !usable && failed.is_none() {
         return Report::new(
-            State::Amber,
+            ServiceState::Amber,
             "the keys are being fetched; requests wait for them",
         );
     }
     if !usable {
         let text = format!("there are no keys: {}", why());
-        return Report::new(State::Red, text).advice(advice);
+        return Report::new(ServiceState::Red, text).advice(advice);
     }
     if let Some(Failing {
         last: reason, once, ..
@@ -155,9 +154,9 @@ fn judge(
     {
         // An unknown key that cannot be asked about is the provider's doing, and one can be bad luck.
         let state = if reason.status().is_server_error() && !once {
-            State::Red
+            ServiceState::Red
         } else {
-            State::Amber
+            ServiceState::Amber
         };
         let advice = advice.or(change);
         return Report::new(state, format!("the last token was refused: {reason}")).advice(advice);
@@ -167,10 +166,10 @@ fn judge(
             "the keys could not be refreshed: {}; those that are there are still used",
             why()
         );
-        return Report::new(State::Amber, text).advice(advice);
+        return Report::new(ServiceState::Amber, text).advice(advice);
     }
     Report::new(
-        State::Green,
+        ServiceState::Green,
         "the keys are current and tokens are decided on",
     )
 }

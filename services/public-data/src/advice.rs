@@ -1,4 +1,4 @@
-//! What to change when there is no token, by the names of the variables.
+//! Advice where there is no token, by the names of the variables.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::record::TokenRequests;
 
-/// Returns what to change for this failure to go away, naming the variables of
+/// Returns the change that ends this failure, naming the variables of
 /// [`Config`](crate::Config).
 #[must_use]
 pub fn advice(error: &TokenError) -> &'static str {
@@ -43,7 +43,7 @@ pub fn advice(error: &TokenError) -> &'static str {
         | TokenErrorKind::TokenSyntax
         | TokenErrorKind::ExpiresIn
         | TokenErrorKind::Json => {
-            "the provider's answer is at fault, and no setting here: tell whoever runs the provider"
+            "the provider's answer is at fault, and no setting here: tell the provider's operators"
         }
         TokenErrorKind::Redirect
         | TokenErrorKind::Status4xx
@@ -97,7 +97,7 @@ pub(crate) struct Advised {
     pub(crate) source: ClientCredentials,
     /// The configured issuer.
     pub(crate) issuer: String,
-    /// What became of each request is noted here.
+    /// The outcome of each request is noted here.
     pub(crate) requests: Arc<TokenRequests>,
 }
 

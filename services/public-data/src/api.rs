@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use idp_http::Outage;
 use serde::Serialize;
 use service_kit::health::{self, Readiness};
-use service_kit::problem::{self, Problem};
+use service_kit::problem::{self, ProblemDetails};
 use service_kit::shutdown::Shutdown;
 use token_cache::TokenCache;
 use tracing::{debug, warn};
@@ -23,7 +23,7 @@ use crate::openapi::openapi;
 /// Path of the only operation beside health and the document.
 pub(crate) const DATA_PATH: &str = "/api/public/data";
 
-/// What the routes need.
+/// The state of the routes.
 #[derive(Clone, Debug)]
 pub struct AppState {
     /// Says whether there is a token.
@@ -98,7 +98,7 @@ fn refusal(error: &DownstreamError, outage: &Outage) -> Response {
         StatusCode::GATEWAY_TIMEOUT => "protected-data did not answer in time.",
         _ => "protected-data refused the call or gave no usable answer.",
     };
-    let problem = Problem::new(status, detail);
+    let problem = ProblemDetails::new(status, detail);
     match error.retry_after() {
         Some(after) => problem.retry_after(after),
         None => problem,

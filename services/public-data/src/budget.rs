@@ -12,7 +12,7 @@ const CALLS_PER_RETRY: u32 = 10;
 
 /// Allows a repetition while fewer than a tenth of the calls of the last ten seconds were repeated.
 ///
-/// Counted over a window and not as a bucket that fills: what was saved up in good times must not be
+/// Counted over a window and not as a bucket that fills: repetitions saved up in good times must not be
 /// spent on a service that is just failing.
 #[derive(Debug)]
 pub(crate) struct RetryBudget {

@@ -62,7 +62,7 @@ impl CallStats {
             Ok(_) => {
                 self.failures.succeeded();
                 if let Some(end) = self.outage.succeeded() {
-                    // As loud as its beginning: whoever read that one waits for this one.
+                    // As loud as its beginning: a reader of that one waits for this one.
                     warn!("protected-data gives data again, {end}");
                 }
             }

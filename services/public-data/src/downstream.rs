@@ -40,7 +40,7 @@ pub struct Downstream {
     http: ClientWithMiddleware,
     url: Url,
     tokens: TokenCache,
-    /// What drops a token.
+    /// The statuses that reject a token.
     rejected_statuses: Vec<StatusCode>,
     retries: RetryBudget,
     calls: CallStats,
@@ -211,7 +211,8 @@ impl Downstream {
             }
             body.extend_from_slice(&chunk);
         }
-        let answer: Answer = serde_json::from_slice(&body).map_err(|_| DownstreamError::Answer)?;
+        let answer: ProtectedData =
+            serde_json::from_slice(&body).map_err(|_| DownstreamError::Answer)?;
         Ok(answer.protected_data)
     }
 }
@@ -255,7 +256,7 @@ fn client(
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct ProtectedData {
     #[serde(rename = "protectedData")]
     protected_data: String,
 }

@@ -1,4 +1,4 @@
-//! What of an inbound request goes on to protected-data: two identifiers, if they are well-formed.
+//! The headers of an inbound request that go on to protected-data: two identifiers, if they are well-formed.
 //!
 //! An allow-list, because everything else (credentials, hop-by-hop fields, forwarding claims) is the
 //! business of the two ends of one connection. Behind [`Server`](service_kit::server::Server) there always is

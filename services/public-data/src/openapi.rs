@@ -1,4 +1,4 @@
-//! What this service answers, as an OpenAPI document.
+//! The answers of this service, as an OpenAPI document.
 
 use axum::http::StatusCode;
 use service_kit::openapi::{self, describe, json, problem, problem_for_now};

@@ -1,4 +1,4 @@
-//! What became of the token requests of late, for the status address.
+//! The last token requests, for the status address.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(crate) struct TokenFetch {
     outcome: &'static str,
     took_ms: u64,
     lifetime_ms: Option<u64>,
-    /// What failed, without what the provider said about it.
+    /// The failure, without the words of the provider.
     pub(crate) text: Option<String>,
     pub(crate) advice: Option<&'static str>,
 }

@@ -1,25 +1,24 @@
-//! What protected-data says about a token that it refuses, and what to change then.
+//! Protected-data's reasons for a refusal, and the change that helps.
 
 use axum::http::{HeaderMap, StatusCode, header};
 
-/// Whom to blame for a refusal, as far as the answer tells.
+/// The cause of a refusal, as far as the answer tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
     /// No token arrived.
     NoToken,
-    /// More than one arrived, or something that is none.
+    /// More than one token arrived, or credentials that are no token.
     Malformed,
-    /// The token is not valid. Which of its parts is not, only protected-data's log tells.
+    /// The token is not valid. Only protected-data's log tells the reason.
     InvalidToken,
     /// The token is valid and lacks a scope.
     Scope,
-    /// Somebody else refused the request: these are not protected-data's words.
+    /// Something before protected-data refused the request: these are not its words.
     Foreign,
 }
 
-/// The descriptions in protected-data's challenges. What is none of them is not repeated anywhere: it may hold
-/// anything.
+/// The descriptions in protected-data's challenges. Another one is not repeated anywhere: it may hold anything.
 const DESCRIPTIONS: [(&str, Refusal); 3] = [
     ("The access token is not valid", Refusal::InvalidToken),
     ("The access token lacks a required scope", Refusal::Scope),
@@ -57,7 +56,7 @@ impl Refusal {
         })
     }
 
-    /// What happened, and which variables to look at.
+    /// Returns the event in words, and the variables to look at.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::NoToken => {

@@ -14,7 +14,7 @@ use crate::api::{AppState, app};
 use crate::config::{Config, DEFAULT_ADMIN};
 use crate::downstream::{Downstream, DownstreamSetupError};
 use crate::record::TokenRequests;
-use crate::status::{Asked, PublicDataStatus};
+use crate::status::{PublicDataStatus, ShownSettings};
 use crate::test_request;
 
 /// public-data with its listener open and its token cache built; nothing runs yet.
@@ -25,7 +25,7 @@ pub struct Service {
     tokens: TokenCache,
     downstream: Arc<Downstream>,
     requests: Arc<TokenRequests>,
-    asked: Asked,
+    settings: ShownSettings,
 }
 
 /// Why the service could not start. The text names the variable to change.
@@ -47,7 +47,7 @@ pub enum StartError {
 }
 
 impl Service {
-    /// Opens the listeners and builds the parts. Asks nobody for anything.
+    /// Opens the listeners and builds the parts. Sends no request.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ impl Service {
             tokens,
             downstream: Arc::new(downstream),
             requests,
-            asked: Asked::new(config),
+            settings: ShownSettings::new(config),
         })
     }
 
@@ -116,7 +116,7 @@ impl Service {
                     tokens: self.tokens.clone(),
                     requests: self.requests,
                     downstream: self.downstream,
-                    asked: self.asked,
+                    settings: self.settings,
                 };
                 let test_request = test_request::routes(app);
                 let watching = admin.serve("public-data", counters, status, test_request, shutdown);

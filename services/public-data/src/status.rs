@@ -1,28 +1,28 @@
-//! What the service tells at its status address.
+//! The service's report at its status address.
 
 use std::sync::Arc;
 
 use metrics::{counter, gauge};
 use serde_json::{Value, json};
-use service_kit::admin::{Failing, Report, State, Status, milliseconds};
+use service_kit::admin::{Failing, Report, ServiceState, Status, milliseconds};
 use token_cache::{Freshness, Health, TokenCache, TokenErrorKind};
 
 use crate::config::Config;
 use crate::downstream::Downstream;
 use crate::record::{TokenFetch, TokenRequests};
 
-/// What the report is made from.
+/// The sources of the report.
 pub(crate) struct PublicDataStatus {
     pub(crate) tokens: TokenCache,
     pub(crate) requests: Arc<TokenRequests>,
     pub(crate) downstream: Arc<Downstream>,
-    /// What does not change: whom it asks for what.
-    pub(crate) asked: Asked,
+    /// The part that does not change.
+    pub(crate) settings: ShownSettings,
 }
 
 /// The settings that are shown.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct ShownSettings {
     issuer: String,
     token_endpoint: Option<String>,
     client_id: String,
@@ -30,7 +30,7 @@ pub(crate) struct Asked {
     protected_data: String,
 }
 
-impl Asked {
+impl ShownSettings {
     pub(crate) fn new(config: &Config) -> Self {
         let provider = &config.provider;
         Self {
@@ -71,10 +71,10 @@ impl PublicDataStatus {
     fn token(&self, health: &Health) -> Value {
         let history = self.requests.history.to_json();
         json!({
-            "issuer": self.asked.issuer,
-            "token_endpoint": self.asked.token_endpoint,
-            "client_id": self.asked.client_id,
-            "scopes": self.asked.scopes,
+            "issuer": self.settings.issuer,
+            "token_endpoint": self.settings.token_endpoint,
+            "client_id": self.settings.client_id,
+            "scopes": self.settings.scopes,
             "freshness": health.freshness.map(name),
             "age_ms": health.age.map(milliseconds),
             "lifetime_ms": health.lifetime.map(milliseconds),
@@ -101,7 +101,7 @@ impl PublicDataStatus {
             .last()
             .map(|(age, text)| json!({ "age_ms": milliseconds(age), "text": text }));
         json!({
-            "url": self.asked.protected_data,
+            "url": self.settings.protected_data,
             "outcomes": outcomes,
             "repeats": calls.repeats(),
             "last_failure": last_failure,
@@ -109,7 +109,7 @@ impl PublicDataStatus {
     }
 }
 
-/// What there is to say about a token, the last request for one, and calls that fail.
+/// Judges the token, the last request for one, and the calls that fail.
 fn judge(health: &Health, last: Option<&TokenFetch>, failing: Option<Failing<String>>) -> Report {
     let failed = health.last_error.and(last);
     let why = || {
@@ -119,9 +119,9 @@ fn judge(health: &Health, last: Option<&TokenFetch>, failing: Option<Failing<Str
     let advice = failed.and_then(|fetch| fetch.advice);
     if !health.is_ready() {
         return match health.last_error {
-            Some(_) => Report::new(State::Red, format!("there is no token: {}", why())),
+            Some(_) => Report::new(ServiceState::Red, format!("there is no token: {}", why())),
             None => Report::new(
-                State::Amber,
+                ServiceState::Amber,
                 "a token is being fetched; requests wait for it",
             ),
         }
@@ -130,15 +130,22 @@ fn judge(health: &Health, last: Option<&TokenFetch>, failing: Option<Failing<Str
     if let Some(Failing { last, once, .. }) = failing {
         let text = format!("the last call to protected-data failed: {last}");
         // One can be bad luck.
-        let state = if once { State::Amber } else { State::Red };
+        let state = if once {
+            ServiceState::Amber
+        } else {
+            ServiceState::Red
+        };
         // Where the provider fails too, it is the likelier cause.
         return Report::new(state, text).advice(advice);
     }
     if health.last_error.is_some() {
         let text = format!("no new token: {}; the current one is still served", why());
-        return Report::new(State::Amber, text).advice(advice);
+        return Report::new(ServiceState::Amber, text).advice(advice);
     }
-    Report::new(State::Green, "the token is good and calls are answered")
+    Report::new(
+        ServiceState::Green,
+        "the token is good and calls are answered",
+    )
 }
 
 fn name(freshness: Freshness) -> &'static str {

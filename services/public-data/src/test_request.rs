@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde::Serialize;
-use service_kit::problem::{self, Problem};
+use service_kit::problem::{self, ProblemDetails};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
@@ -26,7 +26,7 @@ struct TestRequest {
     number: AtomicU64,
 }
 
-/// What became of the request. Nothing of any answer but its status is shown.
+/// The outcome of the request. Nothing of any answer but its status is shown.
 #[derive(Serialize)]
 struct Outcome {
     status: u16,
@@ -58,7 +58,7 @@ pub(crate) fn routes(app: Router) -> Router {
 async fn run(State(test): State<Arc<TestRequest>>) -> Response {
     let Ok(_place) = test.place.try_acquire() else {
         let detail = "Another test request is under way.";
-        return Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).into_response();
+        return ProblemDetails::new(StatusCode::TOO_MANY_REQUESTS, detail).into_response();
     };
     let number = test.number.fetch_add(1, Ordering::Relaxed);
     let request_id = format!("status-page-{number}");
@@ -72,7 +72,7 @@ async fn run(State(test): State<Arc<TestRequest>>) -> Response {
         .time(async move {
             let response = app.oneshot(request).await?;
             let status = response.status().as_u16();
-            // Answers of this route are a few bytes; what cannot be read changes nothing.
+            // Answers of this route are a few bytes; an error in reading it changes nothing.
             let _ = to_bytes(response.into_body(), MAX_BODY).await;
             mark(|| format!("public-data answered {status}"));
             Ok::<u16, std::convert::Infallible>(status)

@@ -13,7 +13,7 @@ tokio::task_local! {
     static TIMED: Timing;
 }
 
-/// What was reached when. Clones share it.
+/// The stations and when each was reached. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Timing {
     reached: Arc<Mutex<Vec<(String, Instant)>>>,

@@ -1,4 +1,4 @@
-//! What to start, decided from the variables before anything is started.
+//! The plan of a launch, made from the variables before anything is started.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,11 +13,11 @@ pub(crate) struct Plan {
     pub(crate) process: Runtime,
     pub(crate) protected_data: protected_data::Config,
     pub(crate) public_data: public_data::Config,
-    /// Whether public-data calls whatever address protected-data gets.
+    /// Whether public-data calls the address that protected-data gets.
     pub(crate) follow_protected_data: bool,
     pub(crate) provider: Option<Provider>,
     pub(crate) warnings: Vec<String>,
-    /// What all of it was read from.
+    /// The settings from which all of it was read.
     pub(crate) settings: Settings,
 }
 
@@ -41,7 +41,7 @@ impl Plan {
             environment,
             defaults: BTreeMap::new(),
         };
-        // The services' own lines are news to nobody here; the answer is, and why one is a refusal.
+        // Here the answer matters, and the reason where it is a refusal; the services' other lines do not.
         let filter = "warn,protected_data::refusal=info";
         settings.defaults.insert("RUST_LOG", filter.to_owned());
         let embedded = !settings.has("ISSUER") && !settings.has("APPLICATION_VANITY_DOMAIN");
@@ -50,7 +50,7 @@ impl Plan {
         }
         let mut reader = Reader::new(&settings);
         if embedded {
-            // The development secret must not go to a provider that somebody else runs.
+            // The development secret must not go to a provider that others run.
             for name in ["TOKEN_ENDPOINT", "JWKS_URI"] {
                 if settings.has(name) {
                     reader.problem(

@@ -25,8 +25,8 @@ pub(crate) fn advice_on_keys(provider: &str, validator: &JwtValidator) -> String
     }
 }
 
-/// Returns what `m2m doctor` finds first with these variables: a failure, or else what is worth a look and
-/// can be changed.
+/// Returns the first finding of `m2m doctor` with these variables: a failure, or else a warning with a change that
+/// helps.
 pub(crate) async fn finding(variables: &dyn Strings) -> Option<String> {
     let settings = m2m_cli::settings::Settings::new(variables, false);
     let report = Doctor::new(&settings).examine(&mut |_| {}).await;

@@ -43,7 +43,7 @@ pub(crate) fn run(plan: Plan, check: bool) -> Result<ExitCode, Failure> {
     });
     // Dropping it would wait without bound for blocking calls.
     runtime.shutdown_timeout(service_kit::RUNTIME_CLOSE);
-    // Behind what is left of the log, so that it is the last line.
+    // After the rest of the log, so that it is the last line.
     drop(guard);
     let (code, finding) = result?;
     if let Some(line) = finding {
@@ -202,7 +202,7 @@ async fn start_provider(
     })
 }
 
-/// What has to be ready before the request.
+/// The parts that have to be ready before the request.
 struct Parts {
     tokens: TokenCache,
     validator: jwks_validator::JwtValidator,
@@ -211,7 +211,7 @@ struct Parts {
 
 impl Parts {
     /// Waits until both services are ready, makes the request and prints it. Without `check` it waits
-    /// as long as it takes, and says once what is missing.
+    /// as long as it takes, and tells once which part is missing.
     async fn first_request(&self, url: &str, check: bool) -> Result<(), String> {
         let limit = Instant::now() + READY_LIMIT;
         if let Err(problem) = self.ready(limit).await {

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -12,44 +12,43 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::AdminState;
-use crate::problem::Problem;
+use crate::problem::ProblemDetails;
 
 /// Each costs a task and a document per second.
 pub(super) const MAX_LISTENERS: usize = 16;
 
-/// The ages in the document change all the time, so a person has to be told this often; more often
-/// nobody can read it.
+/// The ages in the document change all the time, so it is sent this often; a person cannot read faster.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a browser waits before it comes again after the connection was closed.
 const RETRY: Duration = Duration::from_secs(1);
 
-pub(super) async fn events(Shared(admin): Shared<Arc<AdminState>>) -> Response {
+pub(super) async fn events(State(admin): State<Arc<AdminState>>) -> Response {
     let Ok(place) = Arc::clone(&admin.listeners).try_acquire_owned() else {
         let detail = "There are too many listeners.";
-        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        return ProblemDetails::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             .retry_after(Duration::from_secs(5))
             .into_response();
     };
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let listener = Listener {
+    let listener = EventStream {
         admin,
         ticks,
         is_over: false,
         _place: place,
     };
-    Sse::new(futures_util::stream::unfold(listener, Listener::next)).into_response()
+    Sse::new(futures_util::stream::unfold(listener, EventStream::next)).into_response()
 }
 
-struct Listener {
+struct EventStream {
     admin: Arc<AdminState>,
     ticks: Interval,
     is_over: bool,
     _place: OwnedSemaphorePermit,
 }
 
-impl Listener {
+impl EventStream {
     /// The next event. Ends with the drain, after one more that says so: an open stream would hold it
     /// up to its deadline.
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {

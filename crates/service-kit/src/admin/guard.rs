@@ -11,7 +11,7 @@ use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, StatusCode};
 
-use crate::problem::Problem;
+use crate::problem::ProblemDetails;
 
 const SITE: &str = "sec-fetch-site";
 
@@ -27,13 +27,13 @@ pub(super) async fn refuse_strangers(
     }
     let detail =
         "This address is not for pages and names of others; ADMIN_ALLOWED_HOSTS allows a name.";
-    Problem::new(StatusCode::FORBIDDEN, detail).into_response()
+    ProblemDetails::new(StatusCode::FORBIDDEN, detail).into_response()
 }
 
-/// What the status address may be called.
+/// The names under which the status address may be called.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OwnNames {
-    /// Names that nobody else can own are those of the machine itself only.
+    /// On loopback, only the machine's own names count.
     pub(super) is_loopback: bool,
     /// Those of the configuration.
     pub(super) allowed: Vec<String>,
@@ -59,7 +59,7 @@ impl OwnNames {
         origins.all(is_ours)
     }
 
-    /// Tells whether somebody who can be trusted calls this listener so.
+    /// Tells whether this is one of the listener's names.
     fn contain(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else {
             return false;
@@ -85,7 +85,7 @@ impl OwnNames {
     }
 }
 
-/// What a page elsewhere makes a browser load without reading it, as an image, has no `Origin`; it would
+/// A request that a page elsewhere makes without reading the answer, as for an image, has no `Origin`; it would
 /// still take a listener's place. Browsers say where it comes from (Fetch Metadata section 2); a link from
 /// another page to this one is welcome.
 fn is_sent_by_own_page(headers: &HeaderMap) -> bool {

@@ -1,4 +1,4 @@
-//! What happened lately.
+//! The last events.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

@@ -7,13 +7,12 @@
 //! | `GET /events` | the same document as server-sent events named `status`: at once, then once per second, until the drain begins; 503 beyond 16 listeners |
 //! | `GET /metrics` | Prometheus text; 404 unless the binary has [installed](crate::metrics::install) a recorder |
 //!
-//! Nothing secret is shown, no token, and no text that another server sent except key ids; but who calls
-//! whom and what fails is nobody else's business, so the address is on loopback unless configured
-//! otherwise. A web page elsewhere gets nothing from it: requests with a foreign `Origin` are refused, and
+//! Nothing secret is shown, no token, and no text that another server sent except key ids. Which service calls
+//! which and what fails is for its operators alone, so the address is on loopback unless configured otherwise. A web page elsewhere gets nothing from it: requests with a foreign `Origin` are refused, and
 //! so are those that a page elsewhere embeds (`Sec-Fetch-Site`) and those with a foreign `Host`, which is how
 //! a name that was made to resolve to loopback shows itself. On a loopback listener, loopback addresses and
 //! `localhost` are not foreign; on another one, neither are other addresses and names without a dot, which
-//! nobody can own. Other names that a scraper uses have to be [allowed](Admin::allow_hosts).
+//! cannot be registered. Other names that a scraper uses have to be [allowed](Admin::allow_hosts).
 //!
 //! # The document
 //!
@@ -25,7 +24,7 @@
 //! | `service` | the service's name |
 //! | `now_ms` | when the document was made, in milliseconds since 1970 |
 //! | `uptime_ms` | time since the status address began to serve |
-//! | `state` | `green`, `amber` (something fails that need not stop anybody yet) or `red` (nobody can be served) |
+//! | `state` | `green`, `amber` (something fails, and requests are answered all the same or will be shortly) or `red` (requests are refused) |
 //! | `reason` | a sentence that says why |
 //! | `advice` | what to change, or null |
 //! | `http` | `answers` by class of status (`2xx`, …), and what the server itself had to do: `shed`, `timeouts`, `panics`, `evicted` |
@@ -43,7 +42,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ::metrics::{counter, gauge};
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
@@ -53,13 +52,13 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::metrics::{self, installed};
-use crate::problem::{self, Problem};
+use crate::problem::{self, ProblemDetails};
 use crate::server::{BindError, Counters, Server};
 use crate::shutdown::Shutdown;
 
 pub use failures::{Failing, Failures};
 pub use history::{History, milliseconds};
-pub use report::{Report, State};
+pub use report::{Report, ServiceState};
 
 use report::Document;
 
@@ -70,7 +69,7 @@ pub struct Admin {
     allowed_hosts: Vec<String>,
 }
 
-/// What a service tells about itself.
+/// A service's account of itself.
 pub trait Status: Send + Sync + 'static {
     /// Returns the state now. Called for every reader, each second; it must not block.
     fn report(&self) -> Report;
@@ -89,7 +88,7 @@ impl Admin {
     ///
     /// Fails as [`Builder::bind`](crate::server::Builder::bind), naming the variable that the address
     /// came from. If it is the `default` that is taken, there is none, and a warning says so: a second
-    /// instance on one host needs no setting for what nobody asked for.
+    /// instance on one host then needs no setting for an address that was never asked for.
     pub async fn bind(
         address: Option<SocketAddr>,
         default: SocketAddr,
@@ -164,7 +163,7 @@ impl Admin {
     }
 }
 
-/// What the routes share.
+/// The state of the status address, which its routes share.
 struct AdminState {
     service: &'static str,
     counters: Arc<Counters>,
@@ -178,13 +177,13 @@ impl AdminState {
     fn document(&self) -> Document {
         let mut report = self.status.report();
         if self.shutdown.is_draining() {
-            report.state = report.state.max(State::Amber);
+            report.state = report.state.max(ServiceState::Amber);
             report.reason = format!("draining: {}", report.reason);
         }
         Document::new(self.service, self.started.elapsed(), &self.counters, report)
     }
 
-    /// What no handler counts, and the state as a number for alerts.
+    /// Brings the server's counters, and the state as a number for alerts, into the recorder.
     fn record(&self) {
         let service = self.service;
         for (class, answers) in report::answers(&self.counters) {
@@ -221,14 +220,14 @@ fn routes(admin: Arc<AdminState>, more: Router, names: Arc<guard::OwnNames>) -> 
         }))
 }
 
-async fn status(Shared(admin): Shared<Arc<AdminState>>) -> Json<Document> {
+async fn status(State(admin): State<Arc<AdminState>>) -> Json<Document> {
     Json(admin.document())
 }
 
-async fn metrics(Shared(admin): Shared<Arc<AdminState>>) -> Response {
+async fn metrics(State(admin): State<Arc<AdminState>>) -> Response {
     let Some(metrics) = installed() else {
         let detail = "This process keeps no metrics.";
-        return Problem::new(StatusCode::NOT_FOUND, detail).into_response();
+        return ProblemDetails::new(StatusCode::NOT_FOUND, detail).into_response();
     };
     admin.record();
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

@@ -12,7 +12,7 @@ use crate::server::Counters;
 /// How a service is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum ServiceState {
     /// All is well.
     Green,
     /// Something fails or is not there yet, and requests are answered all the same, or will be shortly.
@@ -21,7 +21,7 @@ pub enum State {
     Red,
 }
 
-impl State {
+impl ServiceState {
     /// Returns 0 for green, 1 for amber and 2 for red.
     #[must_use]
     pub fn level(self) -> f64 {
@@ -37,19 +37,19 @@ impl State {
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// How the service is doing.
-    pub state: State,
+    pub state: ServiceState,
     /// Why, in a sentence.
     pub reason: String,
-    /// What an operator is to change, by the names of the variables.
+    /// The change that helps, by the names of the variables.
     pub advice: Option<String>,
-    /// What only this service has to tell; these members stand beside the others.
+    /// Members of this service alone, which stand beside the others.
     #[serde(flatten)]
     pub details: Map<String, Value>,
 }
 
 impl Report {
     /// Returns a report of this state.
-    pub fn new(state: State, reason: impl Into<String>) -> Self {
+    pub fn new(state: ServiceState, reason: impl Into<String>) -> Self {
         Self {
             state,
             reason: reason.into(),
@@ -75,7 +75,7 @@ impl Report {
     }
 }
 
-/// What `/status` answers.
+/// The answer of `/status`.
 #[derive(Debug, Serialize)]
 pub(super) struct Document {
     service: &'static str,
@@ -116,7 +116,7 @@ pub(super) fn answers(counters: &Counters) -> impl Iterator<Item = (&'static str
         .into_iter()
 }
 
-/// What the server had to do by itself.
+/// Events in which the server acted by itself.
 pub(super) fn interventions(counters: &Counters) -> impl Iterator<Item = (&'static str, u64)> {
     [
         ("shed", counters.shed()),

@@ -1,4 +1,4 @@
-//! Ids and other texts that may be in files, and what is odd about a credential.
+//! Ids and other texts that may be in files, and checks of credentials.
 
 use std::path::PathBuf;
 
@@ -47,8 +47,8 @@ impl Reader<'_> {
         Some((path, text))
     }
 
-    /// Refuses what no provider can have issued (RFC 6749 appendix A.1 and A.2), and warns of what was likely
-    /// copied with it.
+    /// Refuses a credential that no provider can have issued (RFC 6749 appendix A.1 and A.2), and warns of
+    /// characters that were likely copied with it.
     pub(super) fn check_credential(&mut self, name: &str, text: &str) {
         if text.contains(char::is_control) {
             self.problem(name, "has a control character, such as a second line");
@@ -57,7 +57,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Warns of what was likely copied with a value.
+    /// Warns of characters that were likely copied with a value.
     pub(super) fn warn_of_slip(&mut self, name: &str, text: &str) {
         if let Some(slip) = copying_slip(text) {
             self.warning(name, format!("{slip}, which is taken for a part of it"));

@@ -1,10 +1,10 @@
-//! What to change when an identity provider cannot be spoken to.
+//! Advice for exchanges with an identity provider that fail.
 
 use idp_http::{CertificateProblem, FetchErrorKind, ProxyProblem};
 
-/// Returns what to change for this failure to go away, by the names of the variables of
-/// [`IdentityProvider`](super::IdentityProvider), where that follows from the failure alone; `None` where
-/// it depends on what was asked, as with a server that does not answer.
+/// Returns the change that ends this failure, by the names of the variables of
+/// [`IdentityProvider`](super::IdentityProvider), where it follows from the failure alone; `None` where
+/// it depends on the request, as with a server that does not answer.
 #[must_use]
 pub fn advice_on_fetch(kind: FetchErrorKind) -> Option<&'static str> {
     Some(match kind {
@@ -55,8 +55,8 @@ pub fn advice_on_fetch(kind: FetchErrorKind) -> Option<&'static str> {
     })
 }
 
-/// Returns what to change where the metadata are those of another issuer, with both values as the lines to set:
-/// one of the two is what was meant. `published` is shown as it is, so it has to be
+/// Returns advice for metadata of another issuer, with both values as the lines to set: one of the two was meant.
+/// `published` is shown as it is, so it has to be
 /// [`printable`](idp_http::printable).
 #[must_use]
 pub fn advice_on_issuer(configured: &str, published: &str) -> String {

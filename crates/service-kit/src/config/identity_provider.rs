@@ -69,7 +69,7 @@ impl IdentityProvider {
         if allow_insecure_http {
             reader.warning(
                 "ALLOW_INSECURE_HTTP",
-                "is on: over http whoever is on the way can read and replace secrets, tokens and keys",
+                "is on: over http everyone on the way can read and replace secrets, tokens and keys",
             );
         }
         let metadata_url = reader.endpoint_with_query("METADATA_URL", allow_insecure_http);
@@ -171,7 +171,7 @@ impl IdentityProvider {
     }
 }
 
-/// What can be compared, and told in one line.
+/// Tells whether a value can be compared, and shown in one line.
 fn is_name(value: &str) -> bool {
     !value
         .chars()

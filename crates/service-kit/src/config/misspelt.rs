@@ -13,7 +13,7 @@ pub struct UnknownVariable {
 }
 
 impl UnknownVariable {
-    /// Returns the name as it is written.
+    /// Returns the name as written.
     pub fn name(&self) -> &str {
         &self.name
     }

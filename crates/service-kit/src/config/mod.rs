@@ -43,7 +43,7 @@ pub trait Strings {
         &[]
     }
 
-    /// Returns what is worth a warning about the source itself.
+    /// Returns warnings about the source itself.
     fn warnings(&self) -> &[Problem] {
         &[]
     }
@@ -72,7 +72,7 @@ impl Strings for HashMap<String, String> {
     }
 }
 
-/// Reads typed values and collects what is wrong with them.
+/// Reads typed values and collects their problems.
 ///
 /// An empty value counts as unset everywhere.
 pub struct Reader<'a> {
@@ -154,8 +154,7 @@ impl<'a> Reader<'a> {
         )
     }
 
-    /// Reads the address of a listener that is there for this machine only: 127.0.0.0/8 or ::1. It has no
-    /// default.
+    /// Reads the address of a listener for this machine only: 127.0.0.0/8 or ::1. It has no default.
     pub fn optional_loopback_addr(&mut self, name: &str) -> Option<SocketAddr> {
         self.parse(
             name,
@@ -370,7 +369,7 @@ fn note(problems: &mut Vec<Problem>, problem: Problem) {
     }
 }
 
-/// One thing that is wrong with one variable.
+/// A problem of one variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     name: String,
@@ -410,12 +409,12 @@ impl ConfigError {
         &self.problems
     }
 
-    /// Returns what is worth a warning beside them, and may be their cause.
+    /// Returns the warnings beside them, which may name their cause.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// Adds such warnings, for example of names that nobody reads.
+    /// Adds such warnings, for example of names that no program reads.
     #[must_use]
     pub fn with_warnings(mut self, more: &[impl fmt::Display]) -> Self {
         self.warnings.extend(more.iter().map(ToString::to_string));

@@ -1,4 +1,4 @@
-//! Proxies that the environment names and nobody here uses.
+//! Proxies that the environment names and these programs do not use.
 
 use ::url::Url;
 use idp_http::is_loopback;

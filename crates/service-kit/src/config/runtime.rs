@@ -11,8 +11,8 @@ use crate::trace::Tracing;
 /// How the process logs and ends.
 #[derive(Clone, Debug)]
 pub struct Runtime {
-    /// `SHUTDOWN_GRACE`: time between SIGTERM and the end of the process, but for what is left to write of
-    /// spans and log lines (at most 3 s); 10 s by default.
+    /// `SHUTDOWN_GRACE`: time between SIGTERM and the end of the process; 10 s by default. The last spans and log
+    /// lines may take up to 3 s more.
     pub shutdown_grace: Duration,
     /// `LOG_FORMAT`: `pretty` by default, or `json`.
     pub log_format: LogFormat,

@@ -71,7 +71,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads what the file of this variable holds, and warns where every user may do so.
+    /// Reads the file of this variable, and warns where every user may read it.
     pub(super) fn secret_file(&mut self, name: &str, path: &Path) -> Option<SecretString> {
         match file::read_secret(path) {
             Ok(found) => {

@@ -36,7 +36,7 @@ pub(super) fn endpoint(value: &str, allow_insecure_http: bool) -> Option<Url> {
 }
 
 fn with_query(value: &str, allow_insecure_http: bool) -> Option<Url> {
-    // The parser silently drops or rewrites these; what is used would differ from what was written.
+    // The parser silently drops or rewrites these; the address would differ from the one written.
     if value
         .bytes()
         .any(|byte| byte.is_ascii_control() || byte == b' ' || byte == b'\\')

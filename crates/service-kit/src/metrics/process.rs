@@ -1,4 +1,4 @@
-//! What the process uses, by the names that Prometheus clients agree on. Read when asked for, from
+//! The process's use of the machine, under the names that Prometheus clients agree on. Read on demand from
 //! `/proc`; where there is none, the gauges are absent.
 
 use std::time::SystemTime;

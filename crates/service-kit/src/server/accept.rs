@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio::task::{Id, JoinSet, unconstrained};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use super::Shared;
-use super::connection::{self, Order, State};
+use super::ServerState;
+use super::connection::{self, ConnectionState, Order};
 use crate::shutdown::Shutdown;
 
 /// How often a full server looks for a connection that has become idle.
@@ -22,12 +22,12 @@ const FULL_RETRY: Duration = Duration::from_millis(100);
 /// aborted.
 pub(super) async fn run(
     mut connections: impl Stream<Item = io::Result<TcpStream>> + Unpin,
-    shared: &Arc<Shared>,
+    shared: &Arc<ServerState>,
 ) -> usize {
     let mut open = Open::default();
     let mut backoff = Backoff::default();
     let mut closing = pin!(listeners_close(&shared.shutdown));
-    // Accepted while the server was full; only then is somebody's place taken from an idle peer.
+    // Accepted while the server was full; only then does an idle peer lose its place.
     let mut waiting = None;
     loop {
         if open.states.len() < shared.limits.connections
@@ -92,12 +92,12 @@ async fn listeners_close(shutdown: &Shutdown) {
 #[derive(Default)]
 struct Open {
     tasks: JoinSet<()>,
-    states: HashMap<Id, Arc<State>>,
+    states: HashMap<Id, Arc<ConnectionState>>,
 }
 
 impl Open {
-    fn start(&mut self, stream: TcpStream, shared: &Arc<Shared>) {
-        let state = Arc::new(State::new(shared.started));
+    fn start(&mut self, stream: TcpStream, shared: &Arc<ServerState>) {
+        let state = Arc::new(ConnectionState::new(shared.started));
         let task = connection::run(stream, Arc::clone(&state), Arc::clone(shared));
         let id = self.tasks.spawn(task).id();
         self.states.insert(id, state);

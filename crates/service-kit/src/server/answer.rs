@@ -17,11 +17,11 @@ use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
-use super::Shared;
+use super::ServerState;
 use super::body::{Answered, Capped, Progress, Tracker};
-use super::connection::State;
+use super::connection::ConnectionState;
 use crate::health::{LIVE_PATH, READY_PATH};
-use crate::problem::{DEFECT, Problem};
+use crate::problem::{DEFECT, ProblemDetails};
 use crate::request_id::{REQUEST_ID, RequestId};
 use crate::trace::RequestSpan;
 
@@ -30,8 +30,8 @@ const ACCESS: &str = "service_kit::access";
 
 /// Answers `request`; every failure is an answer too.
 pub(super) async fn answer(
-    shared: &Shared,
-    connection: &Arc<State>,
+    shared: &ServerState,
+    connection: &Arc<ConnectionState>,
     mut request: Request<Incoming>,
 ) -> Result<Response<Answered>, Infallible> {
     let started = Instant::now();
@@ -46,8 +46,8 @@ pub(super) async fn answer(
 }
 
 async fn answer_with_id(
-    shared: &Shared,
-    connection: &State,
+    shared: &ServerState,
+    connection: &ConnectionState,
     request: Request<Incoming>,
     started: Instant,
 ) -> Response {
@@ -57,12 +57,12 @@ async fn answer_with_id(
 
     let (mut response, unread) = match refusal(shared, &request) {
         Some(problem) => (problem.into_response(), !request.body().is_end_stream()),
-        None => match Slot::take(shared, &request) {
+        None => match InFlight::take(shared, &request) {
             Some(_slot) => guarded(shared, request, started + shared.limits.request_timeout).await,
             None => {
                 shared.counters.shed.fetch_add(1, Ordering::Relaxed);
                 let detail = "Too many requests are in progress.";
-                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+                let problem = ProblemDetails::new(StatusCode::SERVICE_UNAVAILABLE, detail)
                     .retry_after(Duration::from_secs(1));
                 (problem.into_response(), !request.body().is_end_stream())
             }
@@ -94,33 +94,34 @@ async fn answer_with_id(
     response
 }
 
-/// What is wrong with the request as a message, whoever it is for.
-fn refusal(shared: &Shared, request: &Request<Incoming>) -> Option<Problem> {
+/// Returns the refusal of a request that no route may see.
+fn refusal(shared: &ServerState, request: &Request<Incoming>) -> Option<ProblemDetails> {
     if request.version() == Version::HTTP_11 {
         let mut hosts = request.headers().get_all(HOST).iter();
         if hosts.next().is_none() || hosts.next().is_some() {
             let detail = "Exactly one Host header is required.";
-            return Some(Problem::new(StatusCode::BAD_REQUEST, detail));
+            return Some(ProblemDetails::new(StatusCode::BAD_REQUEST, detail));
         }
     }
     let announced = request.body().size_hint().lower();
     (announced > shared.limits.body_bytes as u64).then_some(BODY_TOO_LARGE)
 }
 
-const BODY_TOO_LARGE: Problem = Problem::new(
+const BODY_TOO_LARGE: ProblemDetails = ProblemDetails::new(
     StatusCode::PAYLOAD_TOO_LARGE,
     "The body is larger than this service takes.",
 );
-const BODY_AWAITED: Problem = Problem::new(
+const BODY_AWAITED: ProblemDetails = ProblemDetails::new(
     StatusCode::REQUEST_TIMEOUT,
     "The body that was announced did not come.",
 );
-const TOO_SLOW: Problem = Problem::new(StatusCode::GATEWAY_TIMEOUT, "The answer took too long.");
+const TOO_SLOW: ProblemDetails =
+    ProblemDetails::new(StatusCode::GATEWAY_TIMEOUT, "The answer took too long.");
 
 /// Calls the router with a deadline, a body cap and panics caught; `true` when the body was not read
 /// to its end.
 async fn guarded(
-    shared: &Shared,
+    shared: &ServerState,
     request: Request<Incoming>,
     deadline: Instant,
 ) -> (Response, bool) {
@@ -171,10 +172,10 @@ fn capped(request: Request<Incoming>, cap: usize) -> (Request<Body>, Option<Trac
 }
 
 /// One of the requests that may be in flight.
-struct Slot<'a>(&'a AtomicUsize);
+struct InFlight<'a>(&'a AtomicUsize);
 
-impl<'a> Slot<'a> {
-    fn take(shared: &'a Shared, request: &Request<Incoming>) -> Option<Self> {
+impl<'a> InFlight<'a> {
+    fn take(shared: &'a ServerState, request: &Request<Incoming>) -> Option<Self> {
         let before = shared.in_flight.fetch_add(1, Ordering::Relaxed);
         let slot = Self(&shared.in_flight);
         let is_health = || matches!(request.uri().path(), LIVE_PATH | READY_PATH);
@@ -183,7 +184,7 @@ impl<'a> Slot<'a> {
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

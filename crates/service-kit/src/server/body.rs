@@ -8,15 +8,15 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-use super::connection::Busy;
+use super::connection::BusyGuard;
 
 /// How far a request body has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Progress {
-    /// Nobody has asked for it, or its rest has not been asked for.
+    /// The handler has not asked for it, or not for its rest.
     Unread = 0,
-    /// Somebody waits for its next part.
+    /// The handler waits for its next part.
     Awaited = 1,
     /// Read to its end.
     Done = 2,
@@ -109,11 +109,11 @@ impl Body for Capped {
 /// The body of an answer; the connection counts as busy until hyper has taken all of it.
 pub(super) struct Answered {
     inner: axum::body::Body,
-    _busy: Busy,
+    _busy: BusyGuard,
 }
 
 impl Answered {
-    pub(super) const fn new(inner: axum::body::Body, busy: Busy) -> Self {
+    pub(super) const fn new(inner: axum::body::Body, busy: BusyGuard) -> Self {
         Self { inner, _busy: busy }
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_io_timeout::TimeoutWriter;
 
-use super::Shared;
+use super::ServerState;
 use super::answer::answer;
 
 /// Time in which an idle connection is still served after the listener has closed: the request of a
@@ -28,7 +28,7 @@ const ARRIVED: Duration = Duration::from_millis(1);
 const LINGER: Duration = Duration::from_millis(500);
 const LINGER_BYTES: usize = 256 * 1024;
 
-/// What the accept loop asks of a connection.
+/// An order of the accept loop to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Order {
@@ -38,9 +38,9 @@ pub(super) enum Order {
     Finish = 2,
 }
 
-/// What a connection's task and the accept loop tell each other.
+/// The messages between a connection's task and the accept loop.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct ConnectionState {
     busy: AtomicBool,
     last_used_ns: AtomicU64,
     order: AtomicU8,
@@ -49,7 +49,7 @@ pub(super) struct State {
     epoch: Instant,
 }
 
-impl State {
+impl ConnectionState {
     pub(super) fn new(epoch: Instant) -> Self {
         let state = Self {
             busy: AtomicBool::new(false),
@@ -64,10 +64,10 @@ impl State {
     }
 
     /// Marks the connection busy until the guard is dropped.
-    pub(super) fn begin(self: &Arc<Self>, now: Instant) -> Busy {
+    pub(super) fn begin(self: &Arc<Self>, now: Instant) -> BusyGuard {
         self.used(now);
         self.busy.store(true, Ordering::Relaxed);
-        Busy(Arc::clone(self))
+        BusyGuard(Arc::clone(self))
     }
 
     /// Says that part of a request will stay unread.
@@ -110,9 +110,9 @@ impl State {
 }
 
 /// A request is being answered, up to the last part of the answer's body.
-pub(super) struct Busy(Arc<State>);
+pub(super) struct BusyGuard(Arc<ConnectionState>);
 
-impl Drop for Busy {
+impl Drop for BusyGuard {
     fn drop(&mut self) {
         self.0.used(Instant::now());
         self.0.busy.store(false, Ordering::Relaxed);
@@ -120,7 +120,11 @@ impl Drop for Busy {
 }
 
 /// Serves `stream` until either side closes it.
-pub(super) async fn run(mut stream: TcpStream, state: Arc<State>, shared: Arc<Shared>) {
+pub(super) async fn run(
+    mut stream: TcpStream,
+    state: Arc<ConnectionState>,
+    shared: Arc<ServerState>,
+) {
     // Answers are one small write; waiting for more to send only delays them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error = %error, "cannot set TCP_NODELAY");
@@ -139,8 +143,8 @@ pub(super) async fn run(mut stream: TcpStream, state: Arc<State>, shared: Arc<Sh
 /// Drives the HTTP connection; `true` when the peer may still be sending.
 async fn serve(
     io: TokioIo<Pin<&mut TimeoutWriter<&mut TcpStream>>>,
-    state: &Arc<State>,
-    shared: &Shared,
+    state: &Arc<ConnectionState>,
+    shared: &ServerState,
 ) -> bool {
     let service = service_fn(|request| answer(shared, state, request));
     let mut connection = pin!(shared.http.serve_connection(io, service));
@@ -186,7 +190,7 @@ async fn serve(
 }
 
 /// [`LAST_REQUEST`], but no more than half of what is left of the drain.
-fn last_request(shared: &Shared) -> Duration {
+fn last_request(shared: &ServerState) -> Duration {
     let left = shared.shutdown.drain_deadline();
     let left = left.map(|deadline| deadline.saturating_duration_since(Instant::now()) / 2);
     left.map_or(LAST_REQUEST, |left| left.min(LAST_REQUEST))

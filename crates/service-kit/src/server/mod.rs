@@ -205,7 +205,7 @@ impl Server {
 
     /// The same, for a listener that is not what the service is there for.
     pub(crate) async fn serve_unannounced(self, router: Router, shutdown: Shutdown) -> Drained {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ServerState {
             // Without it a router makes its handlers into services anew for every request.
             router: router.with_state(()),
             http: self.http,
@@ -228,8 +228,8 @@ fn connections_of(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStr
     })
 }
 
-/// What the connections of one server share.
-struct Shared {
+/// The state that the connections of one server share.
+struct ServerState {
     router: Router,
     http: http1::Builder,
     limits: Limits,

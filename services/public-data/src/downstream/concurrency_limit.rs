@@ -14,11 +14,11 @@ use super::{DownstreamError, EXCHANGE_TIMEOUT, TOTAL_TIMEOUT};
 /// Calls at once, and so connections. Each connection takes 30 KiB (hyper's buffers and channel); these are
 /// enough for 1,280 calls a second when each takes 100 ms.
 pub(super) const MAX_CALLS: usize = 128;
-/// How long a call waits for a permit: what the longest exchange leaves of the time for everything.
+/// How long a call waits for a permit: the time for everything without that of the longest exchange.
 pub(super) const MAX_WAIT: Duration = TOTAL_TIMEOUT.saturating_sub(EXCHANGE_TIMEOUT);
 
-/// The calls that may be under way. Below the middleware that attaches the token: who waits for a token keeps
-/// nobody from calling.
+/// The calls that may be under way. Below the middleware that attaches the token: a caller that waits for a token
+/// holds no permit.
 #[derive(Debug)]
 pub(super) struct ConcurrencyLimit(Arc<Semaphore>);
 
@@ -42,7 +42,7 @@ impl Middleware for ConcurrencyLimit {
             return Err(Error::middleware(DownstreamError::Busy));
         };
         let mut response = next.run(request, extensions).await?;
-        // Held until the answer is read, or dropped. Nobody reads the others, and a 401 is kept while another
+        // Held until the answer is read, or dropped. The bodies of others are not read, and a 401 is kept while another
         // token is waited for.
         if response.status().is_success() {
             response.extensions_mut().insert(Arc::new(permit));

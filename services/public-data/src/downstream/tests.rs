@@ -61,7 +61,7 @@ async fn a_transport_gets_the_token_and_decides_the_outcome() {
     );
 }
 
-/// Never answers, and counts who waits.
+/// Never answers, and counts the callers that wait.
 struct Silent(Arc<AtomicUsize>);
 
 #[async_trait]
@@ -88,7 +88,7 @@ impl TokenSource for Mute {
     }
 }
 
-/// What callers got who came at once, ten more than may call at once, and after how long.
+/// Sends ten more calls at once than may be under way, and returns each result and how long it took.
 async fn crowd(
     source: impl TokenSource,
     transport: impl Middleware,
@@ -176,7 +176,7 @@ impl TokenSource for Away {
 
 /// C2, N14
 #[tokio::test(start_paused = true)]
-async fn a_refused_token_that_cannot_be_replaced_is_for_want_of_a_token() {
+async fn a_refused_token_that_cannot_be_replaced_counts_as_a_missing_token() {
     let base = Url::parse("http://127.0.0.1:1/").unwrap();
     for (rejected, status, expected) in [
         (&[401][..], 401, 503),
@@ -197,8 +197,8 @@ async fn a_refused_token_that_cannot_be_replaced_is_for_want_of_a_token() {
             .await
             .unwrap_err();
         assert_eq!(error.status(), expected, "{error:?}");
-        let is_for_want = matches!(error, DownstreamError::Token(_));
-        assert_eq!(is_for_want, expected == 503, "{error:?}");
+        let is_for_the_token = matches!(error, DownstreamError::Token(_));
+        assert_eq!(is_for_the_token, expected == 503, "{error:?}");
         assert_eq!(error.retry_after().is_some(), expected == 503);
     }
 }

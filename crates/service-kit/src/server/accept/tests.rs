@@ -35,10 +35,10 @@ async fn connection() -> (std::net::TcpStream, TcpStream) {
     (peer, listener.accept().await.unwrap().0)
 }
 
-fn shared(shutdown: &Shutdown) -> Arc<Shared> {
+fn shared(shutdown: &Shutdown) -> Arc<ServerState> {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new());
-    Arc::new(Shared {
+    Arc::new(ServerState {
         router: Router::new().route("/", get(|| async { "here" })),
         http,
         limits: Server::builder().limits,

@@ -31,7 +31,7 @@ impl Client {
     pub(super) fn new(endpoint: &Url) -> Result<Self, HttpError> {
         let mut http = reqwest::Client::builder()
             .timeout(TIMEOUT)
-            // The runtime sleeps between two batches, so nobody would notice that a connection was closed.
+            // The runtime sleeps between two batches, so it would not notice that a connection was closed.
             .pool_max_idle_per_host(0)
             .redirect(Policy::none())
             .no_proxy();
