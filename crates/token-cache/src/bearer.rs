@@ -1,8 +1,10 @@
 //! The rules by which a token goes out, shared by the reqwest middleware and the tower layer.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
+use tracing::debug;
 
 use crate::cache::TokenCache;
 use crate::challenge::rejects_token;
@@ -28,6 +30,16 @@ struct Rules {
     place: Place,
     rejected_statuses: Box<[StatusCode]>,
 }
+
+/// A request that went out with a token, until its answer is read.
+pub(crate) struct Sent<B> {
+    bearer: B,
+    token: AccessToken,
+}
+
+/// A request that goes out once more.
+#[must_use]
+pub(crate) struct Replayed<B>(B);
 
 #[derive(Clone, Debug)]
 pub(crate) struct BearerBuilder {
@@ -95,58 +107,75 @@ impl Bearer {
             None => self.cache.token().await,
         }
     }
+}
 
-    /// Tells whether an answer rejects the token of its request.
-    pub(crate) fn is_rejection(&self, status: StatusCode, headers: &HeaderMap) -> bool {
-        self.rules.rejected_statuses.contains(&status) && rejects_token(headers)
+impl<B: Borrow<Bearer>> Sent<B> {
+    /// `token` is on the request.
+    pub(crate) fn new(bearer: B, token: AccessToken) -> Self {
+        Self { bearer, token }
     }
 
-    /// Drops the token of a gRPC request whose answer is nothing but a refusal of it: the status UNAUTHENTICATED
-    /// in the headers. Where it comes in trailers, the answer was given out before.
-    #[cfg(feature = "tower")]
-    pub(crate) fn read_grpc_status(&self, headers: &HeaderMap, token: &AccessToken) {
-        if headers.get("grpc-status").is_some_and(|it| it == "16") && rejects_token(headers) {
-            self.cache.invalidate(token);
+    /// Reads an answer. Returns whether it rejects the token, so that [`replay`](Self::replay) is due.
+    pub(crate) fn is_rejected(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        // The status UNAUTHENTICATED in the headers: an answer that is nothing but a refusal. Where it comes in
+        // trailers, the answer was given out before. gRPC clients repeat by themselves.
+        let bearer = self.bearer.borrow();
+        let grpc = headers.get("grpc-status").is_some_and(|it| it == "16");
+        let by_status = bearer.rules.rejected_statuses.contains(&status);
+        if !(grpc || by_status) || !rejects_token(headers) {
+            return false;
         }
+        if !by_status {
+            bearer.cache.invalidate(&self.token);
+        }
+        by_status
     }
 
-    /// Drops the rejected token of a request that cannot be sent once more.
-    pub(crate) fn drop_token(&self, rejected: &AccessToken) {
-        self.cache.invalidate(rejected);
-        self.count(Replay::Body);
-    }
-
-    /// Returns what to send a request with once more: the token before the rejected one, if that is new and the
-    /// other lives. Else the rejected one is dropped, and it is its successor. Without either the answer at hand
-    /// says more than the failure to get another token.
-    pub(crate) async fn another_token(
-        &self,
+    /// Puts another token on the copy of a rejected request and returns who counts the answer to it. `None` if the
+    /// answer at hand stands: there is no copy, or no other token, and the failure to get one says less.
+    ///
+    /// The other token is the one before the rejected one, if that is new and the other lives. Else the rejected
+    /// one is dropped, and it is its successor.
+    pub(crate) async fn replay(
+        self,
+        copy: Option<&mut HeaderMap>,
         request: Option<&TokenRequest>,
-        rejected: &AccessToken,
-    ) -> Option<AccessToken> {
-        if let Some(former) = self.cache.token_before(request, rejected) {
-            return Some(former);
+    ) -> Option<Replayed<B>> {
+        let Self {
+            bearer: owner,
+            token,
+        } = self;
+        let bearer = owner.borrow();
+        let Some(headers) = copy else {
+            bearer.cache.invalidate(&token);
+            bearer.cache.metrics().replay(Replay::Body);
+            return None;
+        };
+        let mut other = bearer.cache.token_before(request, &token);
+        if other.is_none() {
+            bearer.cache.invalidate(&token);
+            let newer = bearer.token(request).await.ok();
+            other = newer.filter(|newer| !newer.is_same(&token));
         }
-        self.cache.invalidate(rejected);
-        let newer = self.token(request).await.ok();
-        let newer = newer.filter(|newer| !newer.is_same(rejected));
-        if newer.is_none() {
-            self.count(Replay::NoToken);
-        }
-        newer
+        let Some(other) = other else {
+            bearer.cache.metrics().replay(Replay::NoToken);
+            return None;
+        };
+        debug!("the token was not accepted, sending the request once more with another one");
+        bearer.authorize(headers, &other);
+        Some(Replayed(owner))
     }
+}
 
-    /// Counts a replay by the answer to it; `None` when none came.
-    pub(crate) fn replayed(&self, status: Option<StatusCode>) {
-        self.count(match status {
-            Some(status) if self.rules.rejected_statuses.contains(&status) => Replay::Rejected,
+impl<B: Borrow<Bearer>> Replayed<B> {
+    /// Counts the replay by the answer to it; `None` when none came.
+    pub(crate) fn count(self, status: Option<StatusCode>) {
+        let bearer = self.0.borrow();
+        bearer.cache.metrics().replay(match status {
+            Some(status) if bearer.rules.rejected_statuses.contains(&status) => Replay::Rejected,
             Some(_) => Replay::Ok,
             None => Replay::Failed,
         });
-    }
-
-    fn count(&self, replay: Replay) {
-        self.cache.metrics().replay(replay);
     }
 }
 

@@ -4,9 +4,8 @@ use async_trait::async_trait;
 use http::{Extensions, StatusCode};
 use reqwest::{Request, Response};
 use reqwest_middleware::{Error, Middleware, Next};
-use tracing::debug;
 
-use crate::bearer::{Bearer, BearerBuilder};
+use crate::bearer::{Bearer, BearerBuilder, Sent};
 use crate::cache::TokenCache;
 use crate::error::ConfigError;
 use crate::placement::TokenPlacement;
@@ -24,6 +23,8 @@ use crate::request::TokenRequest;
 ///   if its body can be cloned and the new token differs. Not if a Bearer challenge names another error
 ///   (`insufficient_scope`, `invalid_request`, `insufficient_user_authentication`). 403 is never repeated, unless
 ///   [`rejected_statuses`](BearerTokenMiddlewareBuilder::rejected_statuses) has it.
+/// - The status UNAUTHENTICATED of gRPC in the headers (`grpc-status: 16`) invalidates the token as a 401 does; the
+///   request is not repeated.
 /// - Where the rejected token is less than 35 s old and the one before it has not expired, the request is sent once
 ///   more with that one instead, and nothing is invalidated, whatever comes of it: after a rotation a resource
 ///   server, or one of several behind an address, may learn of the new key late.
@@ -170,25 +171,22 @@ impl Middleware for BearerTokenMiddleware {
             .await
             .map_err(Error::middleware)?;
         // Cloned before the token is on it. A streamed body cannot be, and is sent once.
-        let again = request.try_clone();
+        let mut copy = request.try_clone();
         bearer.authorize(request.headers_mut(), &token);
+        let sent = Sent::new(bearer, token);
         let response = next.clone().run(request, extensions).await?;
-        if !bearer.is_rejection(response.status(), response.headers()) {
+        if !sent.is_rejected(response.status(), response.headers()) {
             return Ok(response);
         }
-        let Some(mut again) = again else {
-            bearer.drop_token(&token);
+        let headers = copy.as_mut().map(Request::headers_mut);
+        let replayed = sent.replay(headers, extensions.get()).await;
+        let Some((copy, replayed)) = copy.zip(replayed) else {
             return Ok(response);
         };
-        let Some(other) = bearer.another_token(extensions.get(), &token).await else {
-            return Ok(response);
-        };
-        debug!("the token was not accepted, sending the request once more with another one");
-        bearer.authorize(again.headers_mut(), &other);
         // Unread, it would hold its connection for as long as the replay takes.
         drop(response);
-        let replayed = next.run(again, extensions).await;
-        bearer.replayed(replayed.as_ref().ok().map(Response::status));
-        replayed
+        let result = next.run(copy, extensions).await;
+        replayed.count(result.as_ref().ok().map(Response::status));
+        result
     }
 }

@@ -8,12 +8,10 @@ use std::task::{Context, Poll, ready};
 use ::tower::{BoxError, Service};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
-use tracing::debug;
 
 use super::{BearerTokenLayer, ReplayBody, ReplayEmpty};
-use crate::bearer::Bearer;
+use crate::bearer::{Bearer, Sent};
 use crate::error::TokenError;
-use crate::token::AccessToken;
 
 /// The service that a [`BearerTokenLayer`] makes.
 #[derive(Clone)]
@@ -85,11 +83,8 @@ where
                     Some(token) => {
                         bearer.authorize(request.headers_mut(), &token);
                         let response = self.inner.call(request);
-                        let rejectable = Rejectable {
-                            bearer,
-                            token,
-                            again,
-                        };
+                        let sent = Sent::new(bearer, token);
+                        let rejectable = Rejectable { sent, again };
                         (State::Sending { response }, Some(rejectable))
                     }
                     None => {
@@ -134,8 +129,7 @@ type Answer<ResB> = Result<Response<ResB>, BearerTokenError>;
 
 /// What is needed if the answer to a request rejects its token.
 struct Rejectable<S, B> {
-    bearer: Bearer,
-    token: AccessToken,
+    sent: Sent<Bearer>,
     again: Option<Again<S, B>>,
 }
 
@@ -172,7 +166,7 @@ where
                     let Some(rejectable) = this.rejectable.take() else {
                         return Poll::Ready(Ok(response));
                     };
-                    if !rejectable.note(&response) {
+                    if !rejectable.is_rejected_by(&response) {
                         return Poll::Ready(Ok(response));
                     }
                     let future = Box::pin(rejectable.send_again(response));
@@ -200,23 +194,17 @@ where
         .map_err(BearerTokenError::Token)?;
     bearer.authorize(request.headers_mut(), &token);
     let response = service.call(request).await.map_err(inner_error)?;
-    let rejectable = Rejectable {
-        bearer,
-        token,
-        again,
-    };
-    match rejectable.note(&response) {
+    let sent = Sent::new(bearer, token);
+    let rejectable = Rejectable { sent, again };
+    match rejectable.is_rejected_by(&response) {
         true => rejectable.send_again(response).await,
         false => Ok(response),
     }
 }
 
 impl<S, B> Rejectable<S, B> {
-    /// Takes note of an answer. Returns whether it rejects the token, so that another one is due.
-    fn note<ResB>(&self, response: &Response<ResB>) -> bool {
-        let headers = response.headers();
-        self.bearer.read_grpc_status(headers, &self.token);
-        self.bearer.is_rejection(response.status(), headers)
+    fn is_rejected_by<ResB>(&self, response: &Response<ResB>) -> bool {
+        self.sent.is_rejected(response.status(), response.headers())
     }
 
     /// Sends the request once more with another token, or returns the answer to the first sending.
@@ -225,26 +213,27 @@ impl<S, B> Rejectable<S, B> {
         S: Service<Request<B>, Response = Response<ResB>>,
         S::Error: Into<BoxError>,
     {
-        let bearer = self.bearer;
-        let Some(mut again) = self.again else {
-            bearer.drop_token(&self.token);
+        let Self { sent, mut again } = self;
+        let request = again.as_mut().map(|again| &mut again.request);
+        let wanted = request
+            .as_ref()
+            .and_then(|it| it.extensions().get().cloned());
+        let headers = request.map(Request::headers_mut);
+        let replayed = sent.replay(headers, wanted.as_ref()).await;
+        let Some((again, replayed)) = again.zip(replayed) else {
             return Ok(response);
         };
-        let extensions = again.request.extensions();
-        let other = bearer.another_token(extensions.get(), &self.token).await;
-        let Some(other) = other else {
-            return Ok(response);
-        };
-        debug!("the token was not accepted, sending the request once more with another one");
-        bearer.authorize(again.request.headers_mut(), &other);
         // Unread, it would hold its connection for as long as the replay takes.
         drop(response);
-        let service = &mut again.service;
+        let Again {
+            mut service,
+            request,
+        } = again;
         let result = match poll_fn(|cx| service.poll_ready(cx).map_err(inner_error)).await {
-            Ok(()) => service.call(again.request).await.map_err(inner_error),
+            Ok(()) => service.call(request).await.map_err(inner_error),
             Err(error) => Err(error),
         };
-        bearer.replayed(result.as_ref().ok().map(Response::status));
+        replayed.count(result.as_ref().ok().map(Response::status));
         result
     }
 }

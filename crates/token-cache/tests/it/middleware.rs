@@ -103,6 +103,27 @@ async fn the_token_is_attached_and_an_existing_header_left_alone() {
     assert_eq!(ours.text().await.unwrap(), "Bearer token-1");
 }
 
+/// N13
+#[tokio::test]
+async fn a_call_that_grpc_refuses_costs_its_token_and_is_not_repeated() {
+    let api = Api::start(|authorization| {
+        let status = if authorization == "Bearer token-1" {
+            "16"
+        } else {
+            "0"
+        };
+        [("grpc-status", status)].into_response()
+    })
+    .await;
+    let script = Script::new([]);
+    let client = api.client(&cache(&script));
+    for expected in ["16", "0"] {
+        let answer = client.post(&api.origin).body("message").send().await;
+        assert_eq!(answer.unwrap().headers()["grpc-status"], expected);
+    }
+    assert_eq!((api.requests(), script.calls()), (2, 2));
+}
+
 /// C1
 #[tokio::test]
 async fn a_rejected_token_is_replaced_and_the_request_sent_once_more() {
