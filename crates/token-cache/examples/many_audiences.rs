@@ -32,8 +32,7 @@ pub(crate) async fn run() -> Result<(), Box<dyn Error>> {
         .token_endpoint(&idp.token_endpoint())
         .build()?;
     // Above the number of audiences in use: beyond it the least recently used one is dropped.
-    let mut policy = RefreshPolicy::default();
-    policy.max_keys = 100;
+    let policy = RefreshPolicy::default().max_keys(100);
     let cache = TokenCache::builder(source).refresh_policy(policy).build()?;
 
     // The audience is the key: each has its own token, its own refresh and its own failures.

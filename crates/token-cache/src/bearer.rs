@@ -188,8 +188,8 @@ impl BearerBuilder {
         self.passed.push(origin.to_owned());
     }
 
-    pub(crate) fn pass_through_others(&mut self) {
-        self.passes_others = true;
+    pub(crate) fn pass_through_others(&mut self, passes: bool) {
+        self.passes_others = passes;
     }
 
     pub(crate) fn placement(&mut self, placement: TokenPlacement) {

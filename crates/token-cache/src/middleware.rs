@@ -117,10 +117,10 @@ impl BearerTokenMiddlewareBuilder {
         self
     }
 
-    /// Lets every request that is not for an allowed origin pass without a token.
+    /// Sets whether every request that is not for an allowed origin passes without a token. Default: it fails.
     #[must_use]
-    pub fn pass_through_others(mut self) -> Self {
-        self.bearer.pass_through_others();
+    pub fn pass_through_others(mut self, passes: bool) -> Self {
+        self.bearer.pass_through_others(passes);
         self
     }
 

@@ -8,42 +8,19 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3_600)
 /// When a token is refreshed and how long callers wait. The defaults suit services that make calls
 /// all day and tokens that live for minutes to hours. No duration is longer than a hundred years.
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
 pub struct RefreshPolicy {
-    /// The share of the lifetime at whose end the background refresh starts. Default 0.25: early
-    /// enough for several attempts, late enough that a day of one-hour tokens takes about 26 requests.
-    pub margin: f64,
-    /// The shortest refresh margin, where half of the lifetime allows it. Default 10 s: an attempt
-    /// with its retries fits in.
-    pub min_margin: Duration,
-    /// The longest refresh margin. Default 5 min.
-    pub max_margin: Duration,
-    /// The longest leeway, the end of the lifetime in which callers wait for a newer token. The
-    /// leeway is this or 20 % of the lifetime, whichever is shorter. Default 30 s: what clocks and
-    /// queues between here and the resource server may take.
-    pub max_leeway: Duration,
-    /// How long a caller inside the leeway waits for a newer token before it gets the old one.
-    /// Default 1 s.
-    pub critical_wait: Duration,
-    /// The lifetime of a token whose reply does not say. Default 5 min.
-    pub default_lifetime: Duration,
-    /// The longest lifetime that is believed. Default 24 h.
-    pub max_lifetime: Duration,
-    /// Retries inside one attempt, for transient failures. Default 2.
-    pub retries: u32,
-    /// How long after its start an attempt may begin another retry. Default 3 s.
-    pub retry_window: Duration,
-    /// Keys other than the cache's own stop refreshing after this long without a caller. Default
-    /// 10 min.
-    pub idle_after: Duration,
-    /// With [`StartupPolicy::Background`], the first request is sent after a random part of this, so
-    /// that a fleet which restarts at once does not ask at once. A caller that needs the token ends
-    /// the wait. Default 0: one service gains nothing from it.
-    pub start_jitter: Duration,
-    /// Token requests that are kept at once, the cache's own included; beyond it the least recently
-    /// used goes. Those for which an attempt runs are kept until it has ended, so there can be more for a
-    /// while. Default 1000.
-    pub max_keys: usize,
+    pub(crate) margin: f64,
+    pub(crate) min_margin: Duration,
+    pub(crate) max_margin: Duration,
+    pub(crate) max_leeway: Duration,
+    pub(crate) critical_wait: Duration,
+    pub(crate) default_lifetime: Duration,
+    pub(crate) max_lifetime: Duration,
+    pub(crate) retries: u32,
+    pub(crate) retry_window: Duration,
+    pub(crate) idle_after: Duration,
+    pub(crate) start_jitter: Duration,
+    pub(crate) max_keys: usize,
 }
 
 impl Default for RefreshPolicy {
@@ -66,6 +43,100 @@ impl Default for RefreshPolicy {
 }
 
 impl RefreshPolicy {
+    /// Sets the share of the lifetime at whose end the background refresh starts. Default 0.25: early
+    /// enough for several attempts, late enough that a day of one-hour tokens takes about 26 requests.
+    #[must_use]
+    pub fn margin(mut self, margin: f64) -> Self {
+        self.margin = margin;
+        self
+    }
+
+    /// Sets the shortest refresh margin, where half of the lifetime allows it. Default 10 s: an attempt
+    /// with its retries fits in.
+    #[must_use]
+    pub fn min_margin(mut self, min_margin: Duration) -> Self {
+        self.min_margin = min_margin;
+        self
+    }
+
+    /// Sets the longest refresh margin. Default 5 min.
+    #[must_use]
+    pub fn max_margin(mut self, max_margin: Duration) -> Self {
+        self.max_margin = max_margin;
+        self
+    }
+
+    /// Sets the longest leeway, the end of the lifetime in which callers wait for a newer token. The
+    /// leeway is this or 20 % of the lifetime, whichever is shorter. Default 30 s: what clocks and
+    /// queues between here and the resource server may take.
+    #[must_use]
+    pub fn max_leeway(mut self, max_leeway: Duration) -> Self {
+        self.max_leeway = max_leeway;
+        self
+    }
+
+    /// Sets how long a caller inside the leeway waits for a newer token before it gets the old one.
+    /// Default 1 s.
+    #[must_use]
+    pub fn critical_wait(mut self, critical_wait: Duration) -> Self {
+        self.critical_wait = critical_wait;
+        self
+    }
+
+    /// Sets the lifetime of a token whose reply does not say. Default 5 min.
+    #[must_use]
+    pub fn default_lifetime(mut self, default_lifetime: Duration) -> Self {
+        self.default_lifetime = default_lifetime;
+        self
+    }
+
+    /// Sets the longest lifetime that is believed. Default 24 h.
+    #[must_use]
+    pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
+        self.max_lifetime = max_lifetime;
+        self
+    }
+
+    /// Sets how often one attempt asks again after a transient failure. Default 2.
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Sets how long after its start an attempt may begin another retry. Default 3 s.
+    #[must_use]
+    pub fn retry_window(mut self, retry_window: Duration) -> Self {
+        self.retry_window = retry_window;
+        self
+    }
+
+    /// Sets how long tokens of requests other than the cache's own are refreshed without a caller. Default
+    /// 10 min.
+    #[must_use]
+    pub fn idle_after(mut self, idle_after: Duration) -> Self {
+        self.idle_after = idle_after;
+        self
+    }
+
+    /// Sets of how long a wait [`StartupPolicy::Background`] takes a random part before the first request, so
+    /// that a fleet which restarts at once does not ask at once. A caller that needs the token ends
+    /// the wait. Default 0: one service gains nothing from it.
+    #[must_use]
+    pub fn start_jitter(mut self, start_jitter: Duration) -> Self {
+        self.start_jitter = start_jitter;
+        self
+    }
+
+    /// Sets how many token requests are kept at once, the cache's own included; beyond it the least recently
+    /// used goes. Those for which an attempt runs are kept until it has ended, so there can be more for a
+    /// while. Default 1000.
+    #[must_use]
+    pub fn max_keys(mut self, max_keys: usize) -> Self {
+        self.max_keys = max_keys;
+        self
+    }
+
     /// With no duration that a clock cannot add to now.
     pub(crate) fn bounded(mut self) -> Self {
         for duration in [

@@ -102,8 +102,7 @@ async fn health_tells_when_a_token_is_refreshed_and_when_its_leeway_begins() {
 /// B28
 #[tokio::test(start_paused = true)]
 async fn a_fleet_that_restarts_spreads_its_first_requests_and_a_caller_ends_the_wait() {
-    let mut policy = RefreshPolicy::default();
-    policy.start_jitter = Duration::from_secs(1);
+    let policy = RefreshPolicy::default().start_jitter(Duration::from_secs(1));
     let began = Instant::now();
     let fleet: Vec<_> = (0..40).map(|_| Script::new([])).collect();
     let caches: Vec<_> = fleet
@@ -296,8 +295,7 @@ async fn a_resource_server_that_rejects_everything_does_not_become_load_on_the_p
 #[tokio::test(start_paused = true)]
 async fn other_requests_have_tokens_of_their_own_within_a_bound() {
     let script = Script::new([]);
-    let mut policy = RefreshPolicy::default();
-    policy.max_keys = 3;
+    let policy = RefreshPolicy::default().max_keys(3);
     let cache = cache_with(&script, policy, ManualClock::at_unix(2_000_000_000));
     let own = cache.token().await.unwrap();
     let [a, b, c] = ["a", "b", "c"].map(|scope| TokenRequest::new().scope(scope));

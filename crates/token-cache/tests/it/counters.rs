@@ -73,11 +73,11 @@ fn numbers<const N: usize>(expected: [(&str, &[f64]); N]) -> BTreeMap<String, Ve
 }
 
 fn named_cache(script: &Script) -> TokenCache {
-    let mut policy = RefreshPolicy::default();
-    policy.retries = 0;
     // Without jitter the times below would still hold, but not to the second.
-    policy.margin = 0.5;
-    policy.max_margin = Duration::from_secs(100);
+    let policy = RefreshPolicy::default()
+        .retries(0)
+        .margin(0.5)
+        .max_margin(Duration::from_secs(100));
     TokenCache::builder(script.clone())
         .name("reports")
         .refresh_policy(policy)
@@ -91,8 +91,7 @@ fn named_cache(script: &Script) -> TokenCache {
 async fn an_attempt_that_was_put_off_at_the_start_counts_as_one_of_the_start() {
     let recorder = DebuggingRecorder::new();
     let mut recorded = Recorded::start(&recorder);
-    let mut policy = RefreshPolicy::default();
-    policy.start_jitter = Duration::from_secs(1);
+    let policy = RefreshPolicy::default().start_jitter(Duration::from_secs(1));
     let script = Script::new([]);
     let cache = TokenCache::builder(script.clone())
         .name("reports")
@@ -258,9 +257,7 @@ async fn the_failure_of_a_token_that_nobody_asks_for_any_more_is_not_counted() {
     for end in ["nobody asks", "another takes its place", "shutdown"] {
         let recorder = DebuggingRecorder::new();
         let mut recorded = Recorded::start(&recorder);
-        let mut policy = RefreshPolicy::default();
-        policy.retries = 0;
-        policy.max_keys = 2;
+        let policy = RefreshPolicy::default().retries(0).max_keys(2);
         let script = Script::new([DOWN]).then_always(DOWN);
         let cache = TokenCache::builder(script.clone())
             .name("reports")

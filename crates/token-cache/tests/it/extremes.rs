@@ -125,15 +125,15 @@ async fn no_setting_and_no_lifetime_is_too_long() {
         Step::Token("forever", Some(u64::MAX)),
         Step::Fail(TokenErrorKind::Status5xx),
     ]);
-    let mut policy = RefreshPolicy::default();
-    policy.min_margin = Duration::MAX;
-    policy.max_margin = Duration::MAX;
-    policy.max_leeway = Duration::MAX;
-    policy.critical_wait = Duration::MAX;
-    policy.max_lifetime = Duration::MAX;
-    policy.retry_window = Duration::MAX;
-    policy.idle_after = Duration::MAX;
-    policy.retries = u32::MAX;
+    let policy = RefreshPolicy::default()
+        .min_margin(Duration::MAX)
+        .max_margin(Duration::MAX)
+        .max_leeway(Duration::MAX)
+        .critical_wait(Duration::MAX)
+        .max_lifetime(Duration::MAX)
+        .retry_window(Duration::MAX)
+        .idle_after(Duration::MAX)
+        .retries(u32::MAX);
     let cache = cache_with(&script, policy, ManualClock::at_unix(2_000_000_000));
     cache
         .start(StartupPolicy::Require(Duration::MAX))
@@ -180,8 +180,7 @@ async fn no_panic_of_a_source_ends_the_refresher() {
 /// B12
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_request_whose_place_is_taken_while_it_asks_gets_another() {
-    let mut policy = RefreshPolicy::default();
-    policy.max_keys = 2;
+    let policy = RefreshPolicy::default().max_keys(2);
     let clock = ManualClock::at_unix(2_000_000_000);
     let cache = cache_with(&Script::new([]), policy, clock);
     let mut callers = JoinSet::new();

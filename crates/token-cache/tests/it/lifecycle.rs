@@ -118,8 +118,7 @@ async fn a_start_that_needs_a_token_waits_for_attempts_and_does_not_poll() {
     let script = Script::gated([DOWN, DOWN]);
     script.open();
     let clock = CountingClock::default();
-    let mut policy = RefreshPolicy::default();
-    policy.retries = 0;
+    let policy = RefreshPolicy::default().retries(0);
     let cache = TokenCache::builder(script.clone())
         .refresh_policy(policy)
         .clock(Arc::<Looks>::clone(&clock.0))

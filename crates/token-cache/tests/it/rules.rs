@@ -95,7 +95,7 @@ async fn the_token_goes_where_it_is_placed_and_is_replaced_there() {
 async fn several_hosts_share_a_client_and_each_gets_its_own_token_or_none() {
     let (one, other) = (Script::new([]), Script::new([]));
     let api = Api::new(StatusCode::OK);
-    let one = bearer(&one).pass_through_others().build().unwrap();
+    let one = bearer(&one).pass_through_others(true).build().unwrap();
     let other = BearerTokenMiddleware::builder(cache(&other))
         .allow_origin("https://other.example")
         .placement(TokenPlacement::header("x-other"))

@@ -137,8 +137,7 @@ impl TokenSource for Script {
 /// A cache over a script, without retries inside an attempt, on a wall clock that stands still: on
 /// paused time the monotonic clock alone moves.
 pub(crate) fn cache(script: &Script) -> TokenCache {
-    let mut policy = RefreshPolicy::default();
-    policy.retries = 0;
+    let policy = RefreshPolicy::default().retries(0);
     cache_with(script, policy, ManualClock::at_unix(2_000_000_000))
 }
 

@@ -114,10 +114,10 @@ impl Script {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let clock = WallClock::new();
-        let mut policy = RefreshPolicy::default();
-        policy.retries = if rng.bool() { 0 } else { 2 };
+        let retries = if rng.bool() { 0 } else { 2 };
+        let policy = RefreshPolicy::default().retries(retries);
         let started = rng.u32(0..4) > 0;
-        let trace = Trace::new(clock.clone(), Model::new(policy.retries, started));
+        let trace = Trace::new(clock.clone(), Model::new(retries, started));
         let longest_s = 7_200;
         let (weather, latency, span) = forecast(&mut rng, longest_s);
         let source = Source::new(trace.clone(), weather);

@@ -246,8 +246,7 @@ async fn cache(answer: fn() -> Response, auth: ClientAuth) -> TokenCache {
         .auth(auth)
         .build()
         .unwrap();
-    let mut policy = RefreshPolicy::default();
-    policy.retries = 0;
+    let policy = RefreshPolicy::default().retries(0);
     TokenCache::builder(source)
         .name("reports")
         .refresh_policy(policy)

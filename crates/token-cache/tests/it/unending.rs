@@ -75,8 +75,7 @@ async fn whatever_a_source_does_the_cache_asks_it_again() {
         Misdeed::NeverSaysWhetherTheSecretChanged,
         Misdeed::PanicsOverTheSecret,
     ] {
-        let mut policy = RefreshPolicy::default();
-        policy.retries = 0;
+        let policy = RefreshPolicy::default().retries(0);
         let cache = TokenCache::builder(Source(misdeed, AtomicU64::new(0)))
             .refresh_policy(policy)
             .build()
@@ -128,8 +127,7 @@ impl TokenSource for Slow {
 async fn a_source_that_may_take_longer_is_waited_for_as_long_as_it_says() {
     for (takes_s, expected) in [(119, Ok(119)), (121, Err(120))] {
         let source = Slow(Duration::from_secs(takes_s));
-        let mut policy = RefreshPolicy::default();
-        policy.retries = 0;
+        let policy = RefreshPolicy::default().retries(0);
         let cache = TokenCache::builder(source)
             .refresh_policy(policy)
             .build()
@@ -162,8 +160,7 @@ fn a_token_endpoint_may_take_what_its_exchanges_may() {
 /// N3
 #[tokio::test(start_paused = true)]
 async fn no_start_is_spread_over_more_time_than_there_is() {
-    let mut policy = RefreshPolicy::default();
-    policy.start_jitter = Duration::MAX;
+    let policy = RefreshPolicy::default().start_jitter(Duration::MAX);
     let script = Script::new([]);
     let cache = cache_with(&script, policy, ManualClock::at_unix(2_000_000_000));
     cache.start(StartupPolicy::Background).await.unwrap();

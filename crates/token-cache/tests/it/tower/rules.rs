@@ -66,7 +66,7 @@ async fn a_token_that_is_rejected_elsewhere_than_in_authorization_is_replaced_th
 async fn what_is_passed_through_has_no_token_and_the_rest_stays_closed() {
     type Change = fn(BearerTokenLayerBuilder) -> BearerTokenLayerBuilder;
     let named: Change = |layer| layer.pass_through("http://cdn.example");
-    let others: Change = |layer| layer.pass_through_others();
+    let others: Change = |layer| layer.pass_through_others(true);
     for (name, change, uri, passes) in [
         ("named", named, "http://cdn.example/a", true),
         ("its https", named, "https://cdn.example/a", false),
@@ -123,7 +123,7 @@ async fn two_layers_on_one_client_attach_a_token_each_to_its_own_host() {
     let inner = token_cache::BearerTokenLayer::builder(other.clone())
         .allow_origin("https://other.example")
         .pass_through(ORIGIN);
-    let outer = layer(&one).pass_through_others();
+    let outer = layer(&one).pass_through_others(true);
     let service = inner.build().unwrap().layer(api.clone());
     let service = outer.build().unwrap().layer(service);
     for uri in [ORIGIN, "https://other.example/"] {
