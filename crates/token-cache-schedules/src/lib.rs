@@ -25,6 +25,9 @@ pub mod freshness;
 #[path = "../../token-cache/src/health.rs"]
 pub mod health;
 #[cfg(test)]
+#[path = "../../token-cache/src/need.rs"]
+pub mod need;
+#[cfg(test)]
 #[expect(dead_code, reason = "the cache needs the rest")]
 #[path = "../../token-cache/src/policy.rs"]
 pub mod policy;

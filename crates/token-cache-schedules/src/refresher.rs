@@ -259,7 +259,9 @@ async fn attempt(cache: &Cache) {
         Answer::Token(characters, lifetime) => {
             let lifetime = Lifetime::new(sent, lifetime, &RefreshPolicy::default(), 0.0);
             let token = Cache::held(characters);
-            cache.slot.succeed(Entry::new(&token, lifetime));
+            cache
+                .slot
+                .succeed(Entry::new(&token, lifetime), sent.monotonic);
         }
         Answer::Down(window) => {
             let next = cache.now().monotonic + window;

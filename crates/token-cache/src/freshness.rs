@@ -120,10 +120,6 @@ impl Lifetime {
         self.expires_after
     }
 
-    pub(crate) fn sent(&self) -> Moment {
-        self.sent
-    }
-
     pub(crate) fn expires_at(&self) -> SystemTime {
         self.sent
             .wall

@@ -114,6 +114,7 @@ pub mod guide;
 mod health;
 mod metrics;
 mod middleware;
+mod need;
 mod origin;
 mod placement;
 mod policy;
@@ -142,12 +143,13 @@ pub use idp_http::{
     ProxyProblem, Reply, UrlProblem,
 };
 pub use middleware::{BearerTokenMiddleware, BearerTokenMiddlewareBuilder};
+pub use need::{Need, Trigger};
 pub use placement::TokenPlacement;
 pub use policy::{RefreshPolicy, StartupPolicy};
 pub use request::TokenRequest;
 pub use secrecy::SecretString;
 pub use source::TokenSource;
-pub use token::{AccessToken, DEFAULT_TOKEN_SIZE, IssuedToken};
+pub use token::{AccessToken, DEFAULT_TOKEN_SIZE, IssuedToken, TokenScheme};
 #[cfg(feature = "private-key-jwt")]
 pub use token_endpoint::AssertionAlgorithm;
 #[doc(inline)]

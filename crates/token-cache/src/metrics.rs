@@ -55,7 +55,7 @@ mod imp {
     };
 
     use super::{Read, Replay};
-    use crate::slot::Trigger;
+    use crate::need::Trigger;
 
     const REQUESTS: &str = "token_cache_requests_total";
     const READS: &str = "token_cache_reads_total";
@@ -199,7 +199,7 @@ mod imp {
     use std::time::Duration;
 
     use super::{Read, Replay};
-    use crate::slot::Trigger;
+    use crate::need::Trigger;
 
     #[derive(Debug)]
     pub(crate) struct CacheMetrics;

@@ -12,8 +12,9 @@ use tracing::{Instrument as _, debug, info, info_span, warn};
 use crate::error::{TokenError, TokenErrorKind};
 use crate::freshness::{Lifetime, Moment};
 use crate::metrics::{CacheMetrics, OpenWindow};
+use crate::need::Trigger;
 use crate::policy::RefreshPolicy;
-use crate::slot::{Due, Entry, Slot, Trigger};
+use crate::slot::{Due, Entry, Slot};
 use crate::source::{TIME_LIMIT, TokenSource};
 use crate::token::IssuedToken;
 
@@ -135,7 +136,7 @@ impl Refresher {
             token.trigger = trigger.as_str(),
             oauth.scope = %Scopes(&self.slot),
         );
-        let (sent, result) = self.exchange().instrument(span.clone()).await;
+        let (sent, result) = self.exchange(trigger).instrument(span.clone()).await;
         let entry = result.and_then(|issued| self.entry(sent, issued));
         let now = self.shared.now();
         let _entered = span.entered();
@@ -156,7 +157,7 @@ impl Refresher {
                     // As loud as its beginning: whoever read that one waits for this one.
                     warn!("tokens are issued again, {end}");
                 }
-                if self.slot.succeed(entry) {
+                if self.slot.succeed(entry, sent.monotonic) {
                     info!(
                         token.lifetime_s = lifetime_s,
                         token.refresh_in_s = refresh_in_s,
@@ -216,7 +217,7 @@ impl Refresher {
     }
 
     /// One attempt: the first request and at most `retries` more.
-    async fn exchange(&mut self) -> (Moment, Result<IssuedToken, TokenError>) {
+    async fn exchange(&mut self, trigger: Trigger) -> (Moment, Result<IssuedToken, TokenError>) {
         let policy = self.shared.policy;
         let began = Instant::now();
         let mut credentials = self.credentials_version().await;
@@ -226,7 +227,7 @@ impl Refresher {
         let mut retry = 0;
         loop {
             let sent = self.shared.now();
-            let error = match self.fetch().await {
+            let error = match self.fetch(trigger).await {
                 Ok(issued) => return (sent, Ok(issued)),
                 Err(error) => error,
             };
@@ -254,11 +255,12 @@ impl Refresher {
         }
     }
 
-    async fn fetch(&self) -> Result<IssuedToken, TokenError> {
+    async fn fetch(&self, trigger: Trigger) -> Result<IssuedToken, TokenError> {
         let source = Arc::clone(&self.shared.source);
         let slot = Arc::clone(&self.slot);
         let limit = source.time_limit();
-        let fetch = async move { source.fetch(slot.request()).await };
+        let need = slot.need(trigger, self.shared.now());
+        let fetch = async move { source.fetch_for(slot.request(), &need).await };
         let result = match call(limit, fetch).await {
             Ok(result) => result,
             Err(failure) => Err(TokenError::new(failure)),
@@ -284,7 +286,8 @@ impl Refresher {
     fn entry(&self, sent: Moment, issued: IssuedToken) -> Result<Entry, TokenError> {
         let policy = &self.shared.policy;
         let lifetime = issued.lifetime().unwrap_or(policy.default_lifetime);
-        let lifetime = Lifetime::new(sent, lifetime, policy, fastrand::f64());
+        let issued_at = before(sent, issued.age());
+        let lifetime = Lifetime::new(issued_at, lifetime, policy, fastrand::f64());
         let now = self.shared.now();
         let clock_ahead_s = issued.date().map(|date| ahead_s(date, sent.wall, now.wall));
         let token = issued.into_token(lifetime.expires_at())?;
@@ -314,6 +317,15 @@ async fn call<T: Send + 'static>(
 impl Drop for Refresher {
     fn drop(&mut self) {
         self.slot.drop_attempt();
+    }
+}
+
+/// The moment `age` earlier, or the earliest that a clock can show.
+fn before(moment: Moment, age: Duration) -> Moment {
+    let Moment { monotonic, wall } = moment;
+    Moment {
+        monotonic: monotonic.checked_sub(age).unwrap_or(monotonic),
+        wall: wall.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH),
     }
 }
 

@@ -15,6 +15,7 @@ use tracing::Span;
 use crate::error::{TokenError, TokenErrorKind};
 use crate::freshness::{Freshness, Lifetime, Moment};
 use crate::health::Health;
+use crate::need::Trigger;
 use crate::request::TokenRequest;
 use crate::sync::{
     Arc, ArcSwapOption, AtomicBool, Mutex, MutexGuard, Notify, Ordering, PoisonError, watch,
@@ -102,33 +103,6 @@ pub(crate) enum Due {
     Now,
     At(Instant),
     WhenAsked,
-}
-
-/// What an attempt is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trigger {
-    /// The cache was started.
-    Start,
-    /// The token is inside its refresh margin.
-    Ahead,
-    /// A caller waits.
-    Caller,
-    /// The token was rejected.
-    Invalidated,
-    /// The last attempt failed.
-    Retry,
-}
-
-impl Trigger {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Ahead => "ahead",
-            Self::Caller => "caller",
-            Self::Invalidated => "invalidated",
-            Self::Retry => "retry",
-        }
-    }
 }
 
 impl Slot {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::error::TokenError;
+use crate::need::Need;
 use crate::request::TokenRequest;
 use crate::token::IssuedToken;
 
@@ -27,7 +28,25 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// Fails when no usable token came; [`TokenError::kind`] decides when the cache asks again.
     async fn fetch(&self, request: &TokenRequest) -> Result<IssuedToken, TokenError>;
 
-    /// Returns how long a call of [`fetch`](Self::fetch) may take. Default: 15 s.
+    /// Gets one token, knowing why. The cache calls this one.
+    ///
+    /// A source that finds tokens in more than one place overrides it: a token that others got may serve a caller
+    /// who waits, and neither replaces itself nor a rejected one. The default calls [`fetch`](Self::fetch), which is
+    /// enough where each request brings a new token. A source that wraps another one passes this call on.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Self::fetch).
+    async fn fetch_for(
+        &self,
+        request: &TokenRequest,
+        need: &Need,
+    ) -> Result<IssuedToken, TokenError> {
+        let _ = need;
+        self.fetch(request).await
+    }
+
+    /// Returns how long a call of [`fetch_for`](Self::fetch_for) may take. Default: 15 s.
     fn time_limit(&self) -> Duration {
         TIME_LIMIT
     }

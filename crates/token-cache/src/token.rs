@@ -37,6 +37,12 @@ impl AccessToken {
             .unwrap_or_default()
     }
 
+    /// Returns in which scheme the token is sent.
+    #[must_use]
+    pub fn scheme(&self) -> TokenScheme {
+        TokenScheme::Bearer
+    }
+
     /// Returns the value of an `Authorization` header, marked sensitive.
     #[must_use]
     pub fn authorization(&self) -> &HeaderValue {
@@ -63,6 +69,14 @@ impl AccessToken {
         header.set_sensitive(true);
         Ok(Self { header, expires_at })
     }
+}
+
+/// In which authentication scheme a token is sent (RFC 9110 section 11.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TokenScheme {
+    /// Who has the token may use it (RFC 6750).
+    Bearer,
 }
 
 /// How many sets of clones a held token has. More would serve more cores that read at once.
@@ -133,6 +147,7 @@ impl fmt::Debug for AccessToken {
 pub struct IssuedToken {
     token: Zeroizing<String>,
     lifetime: Option<Duration>,
+    age: Duration,
     date: Option<SystemTime>,
 }
 
@@ -153,8 +168,17 @@ impl IssuedToken {
         Ok(Self {
             token,
             lifetime,
+            age: Duration::ZERO,
             date: None,
         })
+    }
+
+    /// Adds how long ago the provider was asked for it, for a token that others got. Its refresh and its expiry are
+    /// then those that it has with them. Default: just now.
+    #[must_use]
+    pub fn aged(mut self, elapsed: Duration) -> Self {
+        self.age = elapsed;
+        self
     }
 
     /// Adds what the provider's clock said when it answered, to the second. It is compared with this
@@ -164,6 +188,10 @@ impl IssuedToken {
     pub fn dated(mut self, date: SystemTime) -> Self {
         self.date = Some(date);
         self
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        self.age
     }
 
     pub(crate) fn date(&self) -> Option<SystemTime> {

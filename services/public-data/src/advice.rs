@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use service_kit::config::{advice_on_fetch, advice_on_issuer};
 use service_kit::trace;
 use token_cache::{
-    ClientCredentials, IssuedToken, TokenError, TokenErrorKind, TokenRequest, TokenSource,
+    ClientCredentials, IssuedToken, Need, TokenError, TokenErrorKind, TokenRequest, TokenSource,
 };
 use tokio::time::Instant;
 
@@ -104,8 +104,16 @@ pub(crate) struct Advised {
 #[async_trait]
 impl TokenSource for Advised {
     async fn fetch(&self, request: &TokenRequest) -> Result<IssuedToken, TokenError> {
+        self.source.fetch(request).await
+    }
+
+    async fn fetch_for(
+        &self,
+        request: &TokenRequest,
+        need: &Need,
+    ) -> Result<IssuedToken, TokenError> {
         let begun = Instant::now();
-        let fetch = self.source.fetch(request);
+        let fetch = self.source.fetch_for(request, need);
         let result = trace::client("POST token endpoint", fetch).await;
         self.requests.note(begun.elapsed(), &result);
         result.map_err(|error| match error.published_issuer() {

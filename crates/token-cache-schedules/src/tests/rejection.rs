@@ -132,7 +132,8 @@ fn no_schedule_loses_a_token_between_its_publication_and_a_late_rejection() {
 
 fn publish(cache: &Cache, token: &str) {
     cache.slot.begin();
-    let lifetime = Lifetime::new(cache.now(), HOUR, &RefreshPolicy::default(), 0.0);
-    let token = Cache::held(token);
-    assert!(cache.slot.succeed(Entry::new(&token, lifetime)));
+    let sent = cache.now();
+    let lifetime = Lifetime::new(sent, HOUR, &RefreshPolicy::default(), 0.0);
+    let entry = Entry::new(&Cache::held(token), lifetime);
+    assert!(cache.slot.succeed(entry, sent.monotonic));
 }

@@ -3,9 +3,10 @@
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::{Due, Entry, FETCH_FLOOR, Slot, Trigger};
+use super::{Due, Entry, FETCH_FLOOR, Slot};
 use crate::error::TokenError;
-use crate::freshness::Moment;
+use crate::freshness::{Freshness, Moment};
+use crate::need::{Need, Trigger};
 use crate::sync::{Arc, Ordering};
 
 impl Slot {
@@ -95,12 +96,29 @@ impl Slot {
         (trigger, state.asked_in.take())
     }
 
-    /// Publishes a token and tells the waiters, unless it is the one that was rejected while this
-    /// attempt ran. Returns whether it was published.
-    pub(crate) fn succeed(&self, entry: Entry) -> bool {
+    /// Returns what the source is told about the attempt that `trigger` caused.
+    pub(crate) fn need(&self, trigger: Trigger, now: Moment) -> Need {
+        let state = self.lock();
+        let mut rejected = state.rejected.clone();
+        let current = self.current.load();
+        // Only a rejection leaves the slot without the token that was in it.
+        if current.is_none()
+            && let Some(former) = state.former.as_deref().map(Entry::token)
+            && !rejected.iter().any(|it| it.is_same(former))
+        {
+            rejected.insert(0, former.clone());
+        }
+        let unexpired = |entry: &&Entry| entry.lifetime.freshness(now) < Freshness::Expired;
+        let held = current.as_deref().filter(unexpired);
+        Need::new(trigger, held.map(|entry| entry.token().clone()), rejected)
+    }
+
+    /// Publishes a token that was asked for at `asked_at` and tells the waiters, unless it is one that was rejected
+    /// while this attempt ran. Returns whether it was published.
+    pub(crate) fn succeed(&self, entry: Entry, asked_at: Instant) -> bool {
         let mut state = self.lock();
         state.running = false;
-        state.not_before = Some(entry.lifetime.sent().monotonic + FETCH_FLOOR);
+        state.not_before = Some(asked_at + FETCH_FLOOR);
         state.window = None;
         state.failures = 0;
         if state.rejected.iter().any(|it| it.is_same(entry.token())) {

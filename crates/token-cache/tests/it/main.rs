@@ -18,6 +18,7 @@ mod extremes;
 mod lifecycle;
 mod logs;
 mod middleware;
+mod needs;
 mod outage;
 mod rejected;
 mod rules;
