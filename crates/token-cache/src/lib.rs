@@ -90,17 +90,20 @@
 //!
 //! # Features
 //!
-//! None is on by default.
-//!
 //! | feature | what it adds |
 //! |---|---|
 //! | `metrics` | counters, a histogram and gauges: [`guide::metrics`] |
 //! | `private-key-jwt` | `ClientAuth::PrivateKeyJwt` |
+//! | `reqwest-middleware` (default) | `BearerTokenMiddleware` for reqwest clients |
 //! | `tower` | `BearerTokenLayer` for hyper, hyper-util and tonic clients |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(any(feature = "reqwest-middleware", feature = "tower")),
+    expect(dead_code, reason = "nothing puts tokens on requests")
+)]
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "reqwest-middleware"))]
 #[doc = include_str!("../README.md")]
 mod readme {}
 
@@ -113,6 +116,7 @@ mod freshness;
 pub mod guide;
 mod health;
 mod metrics;
+#[cfg(feature = "reqwest-middleware")]
 mod middleware;
 mod need;
 mod origin;
@@ -142,6 +146,7 @@ pub use idp_http::{
     Answer, CertificateProblem, FetchError, FetchErrorKind, IdpClient, IdpClientBuilder, Proxy,
     ProxyProblem, Reply, UrlProblem,
 };
+#[cfg(feature = "reqwest-middleware")]
 pub use middleware::{BearerTokenMiddleware, BearerTokenMiddlewareBuilder};
 pub use need::{Need, Trigger};
 pub use placement::TokenPlacement;

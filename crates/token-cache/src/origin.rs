@@ -50,6 +50,7 @@ impl Origin {
         })
     }
 
+    #[cfg(any(test, feature = "reqwest-middleware"))]
     pub(crate) fn covers(&self, url: &Url) -> bool {
         self.scheme == url.scheme()
             && Some(self.host.as_str()) == url.host_str()
