@@ -265,7 +265,7 @@ async fn keys_rotate_without_a_refusal_and_retired_ones_are_refused() {
         let newest = provider.token(resource).await;
         accepted(&pair, &newest).await;
         accepted(&pair, &new).await;
-        // The token was accepted and remembered before its key went away.
+        // The token was accepted and cached before its key went away.
         refused(&pair, &old).await;
 
         // public-data still holds a token of the retired key.

@@ -62,7 +62,7 @@ async fn after_a_step_of_the_wall_clock_what_has_expired_is_replaced_and_service
             RemoteJwks::new(keys, idp.jwks_uri().parse().unwrap()),
         )
         .audience(DEFAULT_AUDIENCE)
-        .verified_token_cache(100)
+        .verified_cache(100)
         .clock(Arc::clone(&shared))
         .build()
         .unwrap();

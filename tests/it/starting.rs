@@ -28,7 +28,7 @@ async fn configuration_problems_come_all_at_once_without_values_and_with_64() {
         ("SCOPE_CLAIM", "aud"),
         ("ALLOW_SCOPE_ARRAY", "canary"),
         ("MAX_TOKEN_LIFETIME", "canary"),
-        ("TOKEN_CACHE_ENTRIES", "canary"),
+        ("VERIFIED_CACHE_ENTRIES", "canary"),
         ("SHUTDOWN_GRACE", "canary"),
         ("LOG_FORMAT", "canary"),
         ("IDP_CA_FILE", "/canary"),
@@ -51,7 +51,7 @@ async fn configuration_problems_come_all_at_once_without_values_and_with_64() {
         "SCOPE_CLAIM",
         "ALLOW_SCOPE_ARRAY",
         "MAX_TOKEN_LIFETIME",
-        "TOKEN_CACHE_ENTRIES",
+        "VERIFIED_CACHE_ENTRIES",
     ];
     let both = ["ISSUER", "IDP_CA_FILE", "SHUTDOWN_GRACE", "LOG_FORMAT"];
     for (binary, own) in [

@@ -118,8 +118,8 @@ async fn the_documents_tell_how_the_token_and_the_keys_are() {
     assert_eq!(protected["validations"]["accepted"], 4);
     assert_eq!(protected["validations"]["refused"], 1);
     assert_eq!(protected["validations"]["reasons"]["encoding"], 1);
-    assert_eq!(protected["remembered"]["looked_up"], 5);
-    assert_eq!(protected["remembered"]["found"], 3);
+    assert_eq!(protected["verified_cache"]["looked_up"], 5);
+    assert_eq!(protected["verified_cache"]["found"], 3);
     pair.stop().await;
 }
 

@@ -90,7 +90,7 @@ async fn a_thousand_good_and_forged_tokens_leave_memory_and_descriptors_flat() {
     let mut variables = variables(&idp);
     variables.insert("LOG_FORMAT".to_owned(), "json".to_owned());
     variables.insert("RUST_LOG".to_owned(), "info,protected_data=warn".to_owned());
-    variables.insert("TOKEN_CACHE_ENTRIES".to_owned(), "64".to_owned());
+    variables.insert("VERIFIED_CACHE_ENTRIES".to_owned(), "64".to_owned());
     let mut protected = Program::start("protected-data", &[], &variables);
     let url = format!("http://{}/api/protected/data", protected.address().await);
     let mut seen = Vec::new();

@@ -94,7 +94,7 @@ impl ProtectedHost {
         let mut builder = JwtValidator::builder()
             .audience(AUDIENCE)
             .max_stale(start.settings.max_stale)
-            .verified_token_cache(start.settings.remembered)
+            .verified_cache(start.settings.verified_cache)
             .clock(clock);
         for issuer in issuers(start.host) {
             let keys = Keys {

@@ -25,8 +25,8 @@ pub(crate) struct Settings {
     pub(crate) lifetime: Duration,
     pub(crate) max_age: Option<Duration>,
     pub(crate) max_stale: Duration,
-    /// How many verified tokens are remembered.
-    pub(crate) remembered: usize,
+    /// How many verified tokens are cached.
+    pub(crate) verified_cache: usize,
     pub(crate) level: Level,
     /// How far each wall clock is off at first: the issuers', the public ones', the protected ones'.
     pub(crate) offsets_ms: [i64; 6],
@@ -160,7 +160,7 @@ impl Settings {
             lifetime: Duration::from_secs(pick(rng, &[5, 10, 20, 60, 300])),
             max_age: pick(rng, &[None, Some(60), Some(300)]).map(Duration::from_secs),
             max_stale: Duration::from_secs(pick(rng, &[20, 60, 3_600])),
-            remembered: pick(rng, &[0, 64]),
+            verified_cache: pick(rng, &[0, 64]),
             level: pick(rng, &[Level::INFO, Level::INFO, Level::DEBUG, Level::TRACE]),
             offsets_ms,
         }

@@ -53,7 +53,7 @@ fn main() {
         rounds,
     };
     signatures(&mut bench);
-    remembered(&mut bench);
+    cached(&mut bench);
     refused(&mut bench);
     key_sets(&mut bench);
     let mut table = bench.table;
@@ -114,7 +114,7 @@ fn signatures(bench: &mut Bench<'_>) {
 }
 
 /// A token that the validator has seen before.
-fn remembered(bench: &mut Bench<'_>) {
+fn cached(bench: &mut Bench<'_>) {
     let case = Case::new("RS256");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_time()
@@ -123,7 +123,7 @@ fn remembered(bench: &mut Bench<'_>) {
     let validator = JwtValidator::builder()
         .issuer(ISSUER, Fixed(jwks(&[case.signer.jwk()])))
         .audience(AUDIENCE)
-        .verified_token_cache(10_000)
+        .verified_cache(10_000)
         .build()
         .unwrap();
     runtime.block_on(async {
@@ -131,9 +131,9 @@ fn remembered(bench: &mut Bench<'_>) {
         assert!(validator.wait_ready().await);
     });
     let sha256 = || digest(&SHA256, case.token.as_bytes());
-    bench.base("remembered/SHA-256 of the token", sha256);
+    bench.base("cached/SHA-256 of the token", sha256);
     bench.beside(
-        "remembered/hit",
+        "cached/hit",
         || now(validator.validate(&case.token)).unwrap(),
         ("SHA-256", sha256),
         "≤ 1 µs",

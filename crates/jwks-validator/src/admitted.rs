@@ -40,7 +40,7 @@ struct Table {
 
 /// What only those see who ask for an issuer that is not in the table.
 struct Gate {
-    /// Never used again, so that a remembered token cannot come to mean another issuer.
+    /// Never used again, so that a cached token cannot come to mean another issuer.
     next_id: usize,
     refused: AbsentNames,
     bucket: Bucket,

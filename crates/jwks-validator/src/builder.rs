@@ -3,6 +3,7 @@
 mod error;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clock::{Clock, SystemClock};
@@ -11,12 +12,13 @@ use idp_http::{Outage, Supervisor};
 use crate::admitted::{AdmissionPolicy, AdmittedIssuers};
 use crate::algorithm::Algorithm;
 use crate::issuer::{Issuer, IssuerSettings};
+use crate::metrics::ValidatorMetrics;
 use crate::policy::Policy;
 use crate::required::{ClaimValue, RequiredClaim};
 use crate::revocation::{Revocation, RevocationCheck, SETTLE};
 use crate::source::IssuerKeys;
-use crate::validator::{JwtValidator, Parts};
-use crate::verified::VerifiedTokens;
+use crate::validator::{Inner, JwtValidator};
+use crate::verified_cache::VerifiedCache;
 
 pub use error::{BuildError, BuildErrorKind};
 
@@ -27,14 +29,14 @@ pub struct JwtValidatorBuilder {
     admission: Option<AdmissionPolicy>,
     policy: Policy,
     max_stale: Duration,
-    remembered_tokens: usize,
+    verified_cache: usize,
     revocation: Option<Arc<dyn Revocation>>,
     accept_when_revocation_fails: bool,
     clock: Arc<dyn Clock>,
 }
 
 /// Caps the memory that a mistyped number can take.
-const MAX_REMEMBERED: usize = 1 << 22;
+const MAX_CACHED: usize = 1 << 22;
 /// Each has a task and a connection, and the list of them is copied when one is added.
 const MAX_ADMITTED: usize = 10_000;
 
@@ -45,7 +47,7 @@ impl JwtValidatorBuilder {
             admission: None,
             policy: Policy::for_audiences::<String>([]),
             max_stale: Duration::from_secs(60 * 60),
-            remembered_tokens: 0,
+            verified_cache: 0,
             revocation: None,
             accept_when_revocation_fails: false,
             clock: Arc::new(SystemClock),
@@ -83,7 +85,7 @@ impl JwtValidatorBuilder {
     /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// let client = IdpClient::builder().deny_private_addresses(true).build()?;
     /// let validator = JwtValidator::builder()
-    ///     .issuers_where(100, move |name| {
+    ///     .admit_issuers(100, move |name| {
     ///         let tenant = name.strip_prefix("https://idp.example/tenants/")?;
     ///         if !["red", "blue"].contains(&tenant) {
     ///             return None;
@@ -98,7 +100,7 @@ impl JwtValidatorBuilder {
     /// # }
     /// ```
     #[must_use]
-    pub fn issuers_where(
+    pub fn admit_issuers(
         mut self,
         max: usize,
         policy: impl Fn(&str) -> Option<IssuerKeys> + Send + Sync + 'static,
@@ -238,14 +240,14 @@ impl JwtValidatorBuilder {
         self
     }
 
-    /// Remembers this many accepted tokens, rounded up to a multiple of eight, so that their
-    /// signature is not checked again. Default 0: none.
+    /// Sets how many accepted tokens are kept, rounded up to a multiple of eight, so that their signature is
+    /// not checked again. Default 0: none.
     ///
-    /// A remembered token is refused as soon as it expires or its key leaves the key set. Each entry
+    /// A cached token is refused as soon as it expires or its key leaves the key set. Each entry
     /// takes some 200 bytes and the token's payload.
     #[must_use]
-    pub fn verified_token_cache(mut self, entries: usize) -> Self {
-        self.remembered_tokens = entries;
+    pub fn verified_cache(mut self, entries: usize) -> Self {
+        self.verified_cache = entries;
         self
     }
 
@@ -301,25 +303,28 @@ impl JwtValidatorBuilder {
         let admitted = self
             .admission
             .map(|policy| AdmittedIssuers::new(policy, issuers.len(), settings));
-        let verified = match self.remembered_tokens {
+        let verified = match self.verified_cache {
             0 => None,
             entries => {
-                Some(VerifiedTokens::new(entries).map_err(|_| BuildError(BuildErrorKind::Random))?)
+                Some(VerifiedCache::new(entries).map_err(|_| BuildError(BuildErrorKind::Random))?)
             }
         };
-        let revocation = self.revocation.map(|asked| RevocationCheck {
+        let revocation = self.revocation.map(|hook| RevocationCheck {
             outage: Outage::settling(SETTLE),
-            asked,
+            hook,
             accept_failures: self.accept_when_revocation_fails,
         });
-        Ok(JwtValidator::new(Parts {
+        Ok(JwtValidator::new(Inner {
             issuers,
             admitted,
             policy: self.policy,
             clock: self.clock,
             verified,
             revocation,
+            metrics: ValidatorMetrics::new(),
+            published: Arc::default(),
             supervisor,
+            is_started: AtomicBool::new(false),
         }))
     }
 
@@ -347,8 +352,8 @@ impl JwtValidatorBuilder {
         if self.max_stale < Duration::from_secs(1) {
             return Err(BuildErrorKind::MaxStale);
         }
-        if self.remembered_tokens > MAX_REMEMBERED {
-            return Err(BuildErrorKind::VerifiedTokenCache);
+        if self.verified_cache > MAX_CACHED {
+            return Err(BuildErrorKind::VerifiedCache);
         }
         Ok(())
     }

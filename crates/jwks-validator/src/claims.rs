@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::de::DeserializeOwned;
 
-use self::kept::{Keeper, KeptText, Place};
+use self::kept::{Keeper, KeptText, Span};
 use crate::json::{self, Item};
 use crate::policy::Policy;
 use crate::reason::Reason;
@@ -20,13 +20,13 @@ use crate::required::{self, RequiredClaim};
 #[derive(Clone)]
 pub struct Claims {
     text: KeptText,
-    issuer: Place,
-    subject: Option<Place>,
-    audiences: Box<[Place]>,
+    issuer: Span,
+    subject: Option<Span>,
+    audiences: Box<[Span]>,
     times: Times,
-    id: Option<Place>,
-    client_id: Option<Place>,
-    scope: Option<Place>,
+    id: Option<Span>,
+    client_id: Option<Span>,
+    scope: Option<Span>,
 }
 
 impl Claims {
@@ -45,7 +45,7 @@ impl Claims {
     /// Returns every audience of the token, ours among them unless the check was skipped. Then there
     /// may be none. Where the audience is in [another claim](Policy::audience_claim), it is what that holds.
     pub fn audiences(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.audiences.iter().map(|place| self.text.at(*place))
+        self.audiences.iter().map(|span| self.text.at(*span))
     }
 
     /// Returns `exp`, in whole seconds.
@@ -115,11 +115,11 @@ impl Claims {
         required::has_all(self.text.payload_text(), required)
     }
 
-    fn at(&self, place: Option<Place>) -> Option<&str> {
-        place.map(|place| self.text.at(place))
+    fn at(&self, span: Option<Span>) -> Option<&str> {
+        span.map(|span| self.text.at(span))
     }
 
-    /// Checks the dates again, for a decision that is remembered.
+    /// Checks the dates again, for a token of the cache.
     pub(crate) fn check_times(&self, now: i64, policy: &Policy) -> Result<(), Reason> {
         self.times.check(now, policy)
     }
@@ -142,7 +142,7 @@ pub(crate) struct UnverifiedClaims<'a> {
     iss: Option<Item<'a>>,
     sub: Option<Item<'a>>,
     aud: Option<Item<'a>>,
-    /// What the policy reads the audience from, where that is no claim with a place of its own.
+    /// What the policy reads the audience from, where that is no claim with a span of its own.
     other_aud: Option<Item<'a>>,
     exp: Option<Item<'a>>,
     nbf: Option<Item<'a>>,

@@ -1,7 +1,7 @@
 //! One issuer's keys as readers see them, and the budget for fetching others.
 
-mod advice;
 mod fetches;
+mod next_step;
 mod operator;
 
 use std::ops::Deref;
@@ -25,8 +25,8 @@ use crate::reason::Reason;
 use crate::required::RequiredClaim;
 use crate::source::{EntityTag, IssuerKeys, KeySource, SourceErrorKind};
 
-pub(crate) use advice::Advice;
 pub(crate) use fetches::Outcome;
+pub(crate) use next_step::NextStep;
 pub use operator::{IssuerHealth, KeyHealth};
 
 /// What is known about one issuer. Everything in it is this issuer's alone.
@@ -39,14 +39,14 @@ pub(crate) struct Issuer {
     pub(crate) metrics: IssuerMetrics,
     pub(crate) outage: Outage,
     snapshot: ArcSwap<Snapshot>,
-    state: Mutex<State>,
+    state: Mutex<IssuerState>,
     /// How many fetches have ended.
     ended: watch::Sender<u64>,
-    /// Rings when somebody asked for a fetch.
-    pub(crate) asked: Notify,
-    /// Places for callers that wait for a fetch. What no key vouches for may not fill a server while
+    /// Wakes the refresher when a fetch has been asked for.
+    pub(crate) wake: Notify,
+    /// How many more callers may wait for a fetch. What no key vouches for may not fill a server while
     /// the issuer hangs.
-    places: Semaphore,
+    waiting: Semaphore,
     /// Whether a token has named the issuer since the last fetch.
     is_used: AtomicBool,
     is_idle: AtomicBool,
@@ -116,7 +116,7 @@ impl Confirmed {
     }
 }
 
-struct State {
+struct IssuerState {
     bucket: Bucket,
     absent: AbsentNames,
     /// Whether a fetch has been asked for that has not begun.
@@ -182,7 +182,7 @@ impl Issuer {
                 keys: Arc::new(KeySet::empty()),
                 confirmed: None,
             }),
-            state: Mutex::new(State {
+            state: Mutex::new(IssuerState {
                 bucket: Bucket::for_fetches(now),
                 absent: AbsentNames::for_at_most(FRESH),
                 // The first one, so that callers wait for it instead of being refused.
@@ -205,8 +205,8 @@ impl Issuer {
                 manual: None,
             }),
             ended: watch::Sender::new(0),
-            asked: Notify::new(),
-            places: Semaphore::new(MAX_WAITING),
+            wake: Notify::new(),
+            waiting: Semaphore::new(MAX_WAITING),
             is_used: AtomicBool::new(true),
             is_idle: AtomicBool::new(false),
         }
@@ -226,9 +226,9 @@ impl Issuer {
         self.is_idle.load(Ordering::Relaxed)
     }
 
-    /// Returns a place to wait for a fetch, if one is free.
-    pub(crate) fn place(&self) -> Option<SemaphorePermit<'_>> {
-        self.places.try_acquire().ok()
+    /// Returns a permit to wait for a fetch, unless too many callers have one.
+    pub(crate) fn permit_to_wait(&self) -> Option<SemaphorePermit<'_>> {
+        self.waiting.try_acquire().ok()
     }
 
     /// Returns the keys in use: one atomic load. `now` is what the wall clock shows.
@@ -289,8 +289,8 @@ impl Issuer {
             }
         }
         if state.requested {
-            // The next refresher may not have heard the ring.
-            self.asked.notify_one();
+            // The wake-up may have gone to the refresher before the next one.
+            self.wake.notify_one();
         }
     }
 
@@ -313,19 +313,19 @@ impl Issuer {
         Duration::from_secs(whole_seconds(wait).min(30))
     }
 
-    fn request(&self, state: &mut State) -> u64 {
+    fn request(&self, state: &mut IssuerState) -> u64 {
         state.requested = true;
-        self.asked.notify_one();
+        self.wake.notify_one();
         state.begun + 1
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, IssuerState> {
         // Nothing panics under the lock; if it did, counters that are off by one still do.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl IssuerState {
     /// Returns the number of the fetch that runs or is asked for.
     fn under_way(&self) -> Option<u64> {
         if self.begun > self.ended {

@@ -11,7 +11,7 @@
 //! let validator = JwtValidator::builder()
 //!     .issuer("https://idp.example", keys)
 //!     .audience("https://api.example")
-//!     .verified_token_cache(10_000)
+//!     .verified_cache(10_000)
 //!     .build()?;
 //! validator.start();
 //!
@@ -53,12 +53,12 @@
 //! names an unknown key, for which there are two fetches at once and one more per 30 s; never before
 //! the end of a `Retry-After`. Failed fetches leave the last good keys in use for `max_stale`, by the
 //! monotonic and the wall clock. A key that the issuer no longer publishes is refused from the next
-//! fetch on, for remembered tokens too. At most 64 callers per issuer wait for a fetch, for 1 s at most,
+//! fetch on, for cached tokens too. At most 64 callers per issuer wait for a fetch, for 1 s at most,
 //! and nobody while fetches fail.
 //!
 //! Each issuer's keys are its own. Issuers are named beforehand
 //! ([`issuer`](JwtValidatorBuilder::issuer)), or admitted by a function as tokens name them
-//! ([`issuers_where`](JwtValidatorBuilder::issuers_where)), within bounds.
+//! ([`admit_issuers`](JwtValidatorBuilder::admit_issuers)), within bounds.
 //!
 //! # One dependency
 //!
@@ -118,7 +118,8 @@
 //!
 //! - [`health`](JwtValidator::health) tells how the keys are, [`ready`](JwtValidator::ready) whether
 //!   there are any, [`refresh`](JwtValidator::refresh) fetches them now; [`keys`](JwtValidator::keys) lists
-//!   those in use, and [`memory`](JwtValidator::memory) tells how many tokens are remembered.
+//!   those in use, and [`verified_cache`](JwtValidator::verified_cache) tells how full the cache of verified
+//!   tokens is.
 //! - [`revoke_kid`](JwtValidator::revoke_kid) makes a key unusable at once that its issuer still
 //!   publishes; a [`DenyList`] does that to single tokens.
 //! - [`explain`](JwtValidator::explain) says of a token which check it fails and by how much: a
@@ -172,7 +173,7 @@ mod revocation;
 mod source;
 mod validate;
 mod validator;
-mod verified;
+mod verified_cache;
 mod weak_keys;
 
 #[cfg(feature = "jwks-client-rs")]
@@ -204,7 +205,7 @@ pub use source::{EntityTag, Fetched, IssuerKeys, KeySource, SourceError, SourceE
 pub use url::Url;
 pub use validate::validate;
 pub use validator::{IssuerRefresh, JwtValidator, RefreshOutcome, UnknownIssuer};
-pub use verified::MemoryHealth;
+pub use verified_cache::VerifiedCacheHealth;
 
 #[cfg(feature = "axum")]
 pub use crate::http::{FromClaims, Jwt};

@@ -1,7 +1,7 @@
 //! Counters through the `metrics` facade. Without the feature they are nothing.
 //!
 //! What every accepted token increments is registered once, when the validator is built: looking a
-//! counter up by its labels takes longer than finding a remembered token.
+//! counter up by its labels takes longer than finding a cached token.
 
 pub(crate) use imp::{IssuerMetrics, ValidatorMetrics};
 
@@ -21,7 +21,7 @@ mod imp {
 
     use super::FetchOutcome;
     use crate::key::SkipReason;
-    use crate::reason::{Answer, Reason};
+    use crate::reason::{ErrorResponse, Reason};
 
     const VALIDATIONS: &str = "jwks_validator_validations_total";
     const CACHE_HITS: &str = "jwks_validator_cache_hits_total";
@@ -40,7 +40,7 @@ mod imp {
             describe();
             // Alerts ask for an increase, and from nothing to one there is none.
             for reason in Reason::ALL {
-                if reason.answer() == Answer::Unavailable {
+                if reason.response() == ErrorResponse::Unavailable {
                     undecided(*reason).increment(0);
                 }
             }
@@ -55,7 +55,7 @@ mod imp {
         pub(crate) fn decided(&self, refused: Option<Reason>) {
             match refused {
                 None => self.accepted.increment(1),
-                Some(reason) if reason.answer() == Answer::Unavailable => {
+                Some(reason) if reason.response() == ErrorResponse::Unavailable => {
                     undecided(reason).increment(1);
                 }
                 Some(reason) => {
@@ -134,7 +134,7 @@ mod imp {
         describe_counter!(
             CACHE_HITS,
             Unit::Count,
-            "Tokens that were remembered as accepted"
+            "Tokens found in the cache of verified tokens"
         );
         describe_counter!(
             FETCHES,

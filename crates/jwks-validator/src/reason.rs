@@ -4,9 +4,9 @@ use std::fmt;
 
 use http::StatusCode;
 
-/// Which answer a [`Reason`] leads to.
+/// The error response (RFC 6750 section 3.1) that a [`Reason`] leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum ErrorResponse {
     /// 401 without an error code.
     NoCredentials,
     /// 400 `invalid_request`.
@@ -45,9 +45,9 @@ macro_rules! reasons {
                 }
             }
 
-            pub(crate) fn answer(self) -> Answer {
+            pub(crate) fn response(self) -> ErrorResponse {
                 match self {
-                    $(Self::$variant => Answer::$answer,)*
+                    $(Self::$variant => ErrorResponse::$answer,)*
                 }
             }
         }
@@ -135,12 +135,12 @@ impl Reason {
     /// Returns the status code of the answer.
     #[must_use]
     pub fn status(self) -> StatusCode {
-        match self.answer() {
-            Answer::NoCredentials | Answer::InvalidToken => StatusCode::UNAUTHORIZED,
-            Answer::InvalidRequest => StatusCode::BAD_REQUEST,
-            Answer::InsufficientScope => StatusCode::FORBIDDEN,
-            Answer::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Answer::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        match self.response() {
+            ErrorResponse::NoCredentials | ErrorResponse::InvalidToken => StatusCode::UNAUTHORIZED,
+            ErrorResponse::InvalidRequest => StatusCode::BAD_REQUEST,
+            ErrorResponse::InsufficientScope => StatusCode::FORBIDDEN,
+            ErrorResponse::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorResponse::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }

@@ -52,8 +52,8 @@ async fn wait_for_work(issuer: &Issuer, failed_under: Option<u64>) {
                     return;
                 }
             }
-            () = issuer.asked.notified() => {
-                // The ring may be that of a request which a due fetch has served already.
+            () = issuer.wake.notified() => {
+                // The wake-up may be that of a request which a due fetch has served already.
                 if issuer.is_requested() {
                     return;
                 }

@@ -16,7 +16,7 @@ use crate::reason::Reason;
 
 /// Says which of the tokens that pass every other check are refused all the same.
 ///
-/// Asked once per validation, for remembered tokens too, and never about a token that is refused for
+/// Asked once per validation, for cached tokens too, and never about a token that is refused for
 /// another reason. What it goes by must be in the claims: `iss` and `jti` name a token. Its bytes do
 /// not: whoever holds a token signed with ECDSA can write a second signature that is as good.
 ///
@@ -45,7 +45,7 @@ pub trait Revocation: fmt::Debug + Send + Sync + 'static {
 /// The hook of a validator, and what its failures mean.
 #[derive(Debug)]
 pub(crate) struct RevocationCheck {
-    pub(crate) asked: Arc<dyn Revocation>,
+    pub(crate) hook: Arc<dyn Revocation>,
     pub(crate) accept_failures: bool,
     /// Which failures that are accepted are logged.
     pub(crate) outage: Outage,
@@ -59,10 +59,10 @@ const MAX_WAIT: Duration = Duration::from_secs(1);
 impl RevocationCheck {
     /// Decides on a token that has passed everything else.
     pub(crate) async fn check(&self, claims: &Claims) -> Result<(), Reason> {
-        if self.asked.needs_token_id() && claims.id().is_none_or(str::is_empty) {
+        if self.hook.needs_token_id() && claims.id().is_none_or(str::is_empty) {
             return Err(Reason::TokenIdMissing);
         }
-        let answer = timeout(MAX_WAIT, self.asked.is_revoked(claims)).await;
+        let answer = timeout(MAX_WAIT, self.hook.is_revoked(claims)).await;
         match answer.unwrap_or(Err(RevocationError("no answer within 1 s"))) {
             Ok(false) => {
                 if let Some(end) = self.outage.succeeded() {

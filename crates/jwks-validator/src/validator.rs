@@ -1,8 +1,8 @@
-//! The validator: policy, keys and memory put together.
+//! The validator: policy, keys and the cache of verified tokens put together.
 
+mod cached;
 mod decision;
 mod issuers;
-mod memory;
 mod operator;
 
 use std::fmt;
@@ -25,7 +25,7 @@ use crate::issuer::{Issuer, IssuerHealth, KeyHealth};
 use crate::metrics::ValidatorMetrics;
 use crate::policy::Policy;
 use crate::revocation::RevocationCheck;
-use crate::verified::VerifiedTokens;
+use crate::verified_cache::VerifiedCache;
 
 pub(crate) use decision::{Decision, Recall};
 pub use operator::{IssuerRefresh, RefreshOutcome, UnknownIssuer};
@@ -41,31 +41,21 @@ pub struct JwtValidator {
     inner: Arc<Inner>,
 }
 
-/// What a validator is built from.
-pub(crate) struct Parts {
+/// What the clones of a validator share.
+pub(crate) struct Inner {
     pub(crate) issuers: Vec<Arc<Issuer>>,
     pub(crate) admitted: Option<AdmittedIssuers>,
     pub(crate) policy: Policy,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) verified: Option<VerifiedTokens>,
+    pub(crate) verified: Option<VerifiedCache>,
     pub(crate) revocation: Option<RevocationCheck>,
+    pub(crate) metrics: ValidatorMetrics,
+    /// Counts the key sets that any issuer has confirmed; sends when a refresher is gone too.
+    pub(crate) published: Arc<watch::Sender<u64>>,
     /// Of the issuers' refreshers.
     pub(crate) supervisor: Supervisor,
-}
-
-struct Inner {
-    issuers: Vec<Arc<Issuer>>,
-    admitted: Option<AdmittedIssuers>,
-    policy: Policy,
-    clock: Arc<dyn Clock>,
-    verified: Option<VerifiedTokens>,
-    revocation: Option<RevocationCheck>,
-    metrics: ValidatorMetrics,
-    /// Counts the key sets that any issuer has confirmed; sends when a refresher is gone too.
-    published: Arc<watch::Sender<u64>>,
-    supervisor: Supervisor,
     /// Whether the refreshers were started ahead of the tokens, or the log has said that they were not.
-    is_started: AtomicBool,
+    pub(crate) is_started: AtomicBool,
 }
 
 impl JwtValidator {
@@ -75,20 +65,9 @@ impl JwtValidator {
         JwtValidatorBuilder::new()
     }
 
-    pub(crate) fn new(parts: Parts) -> Self {
+    pub(crate) fn new(inner: Inner) -> Self {
         Self {
-            inner: Arc::new(Inner {
-                issuers: parts.issuers,
-                admitted: parts.admitted,
-                policy: parts.policy,
-                clock: parts.clock,
-                verified: parts.verified,
-                revocation: parts.revocation,
-                metrics: ValidatorMetrics::new(),
-                published: Arc::new(watch::Sender::new(0)),
-                supervisor: parts.supervisor,
-                is_started: AtomicBool::new(false),
-            }),
+            inner: Arc::new(inner),
         }
     }
 
@@ -188,7 +167,7 @@ impl JwtValidator {
             return true;
         };
         // A process that was frozen asks for a fetch here.
-        issuer.advise_without_keys(why);
+        issuer.without_keys(why);
         self.start_refresher(issuer);
         false
     }

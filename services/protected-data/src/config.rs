@@ -58,8 +58,8 @@ pub struct Config {
     pub max_token_size: usize,
     /// `TOKEN_FROM`: where a request's token stands.
     pub token_from: TokenFrom,
-    /// `TOKEN_CACHE_ENTRIES`: how many accepted tokens are remembered.
-    pub token_cache_entries: usize,
+    /// `VERIFIED_CACHE_ENTRIES`: how many accepted tokens are cached.
+    pub verified_cache_entries: usize,
 }
 
 impl Config {
@@ -129,7 +129,7 @@ impl Config {
                 1024..=MAX_TOKEN_SIZE,
             ),
             token_from: token_from(reader),
-            token_cache_entries: reader.usize("TOKEN_CACHE_ENTRIES", 10_000, 0..=1_000_000),
+            verified_cache_entries: reader.usize("VERIFIED_CACHE_ENTRIES", 10_000, 0..=1_000_000),
             provider,
         }
     }
@@ -140,7 +140,7 @@ impl Config {
         JwtValidator::builder()
             .issuer(&self.provider.issuer, keys)
             .policy(self.policy())
-            .verified_token_cache(self.token_cache_entries)
+            .verified_cache(self.verified_cache_entries)
     }
 
     /// Returns how large a request's header block may be: the longest token, and 8 KiB for the rest.

@@ -52,7 +52,7 @@ impl Status for ProtectedDataStatus {
             .with("audience", &self.settings.audience)
             .with("issuers", issuers_and_keys)
             .with("validations", self.validations())
-            .with("remembered", self.remembered())
+            .with("verified_cache", self.verified_cache())
     }
 
     fn record(&self) {
@@ -109,13 +109,13 @@ impl ProtectedDataStatus {
         })
     }
 
-    fn remembered(&self) -> Option<Value> {
-        let memory = self.validator.memory()?;
+    fn verified_cache(&self) -> Option<Value> {
+        let cache = self.validator.verified_cache()?;
         Some(json!({
-            "entries": memory.entries,
-            "capacity": memory.capacity,
-            "looked_up": memory.looked_up,
-            "found": memory.found,
+            "entries": cache.entries,
+            "capacity": cache.capacity,
+            "looked_up": cache.looked_up,
+            "found": cache.found,
         }))
     }
 }

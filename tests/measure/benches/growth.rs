@@ -1,7 +1,7 @@
 //! What costs grow with, and what they do not grow with.
 //!
 //! `cargo bench -p measure --bench growth` writes `growth.json` and `growth.svg` to `target/bench`; with
-//! `-- --full` it goes up to a million remembered tokens, which takes minutes to sign. The time is that of
+//! `-- --full` it goes up to a million cached tokens, which takes minutes to sign. The time is that of
 //! one core, the smallest of several turns: whatever else the machine does can only add to it.
 
 #![expect(
@@ -49,7 +49,7 @@ fn main() {
         false => &[10, 100, 1_000, 10_000, 100_000],
     };
     let (refused, taken_in) = keys(&upto(&[1, 2, 4, 8, 16, 32, 64]));
-    let (hit, memory) = remembered(&runtime, &upto(tokens));
+    let (hit, memory) = cached(&runtime, &upto(tokens));
     let (known, unknown) = issuers(&runtime, &upto(&[1, 3, 10, 30, 100]));
     let (size_hit, size_checked) = sizes(&runtime, &upto(&[300, 600, 1_200, 2_400, 4_800, 8_000]));
     let plots = [
@@ -174,15 +174,10 @@ fn keys(counts: &[usize]) -> (Points, Points) {
 }
 
 /// A validator of so many issuers that all have the keys of one signer.
-fn validator(
-    runtime: &Runtime,
-    issuers: usize,
-    remembered: usize,
-    signer: &Signer,
-) -> JwtValidator {
+fn validator(runtime: &Runtime, issuers: usize, cached: usize, signer: &Signer) -> JwtValidator {
     let mut builder = JwtValidator::builder()
         .audience(AUDIENCE)
-        .verified_token_cache(remembered)
+        .verified_cache(cached)
         .clock(Arc::new(ManualClock::at_unix(NOW.unsigned_abs())));
     for n in 0..issuers {
         builder = builder.issuer(&issuer(n), Fixed(jwks(&[signer.jwk()])));
@@ -200,12 +195,12 @@ fn issuer(n: usize) -> String {
     }
 }
 
-fn remembered(runtime: &Runtime, counts: &[usize]) -> (Points, Points) {
+fn cached(runtime: &Runtime, counts: &[usize]) -> (Points, Points) {
     let signer = Signer::new("EdDSA", "k");
     let mut hit = Vec::new();
     let mut memory = Vec::new();
     for &count in counts {
-        eprintln!("{count} remembered tokens");
+        eprintln!("{count} cached tokens");
         let validator = validator(runtime, 1, count, &signer);
         let mut claims = good_claims();
         let before = resident();
@@ -270,7 +265,7 @@ fn issuers(runtime: &Runtime, counts: &[usize]) -> (Points, Points) {
 
 fn sizes(runtime: &Runtime, sizes: &[usize]) -> (Points, Points) {
     let signer = Signer::es256("k");
-    let remembering = validator(runtime, 1, 10, &signer);
+    let caching = validator(runtime, 1, 10, &signer);
     let forgetting = validator(runtime, 1, 0, &signer);
     let mut hit = Vec::new();
     let mut checked = Vec::new();
@@ -281,8 +276,8 @@ fn sizes(runtime: &Runtime, sizes: &[usize]) -> (Points, Points) {
         claims["more"] = json!("x".repeat(size.saturating_sub(short + 16) / 4 * 3));
         let token = signer.token(&claims);
         let x = token.len() as f64;
-        now(remembering.validate(&token)).unwrap();
-        hit.push((x, ns(|| now(remembering.validate(&token)).unwrap()) / 1e3));
+        now(caching.validate(&token)).unwrap();
+        hit.push((x, ns(|| now(caching.validate(&token)).unwrap()) / 1e3));
         checked.push((x, ns(|| now(forgetting.validate(&token)).unwrap()) / 1e3));
     }
     (hit, checked)

@@ -334,7 +334,7 @@ fn validator(signed: &Signed) -> (tokio::runtime::Runtime, JwtValidator) {
     let validator = JwtValidator::builder()
         .issuer(ISSUER, Fixed(signed.jwks()))
         .audience(AUDIENCE)
-        .verified_token_cache(64)
+        .verified_cache(64)
         .clock(Arc::new(ManualClock::at_unix(NOW)))
         .build()
         .unwrap();

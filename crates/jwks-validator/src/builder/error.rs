@@ -36,8 +36,8 @@ pub enum BuildErrorKind {
     ScopeClaim,
     /// The outage limit is below 1 s.
     MaxStale,
-    /// More than 4 million tokens are to be remembered.
-    VerifiedTokenCache,
+    /// The cache of verified tokens would have more than 4,194,304 entries.
+    VerifiedCache,
     /// The realm is empty or holds something else than printable ASCII without quotes.
     Realm,
     /// There is no scope, or one that is no scope token (RFC 6749 section 3.3).
@@ -81,7 +81,7 @@ impl fmt::Display for BuildError {
                 "scope claim has no name, or that of a claim which is read as something else"
             }
             BuildErrorKind::MaxStale => "outage limit is below 1 s",
-            BuildErrorKind::VerifiedTokenCache => {
+            BuildErrorKind::VerifiedCache => {
                 "verified-token cache has more than 4194304 entries"
             }
             BuildErrorKind::Realm => "realm is not printable ASCII without quotes",

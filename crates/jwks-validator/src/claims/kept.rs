@@ -2,7 +2,7 @@
 
 /// A payload and, behind it, the claims that are spelled otherwise in it (with escapes).
 ///
-/// A remembered token costs its payload and a few numbers, and no allocation per claim.
+/// A cached token costs its payload and a few numbers, and no allocation per claim.
 #[derive(Clone)]
 pub(super) struct KeptText {
     text: Box<str>,
@@ -11,15 +11,15 @@ pub(super) struct KeptText {
 
 /// Where a claim stands in the text that it was [put](Keeper::put) into.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct Span {
     // Enough for any token, and half of what a slice takes.
     start: u32,
     end: u32,
 }
 
 impl KeptText {
-    pub(super) fn at(&self, place: Place) -> &str {
-        let range = place.start as usize..place.end as usize;
+    pub(super) fn at(&self, span: Span) -> &str {
+        let range = span.start as usize..span.end as usize;
         self.text.get(range).unwrap_or_default()
     }
 
@@ -47,7 +47,7 @@ impl<'p> Keeper<'p> {
     }
 
     /// Returns where the claim stands in the payload if it was borrowed from there, else appends it.
-    pub(super) fn put(&mut self, claim: &str) -> Place {
+    pub(super) fn put(&mut self, claim: &str) -> Span {
         let start = claim.as_ptr().addr();
         let start = start.wrapping_sub(self.payload.as_ptr().addr());
         // Whatever the addresses say, it is the text that counts.
@@ -59,7 +59,7 @@ impl<'p> Keeper<'p> {
             self.text.len() - claim.len()
         };
         let number = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
-        Place {
+        Span {
             start: number(start),
             end: number(start + claim.len()),
         }
@@ -81,10 +81,10 @@ mod tests {
     fn a_claim_is_found_where_it_stands_and_appended_where_it_does_not() {
         let payload = r#"{"sub":"one","aud":"t\u0077o","scope":""}"#;
         let mut keeper = Keeper::new(payload);
-        let places = [&payload[8..11], "two", &payload[38..38], ""].map(|claim| keeper.put(claim));
+        let spans = [&payload[8..11], "two", &payload[38..38], ""].map(|claim| keeper.put(claim));
         let kept = keeper.finish();
         assert_eq!(kept.payload(), payload.as_bytes());
-        assert_eq!(places.map(|place| kept.at(place)), ["one", "two", "", ""]);
+        assert_eq!(spans.map(|span| kept.at(span)), ["one", "two", "", ""]);
         assert_eq!(kept.text.len(), payload.len() + "two".len());
     }
 }

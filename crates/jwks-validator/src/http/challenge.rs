@@ -8,7 +8,7 @@ use super::grpc;
 use super::resource::ProtectedResource;
 use crate::builder::{BuildError, BuildErrorKind};
 use crate::error::AuthError;
-use crate::reason::Answer;
+use crate::reason::ErrorResponse;
 
 /// `WWW-Authenticate` values of one realm.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ impl Challenges {
     /// The realm where none is set.
     pub(super) const DEFAULT_REALM: &str = "api";
 
-    /// `scopes` stand in the challenge of [`Answer::InsufficientScope`], between single spaces;
+    /// `scopes` stand in the challenge of [`ErrorResponse::InsufficientScope`], between single spaces;
     /// `resource_metadata` is the serialization of a URL and stands in every challenge (RFC 9728
     /// section 5.1).
     pub(super) fn new(
@@ -80,7 +80,7 @@ impl Challenges {
     /// Returns the answer to a refused request, with the error in its extensions. Whoever answers has to keep
     /// it out of shared caches.
     pub(super) fn answer(&self, error: AuthError) -> Response<&'static str> {
-        let answer = error.reason().answer();
+        let answer = error.reason().response();
         let (status, reason) = (error.status().as_u16(), error.reason().as_str());
         tracing::debug!(
             target: "jwks_validator::refusal",
@@ -100,16 +100,16 @@ impl Challenges {
         };
         let headers = response.headers_mut();
         let challenge = match answer {
-            Answer::NoCredentials => Some(&self.no_credentials),
-            Answer::InvalidRequest => Some(&self.invalid_request),
-            Answer::InvalidToken => Some(&self.invalid_token),
-            Answer::InsufficientScope => Some(&self.insufficient_scope),
-            Answer::Unavailable | Answer::Internal => None,
+            ErrorResponse::NoCredentials => Some(&self.no_credentials),
+            ErrorResponse::InvalidRequest => Some(&self.invalid_request),
+            ErrorResponse::InvalidToken => Some(&self.invalid_token),
+            ErrorResponse::InsufficientScope => Some(&self.insufficient_scope),
+            ErrorResponse::Unavailable | ErrorResponse::Internal => None,
         };
         if let Some(challenge) = challenge {
             headers.insert(WWW_AUTHENTICATE, challenge.clone());
         }
-        if answer == Answer::Unavailable {
+        if answer == ErrorResponse::Unavailable {
             let seconds = error.retry_after().map_or(1, whole_seconds);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -149,24 +149,24 @@ impl Default for Challenges {
     }
 }
 
-fn problem(answer: Answer) -> &'static str {
+fn problem(answer: ErrorResponse) -> &'static str {
     match answer {
-        Answer::NoCredentials => {
+        ErrorResponse::NoCredentials => {
             r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"A bearer token is required."}"#
         }
-        Answer::InvalidToken => {
+        ErrorResponse::InvalidToken => {
             r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"The access token is not valid."}"#
         }
-        Answer::InvalidRequest => {
+        ErrorResponse::InvalidRequest => {
             r#"{"type":"about:blank","title":"Bad Request","status":400,"detail":"The request's credentials are malformed."}"#
         }
-        Answer::InsufficientScope => {
+        ErrorResponse::InsufficientScope => {
             r#"{"type":"about:blank","title":"Forbidden","status":403,"detail":"The access token lacks a required scope."}"#
         }
-        Answer::Unavailable => {
+        ErrorResponse::Unavailable => {
             r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"Tokens cannot be validated at the moment."}"#
         }
-        Answer::Internal => {
+        ErrorResponse::Internal => {
             r#"{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"The service failed; its log tells more."}"#
         }
     }

@@ -16,14 +16,14 @@ pin_project! {
     /// keys or for a revocation hook.
     pub struct GuardFuture<F, B, E> {
         #[pin]
-        state: State<F, B, E>,
+        stage: Stage<F, B, E>,
         vary: &'static HeaderValue,
     }
 }
 
 pin_project! {
     #[project = Projected]
-    enum State<F, B, E> {
+    enum Stage<F, B, E> {
         Refused { answer: Option<Response<&'static str>> },
         Forwarded { #[pin] future: F },
         Deciding { future: Deciding<B, E> },
@@ -37,13 +37,13 @@ impl<F, B, E> GuardFuture<F, B, E> {
     /// `vary` names the header that decided on the request.
     pub(super) fn refused(answer: Response<&'static str>, vary: &'static HeaderValue) -> Self {
         let answer = Some(answer);
-        let state = State::Refused { answer };
-        Self { state, vary }
+        let stage = Stage::Refused { answer };
+        Self { stage, vary }
     }
 
     pub(super) fn forwarded(future: F, vary: &'static HeaderValue) -> Self {
-        let state = State::Forwarded { future };
-        Self { state, vary }
+        let stage = Stage::Forwarded { future };
+        Self { stage, vary }
     }
 
     pub(super) fn deciding(
@@ -51,8 +51,8 @@ impl<F, B, E> GuardFuture<F, B, E> {
         vary: &'static HeaderValue,
     ) -> Self {
         let future: Deciding<B, E> = Box::pin(future);
-        let state = State::Deciding { future };
-        Self { state, vary }
+        let stage = Stage::Deciding { future };
+        Self { stage, vary }
     }
 }
 
@@ -64,7 +64,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let guard = self.project();
-        let mut answer = match guard.state.project() {
+        let mut answer = match guard.stage.project() {
             Projected::Refused { answer } => answer
                 .take()
                 .expect("a future is not polled after it has ended")

@@ -3,7 +3,7 @@
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response};
 
-use crate::reason::Answer;
+use crate::reason::ErrorResponse;
 
 /// Tells whether a request is gRPC. A gRPC-Web client reads the status of HTTP and cannot read
 /// trailers that stand in a header.
@@ -21,14 +21,16 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
 
 /// Returns the trailers-only answer: the status stands in the only block of headers and there is no body,
 /// whatever a gRPC client would read in one.
-pub(super) fn response(answer: Answer) -> Response<&'static str> {
+pub(super) fn response(answer: ErrorResponse) -> Response<&'static str> {
     let (status, message) = match answer {
         // A malformed credential is no credential: gRPC has no closer word.
-        Answer::NoCredentials | Answer::InvalidRequest => ("16", "a bearer token is required"),
-        Answer::InvalidToken => ("16", "the access token is not valid"),
-        Answer::InsufficientScope => ("7", "the access token lacks a required scope"),
-        Answer::Unavailable => ("14", "tokens cannot be validated at the moment"),
-        Answer::Internal => ("13", "internal error"),
+        ErrorResponse::NoCredentials | ErrorResponse::InvalidRequest => {
+            ("16", "a bearer token is required")
+        }
+        ErrorResponse::InvalidToken => ("16", "the access token is not valid"),
+        ErrorResponse::InsufficientScope => ("7", "the access token lacks a required scope"),
+        ErrorResponse::Unavailable => ("14", "tokens cannot be validated at the moment"),
+        ErrorResponse::Internal => ("13", "internal error"),
     };
     let mut response = Response::new("");
     let headers = response.headers_mut();

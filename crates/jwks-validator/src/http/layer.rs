@@ -202,13 +202,13 @@ where
 impl<S: Clone> JwtService<S> {
     fn decide(&self, value: &HeaderValue) -> Result<Decision, Reason> {
         let credentials = self.from.credentials(value)?;
-        // What is remembered was a token when it came first. Looking at each of its characters again
+        // What is in the cache was a token when it came first. Looking at each of its characters again
         // would cost half as much as finding it.
         match self.validator.recall(credentials) {
             Recall::Known(decision) => Ok(decision),
-            Recall::Unknown(place) => {
+            Recall::Unknown(digest) => {
                 let token = self.from.checked(credentials)?;
-                Ok(self.validator.decide_anew(token, place))
+                Ok(self.validator.decide_anew(token, digest))
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Confirmed, Issuer, Moment, NEVER, Snapshot, State};
+use super::{Confirmed, Issuer, IssuerState, Moment, NEVER, Snapshot};
 use crate::key_set::{KeySet, SkippedKey};
 use crate::source::{EntityTag, Fetched, SourceError, SourceErrorKind};
 
@@ -137,7 +137,7 @@ impl Issuer {
 
     /// Tells whether no token has named the issuer for too long. One with revoked keys is kept: admitted
     /// again, it would not know of them.
-    fn is_unused(&self, state: &mut State, now: Instant) -> bool {
+    fn is_unused(&self, state: &mut IssuerState, now: Instant) -> bool {
         if self.is_used.swap(false, Ordering::Relaxed) {
             state.used = now;
         }
@@ -146,7 +146,7 @@ impl Issuer {
     }
 }
 
-impl State {
+impl IssuerState {
     /// Returns the unusable keys of a document, unless the last document had the same ones in
     /// whatever order.
     fn unreported(&mut self, skipped: &[SkippedKey]) -> Vec<SkippedKey> {

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::UNIX_EPOCH;
 
@@ -10,11 +10,12 @@ use idp_http::Supervisor;
 use serde_json::json;
 
 use super::*;
+use crate::metrics::ValidatorMetrics;
 use crate::policy::Policy;
 use crate::source::{Fetched, SourceError};
 use crate::validate::validate;
-use crate::validator::{Decision, JwtValidator, Parts};
-use crate::verified::VerifiedTokens;
+use crate::validator::{Decision, Inner, JwtValidator};
+use crate::verified_cache::VerifiedCache;
 
 const ISSUER: &str = "https://idp.example";
 const NOW: u64 = 1_800_000_000;
@@ -131,17 +132,20 @@ fn a_token_with_a_known_key_is_decided_on_without_the_lock() {
     let issuer = Arc::new(issuer());
     let (token, keys) = nameless_token("a");
     publish(&issuer, &keys);
-    let validator = JwtValidator::new(Parts {
+    let validator = JwtValidator::new(Inner {
         issuers: vec![Arc::clone(&issuer)],
         admitted: None,
         policy: Policy::dangerous_for_any_audience(),
         clock: Arc::new(ManualClock::at_unix(NOW)),
-        verified: Some(VerifiedTokens::new(8).unwrap()),
+        verified: Some(VerifiedCache::new(8).unwrap()),
         revocation: None,
+        metrics: ValidatorMetrics::new(),
+        published: Arc::default(),
         supervisor: Supervisor::new(),
+        is_started: AtomicBool::new(false),
     });
     let state = issuer.state();
-    for _ in ["from its signature", "from memory"] {
+    for _ in ["from its signature", "from the cache"] {
         assert!(matches!(validator.decide(&token), Decision::Now(Ok(_))));
     }
     assert!(validator.ready());

@@ -8,10 +8,10 @@ use tokio::time::{Instant, timeout_at};
 use super::JwtValidator;
 use crate::claims::Claims;
 use crate::error::AuthError;
-use crate::issuer::{Advice, Issuer};
-use crate::reason::{Answer, Reason};
+use crate::issuer::{Issuer, NextStep};
+use crate::reason::{ErrorResponse, Reason};
 use crate::validate::{Decoded, Refusal, Unverified, seconds};
-use crate::verified::Slot;
+use crate::verified_cache::TokenDigest;
 
 /// The longest that a caller waits for keys.
 const MAX_WAIT: Duration = Duration::from_secs(1);
@@ -28,12 +28,12 @@ pub(crate) enum Decision {
     },
 }
 
-/// What the memory of accepted tokens says of what may be a token.
+/// What the cache of verified tokens says of what may be a token.
 pub(crate) enum Recall {
     /// It is one, and can be decided on.
     Known(Decision),
-    /// It is decided [anew](JwtValidator::decide_anew), and remembered in this place.
-    Unknown(Option<Slot>),
+    /// It is decided [anew](JwtValidator::decide_anew), and put into the cache under this digest.
+    Unknown(Option<TokenDigest>),
 }
 
 impl JwtValidator {
@@ -41,22 +41,22 @@ impl JwtValidator {
     pub(crate) fn decide(&self, token: &str) -> Decision {
         match self.recall(token.as_bytes()) {
             Recall::Known(decision) => decision,
-            Recall::Unknown(slot) => self.decide_anew(token, slot),
+            Recall::Unknown(digest) => self.decide_anew(token, digest),
         }
     }
 
     /// Decides on what was accepted before, byte for byte.
     pub(crate) fn recall(&self, token: &[u8]) -> Recall {
-        let slot = self.slot(token);
-        match self.known(slot) {
+        let digest = self.digest(token);
+        match self.known(digest) {
             Some(decision) => Recall::Known(self.counted(decision)),
-            None => Recall::Unknown(slot),
+            None => Recall::Unknown(digest),
         }
     }
 
-    /// Decides on a token that is not remembered.
-    pub(crate) fn decide_anew(&self, token: &str, slot: Option<Slot>) -> Decision {
-        self.counted(self.decide_by_keys(token, slot))
+    /// Decides on a token that is not in the cache.
+    pub(crate) fn decide_anew(&self, token: &str, digest: Option<TokenDigest>) -> Decision {
+        self.counted(self.decide_by_keys(token, digest))
     }
 
     fn counted(&self, decision: Decision) -> Decision {
@@ -71,15 +71,15 @@ impl JwtValidator {
         self.inner.metrics.decided(refused);
     }
 
-    fn decide_by_keys(&self, token: &str, slot: Option<Slot>) -> Decision {
-        self.judge(token, slot)
+    fn decide_by_keys(&self, token: &str, digest: Option<TokenDigest>) -> Decision {
+        self.judge(token, digest)
             .unwrap_or_else(|reason| Decision::Now(Err(refused(reason))))
     }
 
     /// # Errors
     ///
     /// Fails with a reason that no keys would change.
-    fn judge(&self, token: &str, slot: Option<Slot>) -> Result<Decision, Reason> {
+    fn judge(&self, token: &str, digest: Option<TokenDigest>) -> Result<Decision, Reason> {
         let policy = &self.inner.policy;
         let wall = self.inner.clock.now();
         let now = seconds(wall)?;
@@ -93,15 +93,15 @@ impl JwtValidator {
         match judged {
             Ok(accepted) => {
                 issuer.check_claims(&accepted.claims)?;
-                Ok(self.passed(self.remember(slot, id, accepted)))
+                Ok(self.passed(self.cache(digest, id, accepted)))
             }
             Err(refusal) if needs_keys(&refusal) => Ok(Decision::NeedsKeys { issuer, refusal }),
             Err(refusal) => Err(refusal.reason()),
         }
     }
 
-    fn known(&self, slot: Option<Slot>) -> Option<Decision> {
-        let claims = self.remembered(slot?)?;
+    fn known(&self, digest: Option<TokenDigest>) -> Option<Decision> {
+        let claims = self.cached(digest?)?;
         Some(self.passed(claims))
     }
 
@@ -152,27 +152,27 @@ impl JwtValidator {
     ) -> Result<Arc<Claims>, AuthError> {
         self.ensure_for_token(issuer);
         let deadline = Instant::now() + MAX_WAIT;
-        let slot = self.slot(token.as_bytes());
+        let digest = self.digest(token.as_bytes());
         let arrival = issuer.begun();
-        let mut place = None;
+        let mut permit = None;
         loop {
-            let advice = match &refusal {
-                Refusal::UnknownKey(kid) => issuer.advise_on_unknown_key(kid.as_deref(), arrival),
-                Refusal::Signature => issuer.advise_on_bad_signature(arrival),
-                Refusal::Final(reason) => issuer.advise_without_keys(*reason),
+            let next_step = match &refusal {
+                Refusal::UnknownKey(kid) => issuer.after_unknown_key(kid.as_deref(), arrival),
+                Refusal::Signature => issuer.after_bad_signature(arrival),
+                Refusal::Final(reason) => issuer.without_keys(*reason),
             };
-            let (late, refused) = match advice {
+            let (late, refused) = match next_step {
                 // Another look would check the signature once more, for everybody who forges one.
-                Advice::Refuse(reason)
+                NextStep::Refuse(reason)
                     if matches!(refusal, Refusal::Signature) && !issuer.changed_lately() =>
                 {
                     return Err(self.unavailable(issuer, reason));
                 }
                 // A fetch may have ended since the keys were looked at, and its success be the very reason.
-                Advice::Refuse(reason) => (false, Some(reason)),
-                Advice::WaitFor(number) => {
-                    place = place.or_else(|| issuer.place());
-                    if place.is_none() {
+                NextStep::Refuse(reason) => (false, Some(reason)),
+                NextStep::WaitFor(number) => {
+                    permit = permit.or_else(|| issuer.permit_to_wait());
+                    if permit.is_none() {
                         let reason = match refusal {
                             Refusal::Final(reason) => reason,
                             Refusal::UnknownKey(_) | Refusal::Signature => Reason::KeyUndetermined,
@@ -185,9 +185,9 @@ impl JwtValidator {
                 }
             };
             // Others who waited with the same token may have checked its signature by now.
-            let decision = match self.known(slot) {
+            let decision = match self.known(digest) {
                 Some(decision) => decision,
-                None => self.decide_by_keys(token, slot),
+                None => self.decide_by_keys(token, digest),
             };
             refusal = match decision {
                 Decision::Now(result) => return result,
@@ -208,7 +208,7 @@ impl JwtValidator {
     }
 
     fn unavailable(&self, issuer: &Issuer, reason: Reason) -> AuthError {
-        if reason.answer() == Answer::Unavailable {
+        if reason.response() == ErrorResponse::Unavailable {
             AuthError::with_retry_after(reason, issuer.retry_after())
         } else {
             AuthError::from(reason)
@@ -230,7 +230,7 @@ fn refused(reason: Reason) -> AuthError {
     match reason {
         // Setting a clock may take that long.
         Reason::ClockUnset => AuthError::with_retry_after(reason, Duration::from_secs(30)),
-        _ if reason.answer() == Answer::Unavailable => {
+        _ if reason.response() == ErrorResponse::Unavailable => {
             AuthError::with_retry_after(reason, Duration::from_secs(1))
         }
         _ => AuthError::from(reason),

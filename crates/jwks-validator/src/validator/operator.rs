@@ -69,7 +69,7 @@ impl JwtValidator {
     /// that is known to be in the wrong hands.
     ///
     /// From the return of the call on, tokens that name it are refused with
-    /// [`Reason::KeyRevoked`], remembered ones too, and no fetch is made for them. That lasts until
+    /// [`Reason::KeyRevoked`], cached ones too, and no fetch is made for them. That lasts until
     /// [`unrevoke_kid`](Self::unrevoke_kid) or the end of the process. It goes by the id: the same key
     /// under another id is another key. Meant for a handful of ids; each token is compared with all of
     /// them.
@@ -110,7 +110,7 @@ impl JwtValidator {
     /// Explains to an operator what becomes of a token, check by check.
     ///
     /// Decides as [`validate`](Self::validate) does with the keys that are there: it fetches none and
-    /// waits for none, admits no issuer, and no remembered token shortens its way. The revocation hook
+    /// waits for none, admits no issuer, and does not look into the cache of verified tokens. The revocation hook
     /// is asked if the token passes everything else. Nothing of it belongs in an answer to a caller.
     pub async fn explain(&self, token: &str) -> Explanation {
         let (explanation, claims) = self.explain_now(token);

@@ -52,7 +52,7 @@ impl Tenants {
 
 fn only(tenants: &Tenants, max: usize) -> JwtValidatorBuilder {
     JwtValidator::builder()
-        .issuers_where(max, tenants.policy())
+        .admit_issuers(max, tenants.policy())
         .audience(AUDIENCE)
         .clock(Arc::new(ManualClock::at_unix(NOW.unsigned_abs())))
 }
@@ -76,7 +76,7 @@ async fn an_issuer_is_admitted_when_a_token_first_names_it() {
     );
     let tenants = Tenants::with(RED, &red_source);
     tenants.add(BLUE, &blue_source);
-    let validator = only(&tenants, 8).verified_token_cache(8).build().unwrap();
+    let validator = only(&tenants, 8).verified_cache(8).build().unwrap();
     assert!(validator.ready(), "nothing is configured");
     assert_eq!(tenants.asked(), [""; 0]);
 
@@ -140,7 +140,7 @@ async fn configured_issuers_are_not_affected() {
     let tenants = Tenants::with(RED, &hanging);
     let source = FakeSource::with_keys(&[&signer]);
     let validator = builder(&source)
-        .issuers_where(1, tenants.policy())
+        .admit_issuers(1, tenants.policy())
         .build()
         .unwrap();
     validator.start();
@@ -166,16 +166,16 @@ async fn configured_issuers_are_not_affected() {
 
 /// D28
 #[tokio::test(start_paused = true)]
-async fn a_remembered_token_never_comes_to_mean_another_issuer() {
+async fn a_cached_token_never_comes_to_mean_another_issuer() {
     let signer = Signer::es256("k");
     let source = FakeSource::with_keys(&[&signer]);
     let tenants = Tenants::with(RED, &source);
     tenants.add(BLUE, &FakeSource::with_keys(&[&signer]));
-    let validator = only(&tenants, 1).verified_token_cache(8).build().unwrap();
+    let validator = only(&tenants, 1).verified_cache(8).build().unwrap();
     validator.start();
     let of_red = signer.token(&of(RED));
     assert_eq!(reason(&validator, &of_red).await, None);
-    assert_eq!(reason(&validator, &of_red).await, None, "remembered");
+    assert_eq!(reason(&validator, &of_red).await, None, "cached");
     // Red stays: it has had keys. Its keys vanish, and Blue's are no replacement for them.
     source.set(keys(&[&Signer::es256("other")]));
     let refreshed = validator.refresh().await;
@@ -226,9 +226,9 @@ async fn a_tenant_claim_must_agree_with_the_issuer() {
     let required = IssuerKeys::new(source.clone()).require_claim("tenant", "home");
     let validator = JwtValidator::builder()
         .issuer(ISSUER, required)
-        .issuers_where(8, admitting)
+        .admit_issuers(8, admitting)
         .audience(AUDIENCE)
-        .verified_token_cache(8)
+        .verified_cache(8)
         .clock(Arc::new(ManualClock::at_unix(NOW.unsigned_abs())))
         .build()
         .unwrap();

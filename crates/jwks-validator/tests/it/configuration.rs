@@ -123,8 +123,8 @@ fn every_bad_setting_is_refused_by_its_kind() {
         ),
         (
             "entries",
-            good().verified_token_cache(usize::MAX),
-            BuildErrorKind::VerifiedTokenCache,
+            good().verified_cache(usize::MAX),
+            BuildErrorKind::VerifiedCache,
         ),
     ];
     for (name, builder, kind) in cases {

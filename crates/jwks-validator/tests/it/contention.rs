@@ -212,7 +212,7 @@ async fn an_issuer_that_hangs_keeps_nobody_else_waiting() {
         let sound = FakeSource::with_keys(&[&b]);
         let validator = builder(&hanging)
             .issuer("https://b.example", sound.clone())
-            .verified_token_cache(64)
+            .verified_cache(64)
             .build()
             .unwrap();
         validator.start();

@@ -54,7 +54,7 @@ fn counted(expected: &[(&str, f64)]) -> Vec<(String, f64)> {
 }
 
 async fn ready(source: &FakeSource) -> JwtValidator {
-    let validator = builder(source).verified_token_cache(8).build().unwrap();
+    let validator = builder(source).verified_cache(8).build().unwrap();
     validator.start();
     assert!(validator.wait_ready().await);
     validator

@@ -23,13 +23,13 @@ struct Setup {
     token: String,
 }
 
-async fn setup(remembered: usize) -> Setup {
+async fn setup(cached: usize) -> Setup {
     let signer = Signer::es256("k");
     let source = FakeSource::with_keys(&[&signer]);
     let clock = ManualClock::at_unix(NOW.unsigned_abs());
     let validator = builder(&source)
         .clock(Arc::new(clock.clone()))
-        .verified_token_cache(remembered)
+        .verified_cache(cached)
         .build()
         .unwrap();
     validator.start();
@@ -48,14 +48,14 @@ async fn setup(remembered: usize) -> Setup {
 /// N44
 #[tokio::test(start_paused = true)]
 async fn keys_grow_old_by_the_wall_clock_too_while_the_monotonic_one_stands_still() {
-    for remembered in [0, 8] {
+    for cached in [0, 8] {
         let Setup {
             source,
             clock,
             validator,
             token,
             ..
-        } = setup(remembered).await;
+        } = setup(cached).await;
         assert_eq!(reason(&validator, &token).await, None);
         source.set(Script::Fail(Answer::None));
         clock.advance(HOUR);

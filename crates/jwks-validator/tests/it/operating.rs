@@ -161,11 +161,11 @@ async fn a_refresh_starts_a_validator_and_ends_with_it() {
 async fn a_revoked_key_is_dead_at_once_and_stays_dead_while_it_is_published() {
     let (bad, good) = (Signer::es256("bad"), Signer::es256("good"));
     let source = FakeSource::with_keys(&[&bad, &good]);
-    let validator = builder(&source).verified_token_cache(8).build().unwrap();
+    let validator = builder(&source).verified_cache(8).build().unwrap();
     validator.start();
     assert!(validator.wait_ready().await);
     let token = bad.good();
-    assert_eq!(reason(&validator, &token).await, None, "remembered now");
+    assert_eq!(reason(&validator, &token).await, None, "cached now");
     validator.revoke_kid(ISSUER, "bad").unwrap();
     validator.revoke_kid(ISSUER, "bad").unwrap();
     let revoked = Some(Reason::KeyRevoked);
@@ -197,7 +197,7 @@ async fn a_revoked_key_is_dead_at_once_and_stays_dead_while_it_is_published() {
 async fn a_revoked_key_is_no_choice_for_tokens_that_name_none() {
     let (bad, good) = (Signer::es256("bad"), Signer::es256("good"));
     let validator = builder(&FakeSource::with_keys(&[&bad, &good]))
-        .verified_token_cache(8)
+        .verified_cache(8)
         .build()
         .unwrap();
     validator.start();

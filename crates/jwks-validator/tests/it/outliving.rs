@@ -20,7 +20,7 @@ async fn a_request_completes_although_its_token_expires_meanwhile() {
     let clock = ManualClock::at_unix(NOW.unsigned_abs());
     let validator = builder(&FakeSource::with_keys(&[&signer]))
         .clock(Arc::new(clock.clone()))
-        .verified_token_cache(8)
+        .verified_cache(8)
         .build()
         .unwrap();
     validator.start();
@@ -50,7 +50,7 @@ async fn a_request_completes_although_its_key_is_revoked_or_withdrawn_meanwhile(
     let (signer, other) = (Signer::es256("k"), Signer::es256("other"));
     for is_revoked in [true, false] {
         let source = FakeSource::with_keys(&[&signer]);
-        let validator = builder(&source).verified_token_cache(8).build().unwrap();
+        let validator = builder(&source).verified_cache(8).build().unwrap();
         validator.start();
         assert!(validator.wait_ready().await);
         let slow = {

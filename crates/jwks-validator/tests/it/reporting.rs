@@ -175,7 +175,7 @@ async fn that_nobody_called_start_is_told_once_at_the_first_token() {
     assert!(awaited.wait_ready().await);
     assert_eq!(reason(&awaited, &signer.good()).await, None);
     let admitting = JwtValidator::builder()
-        .issuers_where(1, move |_| Some(source.clone().into()))
+        .admit_issuers(1, move |_| Some(source.clone().into()))
         .audience(AUDIENCE)
         .clock(Arc::new(ManualClock::at_unix(NOW.unsigned_abs())))
         .build()

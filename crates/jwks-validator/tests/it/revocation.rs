@@ -73,7 +73,7 @@ impl Revocation for Hook {
 
 async fn ready(source: &FakeSource, hook: impl Revocation) -> JwtValidator {
     let validator = builder(source)
-        .verified_token_cache(8)
+        .verified_cache(8)
         .revocation(hook)
         .build()
         .unwrap();
@@ -96,7 +96,7 @@ async fn the_hook_is_asked_about_every_token_that_passes_and_about_no_other() {
     let validator = ready(&source, hook.clone()).await;
     let token = signer.good();
     assert_eq!(reason(&validator, &token).await, None);
-    assert_eq!(reason(&validator, &token).await, None, "remembered");
+    assert_eq!(reason(&validator, &token).await, None, "cached");
     assert_eq!(hook.calls(), 2);
     hook.set(Answer::Revoked);
     assert_eq!(reason(&validator, &token).await, Some(Reason::Revoked));

@@ -211,18 +211,15 @@ impl Panel {
         if !reasons.is_empty() {
             self.add("", reasons);
         }
-        let remembered = &document["remembered"];
-        if let (Some(found), Some(all)) = (
-            remembered["found"].as_f64(),
-            remembered["looked_up"].as_f64(),
-        ) {
+        let cache = &document["verified_cache"];
+        if let (Some(found), Some(all)) = (cache["found"].as_f64(), cache["looked_up"].as_f64()) {
             let rate = 100.0 * found / all.max(1.0);
             self.add(
                 "",
                 format!(
-                    "{rate:.1} % of {all} remembered, {} of {} places taken",
-                    number(&remembered["entries"]),
-                    number(&remembered["capacity"])
+                    "{rate:.1} % of {all} found in the cache, {} of {} places taken",
+                    number(&cache["entries"]),
+                    number(&cache["capacity"])
                 ),
             );
         }
@@ -308,7 +305,7 @@ mod tests {
             "downstream": { "url": evil, "outcomes": { evil: evil } },
             "issuers": [{ "issuer": evil, "fetches_left": evil, "keys": [] }],
             "validations": { "accepted": evil, "refused": 1, "undecided": 2, "reasons": { evil: evil } },
-            "remembered": { "found": 1, "looked_up": 2, "entries": evil, "capacity": evil },
+            "verified_cache": { "found": 1, "looked_up": 2, "entries": evil, "capacity": evil },
         });
         let panel = Panel::new(&"http://127.0.0.1:1".parse().unwrap(), &document, None);
         let shown = format!("{panel:?}");

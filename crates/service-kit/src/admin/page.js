@@ -164,13 +164,13 @@ function validations(doc) {
   at("outcomes").setAttribute("aria-label", kinds.map((kind) => v[kind] + " " + kind).join(", "));
   facts("validation-facts", kinds.map((kind) => [kind, number(v[kind])]).concat(
     Object.entries(v.reasons).sort((a, b) => b[1] - a[1]).slice(0, 6).map(([reason, n]) => ["· " + reason, number(n)])));
-  const r = doc.remembered;
-  at("remembered-title").hidden = at("hits").hidden = at("hit-text").hidden = !r;
+  const r = doc.verified_cache;
+  at("hits-title").hidden = at("hits").hidden = at("hit-text").hidden = !r;
   if (!r) return;
   const rate = r.looked_up ? 100 * r.found / r.looked_up : 0;
   at("hit-rate").style.width = rate + "%";
   at("hits").setAttribute("aria-valuenow", rate.toFixed(0));
-  put("hit-text", rate.toFixed(1) + " % of " + number(r.looked_up) + " were remembered; " +
+  put("hit-text", rate.toFixed(1) + " % of " + number(r.looked_up) + " found; " +
     number(r.entries) + " of " + number(r.capacity) + " places taken");
 }
 

@@ -50,7 +50,7 @@ pub const VARIABLES: [&str; 52] = [
     "MAX_TOKEN_SIZE",
     "LEEWAY",
     "TOKEN_FROM",
-    "TOKEN_CACHE_ENTRIES",
+    "VERIFIED_CACHE_ENTRIES",
     "ALLOW_INSECURE_HTTP",
     "SHUTDOWN_GRACE",
     "LOG_FORMAT",

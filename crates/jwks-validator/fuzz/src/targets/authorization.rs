@@ -34,7 +34,7 @@ static GUARD: LazyLock<(Runtime, JwtLayer)> = LazyLock::new(|| {
     let validator = JwtValidator::builder()
         .issuer(ISSUER, Published)
         .audience(AUDIENCE)
-        .verified_token_cache(64)
+        .verified_cache(64)
         .clock(Arc::new(ManualClock::at_unix(NOW)))
         .build()
         .unwrap();

@@ -20,7 +20,7 @@ async fn admissions_are_bounded_in_number_and_rate() {
         move |_: &str| Some(IssuerKeys::new(source.clone()))
     };
     let validator = builder(&FakeSource::with_keys(&[&signer]))
-        .issuers_where(20, everything)
+        .admit_issuers(20, everything)
         .build()
         .unwrap();
     validator.start();
@@ -57,7 +57,7 @@ async fn a_token_that_would_be_refused_anyway_is_refused_at_the_limit_too() {
             .then(|| IssuerKeys::new(source.clone()))
     };
     let validator = builder(&FakeSource::with_keys(&[&signer]))
-        .issuers_where(100, ours)
+        .admit_issuers(100, ours)
         .build()
         .unwrap();
     validator.start();
@@ -86,7 +86,7 @@ async fn an_issuer_that_has_had_keys_gives_its_place_to_nobody() {
     tenants.add(BLUE, &fake);
     tenants.add("https://third.example", &real);
     tenants.add("https://fourth.example", &real);
-    let validator = only(&tenants, 2).verified_token_cache(8).build().unwrap();
+    let validator = only(&tenants, 2).verified_cache(8).build().unwrap();
     validator.start();
     let token = signer.token(&of(RED));
     assert_eq!(reason(&validator, &token).await, None);
@@ -153,10 +153,10 @@ async fn an_issuer_that_no_token_names_for_an_hour_is_not_fetched_and_gives_up_i
     let sources = [&red, &blue].map(|signer| FakeSource::with_keys(&[signer]));
     let tenants = Tenants::with(RED, &sources[0]);
     tenants.add(BLUE, &sources[1]);
-    let validator = only(&tenants, 1).verified_token_cache(8).build().unwrap();
+    let validator = only(&tenants, 1).verified_cache(8).build().unwrap();
     validator.start();
     let (of_red, of_blue) = (red.token(&long(RED)), blue.token(&long(BLUE)));
-    // As long as tokens come it is kept, also those that are remembered.
+    // As long as tokens come it is kept, also those that are cached.
     for _ in 0..6 {
         assert_eq!(reason(&validator, &of_red).await, None);
         elapse(HOUR / 2).await;

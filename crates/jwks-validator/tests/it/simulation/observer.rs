@@ -28,7 +28,7 @@ pub(super) struct Issuer {
     budgets: Budgets,
     /// When a key id was last said not to exist; the last is that of tokens without one.
     absent: [Option<Duration>; KIDS + 1],
-    /// What was accepted last, and may be remembered.
+    /// What was accepted last, and may be cached.
     pub(super) accepted: Vec<Arc<Token>>,
 }
 

@@ -32,7 +32,7 @@ impl Script {
             .audience(AUDIENCE)
             .max_lifetime(MAX_LIFETIME)
             .max_stale(max_stale)
-            .verified_token_cache(if rng.u8(..4) > 0 { 256 } else { 0 })
+            .verified_cache(if rng.u8(..4) > 0 { 256 } else { 0 })
             .clock(Arc::new(clock.clone()))
             .build()
             .unwrap();

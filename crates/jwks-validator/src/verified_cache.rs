@@ -1,4 +1,4 @@
-//! Tokens that have passed, remembered so that their signature is not checked again.
+//! Tokens that have passed, kept so that their signature is not checked again.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,12 +11,12 @@ use crate::claims::Claims;
 use crate::key::KeyIdentity;
 use crate::key_set::Named;
 
-/// A bounded, set-associative memory of accepted tokens.
+/// A bounded, set-associative cache of accepted tokens.
 ///
 /// A token is found by the SHA-256 of a random prefix and the whole token. The prefix is made per
 /// validator: nobody outside can compute where a token falls, or reuse an entry of another validator.
 /// Whoever reads an entry decides again about everything that can have changed.
-pub(crate) struct VerifiedTokens {
+pub(crate) struct VerifiedCache {
     prefix: [u8; 32],
     sets: Box<[Mutex<Set>]>,
 }
@@ -45,14 +45,14 @@ pub(crate) struct Verified {
     pub(crate) named: Named,
 }
 
-/// What a validator remembers of accepted tokens; see
-/// [`verified_token_cache`](crate::JwtValidatorBuilder::verified_token_cache).
+/// How full and how useful a validator's [cache of verified
+/// tokens](crate::JwtValidatorBuilder::verified_cache) is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct MemoryHealth {
-    /// How many tokens are remembered, expired ones included until another takes their place.
+pub struct VerifiedCacheHealth {
+    /// How many tokens are in it, expired ones included until another takes their place.
     pub entries: usize,
-    /// How many can be.
+    /// How many can be in it.
     pub capacity: usize,
     /// How many tokens have been looked up since the validator was built; the number wraps around.
     pub looked_up: u64,
@@ -61,9 +61,9 @@ pub struct MemoryHealth {
     pub found: u64,
 }
 
-/// Where a token is kept.
+/// SHA-256 of a token under the cache's prefix.
 #[derive(Clone, Copy)]
-pub(crate) struct Slot([u8; 32]);
+pub(crate) struct TokenDigest([u8; 32]);
 
 /// A look-up compares at most this many digests, under a lock that only tokens of the same set take.
 const WAYS: usize = 8;
@@ -71,8 +71,8 @@ const WAYS: usize = 8;
 /// Prefix and token up to this length are put together on the stack. Access tokens have 500 to 900 bytes.
 const USUAL: usize = 1024;
 
-impl VerifiedTokens {
-    /// Returns a memory for `entries` tokens, rounded up to a multiple of eight.
+impl VerifiedCache {
+    /// Returns a cache for `entries` tokens, rounded up to a multiple of eight.
     pub(crate) fn new(entries: usize) -> Result<Self, Unspecified> {
         let mut prefix = [0; 32];
         rand::fill(&mut prefix)?;
@@ -83,7 +83,7 @@ impl VerifiedTokens {
         })
     }
 
-    pub(crate) fn slot(&self, token: &[u8]) -> Slot {
+    pub(crate) fn digest(&self, token: &[u8]) -> TokenDigest {
         // One call over a copy costs less than setting up a streaming context.
         let length = self.prefix.len() + token.len();
         let mut usual = [0; USUAL];
@@ -96,16 +96,16 @@ impl VerifiedTokens {
             }
             None => digest::digest(&SHA256, &[&self.prefix, token].concat()),
         };
-        let mut digest = [0; 32];
-        digest.copy_from_slice(hashed.as_ref());
-        Slot(digest)
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(hashed.as_ref());
+        TokenDigest(bytes)
     }
 
-    pub(crate) fn get(&self, slot: Slot) -> Option<Verified> {
-        let mut set = self.set(slot);
+    pub(crate) fn get(&self, digest: TokenDigest) -> Option<Verified> {
+        let mut set = self.set(digest);
         set.looked_up += 1;
         let entries = &mut set.entries;
-        let at = entries.iter().position(|entry| entry.digest == slot.0)?;
+        let at = entries.iter().position(|entry| entry.digest == digest.0)?;
         // The order is that of last use, so that the first entry is the one to evict.
         entries[at..].rotate_left(1);
         let found = entries.last().map(|entry| entry.token.clone());
@@ -113,26 +113,26 @@ impl VerifiedTokens {
         found
     }
 
-    pub(crate) fn insert(&self, slot: Slot, token: Verified) {
-        let entries = &mut self.set(slot).entries;
-        entries.retain(|entry| entry.digest != slot.0);
+    pub(crate) fn insert(&self, digest: TokenDigest, token: Verified) {
+        let entries = &mut self.set(digest).entries;
+        entries.retain(|entry| entry.digest != digest.0);
         if entries.len() >= WAYS {
             entries.remove(0);
         }
         entries.push(Entry {
-            digest: slot.0,
+            digest: digest.0,
             token,
         });
     }
 
-    pub(crate) fn remove(&self, slot: Slot) {
-        let entries = &mut self.set(slot).entries;
-        entries.retain(|entry| entry.digest != slot.0);
+    pub(crate) fn remove(&self, digest: TokenDigest) {
+        let entries = &mut self.set(digest).entries;
+        entries.retain(|entry| entry.digest != digest.0);
     }
 
     /// Adds up the sets, one lock after the other.
-    pub(crate) fn health(&self) -> MemoryHealth {
-        let mut health = MemoryHealth {
+    pub(crate) fn health(&self) -> VerifiedCacheHealth {
+        let mut health = VerifiedCacheHealth {
             entries: 0,
             capacity: self.sets.len() * WAYS,
             looked_up: 0,
@@ -147,9 +147,9 @@ impl VerifiedTokens {
         health
     }
 
-    fn set(&self, slot: Slot) -> MutexGuard<'_, Set> {
+    fn set(&self, digest: TokenDigest) -> MutexGuard<'_, Set> {
         let mut index = [0; 8];
-        index.copy_from_slice(&slot.0[..8]);
+        index.copy_from_slice(&digest.0[..8]);
         let index = u64::from_le_bytes(index) % self.sets.len() as u64;
         let index = usize::try_from(index).expect("the remainder is below a usize");
         // An entry is whole or absent, whatever panicked.
@@ -159,9 +159,9 @@ impl VerifiedTokens {
     }
 }
 
-impl fmt::Debug for VerifiedTokens {
+impl fmt::Debug for VerifiedCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifiedTokens")
+        f.debug_struct("VerifiedCache")
             .field("entries", &(self.sets.len() * WAYS))
             .finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! What to do about a token that the keys in use do not decide on.
+//! What comes next for a token that the keys in use do not decide on.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::reason::Reason;
 /// Far longer than a task waits for its turn to run.
 const LATELY: Duration = Duration::from_secs(1);
 
-/// What somebody who needs other keys is to do.
+/// What a caller does who needs other keys.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Advice {
+pub(crate) enum NextStep {
     /// Wait until this many fetches have ended, and look again.
     WaitFor(u64),
     /// Refuse.
@@ -22,50 +22,50 @@ pub(crate) enum Advice {
 impl Issuer {
     /// For a token with a key id that is not in the set. `arrival` is what [`begun`](Self::begun)
     /// said when the token came.
-    pub(crate) fn advise_on_unknown_key(&self, kid: Option<&str>, arrival: u64) -> Advice {
+    pub(crate) fn after_unknown_key(&self, kid: Option<&str>, arrival: u64) -> NextStep {
         let now = Instant::now();
         let mut state = self.state();
         if state.failures > 0 {
-            // The key may have been published since the last good set. Whoever invents key ids would hold
-            // a place for the whole wait, so nobody waits; but a fetch is asked for.
+            // The key may have been published since the last good set. An attacker who invents key
+            // ids would keep others from waiting, so nobody waits; but a fetch is asked for.
             let is_worth = state.ended <= arrival && state.under_way().is_none();
             if is_worth && !state.is_held_off(now) && state.bucket.take(now) {
                 self.request(&mut state);
             }
-            return Advice::Refuse(Reason::KeyUndetermined);
+            return NextStep::Refuse(Reason::KeyUndetermined);
         }
         if state.absent.contains(kid, now) {
-            return Advice::Refuse(Reason::UnknownKey);
+            return NextStep::Refuse(Reason::UnknownKey);
         }
         if state.has_succeeded_since(arrival) {
             state.absent.insert(kid, now);
-            return Advice::Refuse(Reason::UnknownKey);
+            return NextStep::Refuse(Reason::UnknownKey);
         }
         if let Some(number) = state.under_way() {
-            return Advice::WaitFor(number);
+            return NextStep::WaitFor(number);
         }
         if state.bucket.take(now) {
-            return Advice::WaitFor(self.request(&mut state));
+            return NextStep::WaitFor(self.request(&mut state));
         }
         if state.succeeded_lately(now) {
-            Advice::Refuse(Reason::UnknownKey)
+            NextStep::Refuse(Reason::UnknownKey)
         } else {
-            Advice::Refuse(Reason::KeyUndetermined)
+            NextStep::Refuse(Reason::KeyUndetermined)
         }
     }
 
     /// For a token whose signature does not verify although its key is known: the issuer may have
     /// replaced the key under its id.
-    pub(crate) fn advise_on_bad_signature(&self, arrival: u64) -> Advice {
+    pub(crate) fn after_bad_signature(&self, arrival: u64) -> NextStep {
         let now = Instant::now();
         let mut state = self.state();
-        // While fetches fail, whoever forges signatures would hold a place for the whole wait.
+        // While fetches fail, an attacker who forges signatures would keep others from waiting.
         if state.has_succeeded_since(arrival) || state.failures > 0 && state.under_way().is_some() {
-            return Advice::Refuse(Reason::Signature);
+            return NextStep::Refuse(Reason::Signature);
         }
         // One that began after the last set may bring another key, however young that set is.
         if let Some(number) = state.under_way() {
-            return Advice::WaitFor(number);
+            return NextStep::WaitFor(number);
         }
         // A set of the last half minute is the issuer's word. And forged signatures are the common case:
         // they may not use the last attempt, which belongs to unknown keys.
@@ -74,9 +74,9 @@ impl Issuer {
             && !state.is_held_off(now)
             && state.bucket.is_full(now);
         if is_worth && state.bucket.take(now) {
-            return Advice::WaitFor(self.request(&mut state));
+            return NextStep::WaitFor(self.request(&mut state));
         }
-        Advice::Refuse(Reason::Signature)
+        NextStep::Refuse(Reason::Signature)
     }
 
     /// Tells whether the keys have changed so recently that a caller who looked at them before may be about to
@@ -86,18 +86,18 @@ impl Issuer {
     }
 
     /// For any token while there are no keys.
-    pub(crate) fn advise_without_keys(&self, why: Reason) -> Advice {
+    pub(crate) fn without_keys(&self, why: Reason) -> NextStep {
         let mut state = self.state();
         match (why, state.under_way()) {
             // During an outage each further one would cost every caller its whole deadline.
-            (Reason::KeysUnavailable, Some(1)) => Advice::WaitFor(1),
+            (Reason::KeysUnavailable, Some(1)) => NextStep::WaitFor(1),
             // No fetch has failed, and still they are too old: the process was frozen, or the clock set. If
             // the issuer can be reached, the first caller need not know.
-            (Reason::KeysStale, Some(number)) if state.failures == 0 => Advice::WaitFor(number),
+            (Reason::KeysStale, Some(number)) if state.failures == 0 => NextStep::WaitFor(number),
             (Reason::KeysStale, None) if state.failures == 0 => {
-                Advice::WaitFor(self.request(&mut state))
+                NextStep::WaitFor(self.request(&mut state))
             }
-            _ => Advice::Refuse(why),
+            _ => NextStep::Refuse(why),
         }
     }
 }

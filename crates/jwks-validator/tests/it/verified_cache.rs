@@ -1,4 +1,4 @@
-//! The memory of accepted tokens.
+//! The cache of verified tokens.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ async fn setup(source: FakeSource, entries: usize) -> Setup {
     let clock = ManualClock::at_unix(NOW.unsigned_abs());
     let validator = builder(&source)
         .clock(Arc::new(clock.clone()))
-        .verified_token_cache(entries)
+        .verified_cache(entries)
         .build()
         .unwrap();
     validator.start();
@@ -44,7 +44,7 @@ async fn a_repeated_token_gets_the_claims_of_the_first_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_memory_tells_how_many_it_holds_and_how_many_it_found() {
+async fn the_cache_tells_how_many_it_holds_and_how_many_it_found() {
     let signer = Signer::es256("k");
     let Setup { validator, .. } = setup(FakeSource::with_keys(&[&signer]), 8).await;
     let token = signer.good();
@@ -52,16 +52,16 @@ async fn the_memory_tells_how_many_it_holds_and_how_many_it_found() {
         validator.validate(&token).await.unwrap();
     }
     assert!(validator.validate("a.b.c").await.is_err());
-    let memory = validator.memory().unwrap();
-    assert_eq!((memory.entries, memory.capacity), (1, 8));
-    assert_eq!((memory.looked_up, memory.found), (6, 4));
+    let cache = validator.verified_cache().unwrap();
+    assert_eq!((cache.entries, cache.capacity), (1, 8));
+    assert_eq!((cache.looked_up, cache.found), (6, 4));
     let without = builder(&FakeSource::with_keys(&[&signer])).build().unwrap();
-    assert_eq!(without.memory(), None);
+    assert_eq!(without.verified_cache(), None);
 }
 
 /// F25
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_is_not_set_decides_on_no_remembered_token() {
+async fn a_clock_that_is_not_set_decides_on_no_cached_token() {
     let signer = Signer::es256("k");
     let setup = setup(FakeSource::with_keys(&[&signer]), 8).await;
     let mut claims = good_claims();
@@ -81,9 +81,9 @@ async fn a_clock_that_is_not_set_decides_on_no_remembered_token() {
         assert_eq!(refused, Some(Reason::ClockUnset));
     }
     setup.clock.set(at(1_577_836_800));
-    let found = setup.validator.memory().unwrap().found;
+    let found = setup.validator.verified_cache().unwrap().found;
     assert_eq!(reason(&setup.validator, &token).await, None);
-    assert_eq!(setup.validator.memory().unwrap().found, found + 1);
+    assert_eq!(setup.validator.verified_cache().unwrap().found, found + 1);
 }
 
 /// J9
@@ -109,7 +109,7 @@ async fn every_byte_of_a_token_counts() {
 
 /// D6
 #[tokio::test(start_paused = true)]
-async fn a_remembered_token_dies_with_its_key() {
+async fn a_cached_token_dies_with_its_key() {
     for replacement in [
         vec![Signer::es256("other")],
         vec![Signer::es256("k")],
@@ -130,7 +130,7 @@ async fn a_remembered_token_dies_with_its_key() {
 
 /// D10
 #[tokio::test(start_paused = true)]
-async fn a_remembered_token_dies_when_its_key_becomes_ambiguous() {
+async fn a_cached_token_dies_when_its_key_becomes_ambiguous() {
     let (signer, twin, other) = (Signer::es256("k"), Signer::es256("k"), Signer::es256("o"));
     let token = signer.good();
     let Setup {
@@ -144,7 +144,7 @@ async fn a_remembered_token_dies_when_its_key_becomes_ambiguous() {
 
 /// D6, D11
 #[tokio::test(start_paused = true)]
-async fn a_remembered_token_that_names_no_key_lives_as_long_as_the_key_that_verified_it() {
+async fn a_cached_token_that_names_no_key_lives_as_long_as_the_key_that_verified_it() {
     let (signer, other) = (Signer::es256("k"), Signer::es256("o"));
     let token = signer.raw(r#"{"alg":"ES256"}"#, good_claims().to_string());
     let Setup {
@@ -162,7 +162,7 @@ async fn a_remembered_token_that_names_no_key_lives_as_long_as_the_key_that_veri
 
 /// D11
 #[tokio::test(start_paused = true)]
-async fn a_remembered_token_that_names_a_key_without_id_is_refused_once_its_name_is_revoked() {
+async fn a_cached_token_that_names_a_key_without_id_is_refused_once_its_name_is_revoked() {
     let signer = Signer::es256("k");
     let nameless = jwk(&signer, json!({"kid": null}));
     let Setup {
@@ -175,7 +175,7 @@ async fn a_remembered_token_that_names_a_key_without_id_is_refused_once_its_name
     let token = signer.good();
     let first = validator.validate(&token).await.unwrap();
     let second = validator.validate(&token).await.unwrap();
-    assert!(Arc::ptr_eq(&first, &second), "remembered");
+    assert!(Arc::ptr_eq(&first, &second), "cached");
     validator.revoke_kid(ISSUER, "k").unwrap();
     assert_eq!(reason(&validator, &token).await, Some(Reason::KeyRevoked));
     validator.unrevoke_kid(ISSUER, "k").unwrap();
@@ -205,7 +205,7 @@ async fn a_republished_key_keeps_its_tokens() {
 
 /// F2, F6
 #[tokio::test(start_paused = true)]
-async fn a_remembered_token_is_judged_by_the_clock_each_time() {
+async fn a_cached_token_is_judged_by_the_clock_each_time() {
     let signer = Signer::es256("k");
     let Setup {
         clock, validator, ..
@@ -226,7 +226,7 @@ async fn a_remembered_token_is_judged_by_the_clock_each_time() {
 
 /// D3
 #[tokio::test(start_paused = true)]
-async fn a_remembered_token_gets_503_when_the_keys_are_too_old() {
+async fn a_cached_token_gets_503_when_the_keys_are_too_old() {
     let signer = Signer::es256("k");
     let Setup {
         source, validator, ..
@@ -239,7 +239,7 @@ async fn a_remembered_token_gets_503_when_the_keys_are_too_old() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_are_not_remembered() {
+async fn failures_are_not_cached() {
     let signer = Signer::es256("k");
     let Setup {
         clock, validator, ..
@@ -253,7 +253,7 @@ async fn failures_are_not_remembered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_memory_is_bounded_and_forgets_what_was_used_longest_ago() {
+async fn the_cache_is_bounded_and_forgets_what_was_used_longest_ago() {
     let signer = Signer::new("EdDSA", "k");
     let Setup { validator, .. } = setup(FakeSource::with_keys(&[&signer]), 8).await;
     let token = |n: u32| {
