@@ -184,7 +184,7 @@ async fn an_address_of_keys_that_wants_credentials_is_told_as_such() {
             let told = document(&pair.client, pair.protected_admin.unwrap()).await;
             assert_eq!(told["state"], "red", "{status} {endpoint:?}");
             let reason = told["reason"].as_str().unwrap();
-            assert!(reason.contains("wants credentials"), "{reason}");
+            assert!(reason.contains("asks for credentials"), "{reason}");
             let advice = told["advice"].as_str().unwrap();
             assert!(advice.contains("Kubernetes"), "{advice}");
             pair.stop().await;

@@ -1,4 +1,4 @@
-//! Issuers that nobody configured: a function admits them as tokens name them.
+//! Issuers that are not configured: a function admits them as tokens name them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -95,13 +95,13 @@ impl AdmittedIssuers {
         issuers.filter(|issuer| !issuer.is_idle()).collect()
     }
 
-    /// Asks the function about a name. Whoever needs the admitted issuer's keys has its refresher started.
-    /// `worth` tells whether the token could pass with any keys.
+    /// Asks the function about a name. The refresher of an admitted issuer starts when its keys are needed.
+    /// `check_token` fails where the token could not pass with any keys.
     pub(crate) fn admit(
         &self,
         name: &str,
         supervisor: &Supervisor,
-        worth: impl FnOnce() -> Result<(), Reason>,
+        check_token: impl FnOnce() -> Result<(), Reason>,
     ) -> Result<(usize, Arc<Issuer>), Reason> {
         // Held while the function runs, so that it is asked once about a name. Tokens of known
         // issuers do not come by here.
@@ -119,7 +119,7 @@ impl AdmittedIssuers {
             return Err(Reason::UnknownIssuer);
         };
         // A token that no key could save must not cause a fetch.
-        worth()?;
+        check_token()?;
         if gate.bucket.is_empty(now) {
             return Err(Reason::IssuerLimit);
         }
@@ -175,7 +175,7 @@ impl Table {
     }
 
     /// Drops the issuer that has gone without keys for longest. One that has had keys exists, and
-    /// gives its place to nobody.
+    /// keeps its place.
     fn make_room(&mut self) -> bool {
         let mut admitted = self.issuers.iter();
         let Some((&id, dropped)) = admitted.find(|(_, issuer)| issuer.is_barren()) else {

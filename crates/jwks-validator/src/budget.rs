@@ -77,7 +77,7 @@ impl Bucket {
 #[derive(Debug)]
 pub(crate) struct AbsentNames {
     window: Duration,
-    // Hashes under a random key: what strangers invent is not worth keeping in full.
+    // Hashes under a random key: names that strangers invent are not worth keeping in full.
     found: HashMap<u64, Instant>,
     hasher: RandomState,
 }

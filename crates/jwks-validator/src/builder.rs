@@ -65,7 +65,7 @@ impl JwtValidatorBuilder {
     /// Admits further issuers, `max` at the same time, as tokens name them: `policy` gives an issuer's
     /// keys, or `None` for one that is not trusted.
     ///
-    /// The name comes from a token that nothing vouches for yet, so whoever can send requests chooses
+    /// The name comes from a token that nothing vouches for yet, so everybody who can send requests chooses
     /// it. The function must compare all of it with what it knows, quickly and without I/O. Of a name
     /// that it refuses it is not asked again for 60 s, for up to 1024 such names. An admitted one has
     /// its keys fetched like a configured one; its name must equal `iss` byte for byte.
@@ -201,7 +201,7 @@ impl JwtValidatorBuilder {
     }
 
     /// Sets whether the subject must be the client itself ([`Policy::clients_only`]). Default: it may be
-    /// anybody.
+    /// any.
     #[must_use]
     pub fn clients_only(mut self, required: bool) -> Self {
         self.policy.clients_only = required;
@@ -251,8 +251,8 @@ impl JwtValidatorBuilder {
         self
     }
 
-    /// Asks this about every token that passes all checks; [`DenyList`](crate::DenyList) is one.
-    /// Default: nobody is asked.
+    /// Sets the hook that is asked about every token that passes all checks; [`DenyList`](crate::DenyList) is one.
+    /// Default: tokens are not asked about.
     ///
     /// Tokens without a `jti` are then refused, unless
     /// [`Revocation::needs_token_id`] says otherwise. What cannot be found out within 1 s gets 503.
@@ -278,7 +278,7 @@ impl JwtValidatorBuilder {
         self
     }
 
-    /// Builds the validator. Spawns nothing and asks nobody.
+    /// Builds the validator. Spawns no task and sends no request.
     ///
     /// # Errors
     ///

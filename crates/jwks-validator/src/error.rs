@@ -12,13 +12,13 @@ use crate::reason::Reason;
 /// A request or token that was refused, or that could not be decided on.
 ///
 /// As a response it is the answer of RFC 6750 section 3, with a fixed description, or what gRPC has for
-/// it. It is also put into the response's extensions, so that whoever logs the response can log the
+/// it. It is also put into the response's extensions, so that a layer that logs the response can log the
 /// [`Reason`]. It holds no byte of the token or its claims.
 #[derive(Clone)]
 pub struct AuthError {
     reason: Reason,
     retry_after: Option<Duration>,
-    /// Of the layer that the request came through, where somebody behind it answers.
+    /// Of the layer that the request came through, where the answer comes from behind it.
     challenges: Option<Arc<Challenges>>,
     for_grpc: bool,
 }

@@ -63,7 +63,7 @@ pub fn explain_without_keys(
         token.judge(&no_keys, seconds, policy)
     };
     let reason = match judge() {
-        // What is said only after the claims were looked at and found right.
+        // The key is found missing only after the claims were found right.
         Ok(_) | Err(Refusal::UnknownKey(_)) => None,
         Err(refusal) => Some(refusal.reason()),
     };

@@ -39,7 +39,7 @@ impl<'a> UnverifiedHeader<'a> {
             // A key must come from configuration, never from the token; the rest belongs to unencoded
             // payloads and to JWE.
             "jwk" | "b64" | "zip" | "enc" => foreign = true,
-            // Providers send `jku`, `x5u` and `x5c` with honest tokens. Nobody looks at them.
+            // Providers send `jku`, `x5u` and `x5c` with honest tokens. They are not looked at.
             _ => {}
         })
         .map_err(|_| Reason::HeaderJson)?;

@@ -135,7 +135,7 @@ struct IssuerState {
     backoff: Backoff,
     /// When the next fetch is due by itself.
     next: Instant,
-    /// The issuer wants to be left alone until then, by whomever.
+    /// No fetch may begin before then: the issuer said so in `Retry-After`.
     held_off_until: Option<Instant>,
     /// When a token last named the issuer, as of the last fetch.
     used: Instant,
@@ -281,7 +281,7 @@ impl Issuer {
         let mut state = self.state();
         if state.begun > state.ended {
             if state.requested {
-                // Somebody waits for the one after it, so it keeps its number.
+                // A caller waits for the one after it, so it keeps its number.
                 state.ended = state.begun;
             } else {
                 state.begun = state.ended;

@@ -75,7 +75,7 @@ impl<'a> From<Cow<'a, str>> for Item<'a> {
 impl<'a> FromIterator<Self> for Item<'a> {
     fn from_iter<I: IntoIterator<Item = Self>>(items: I) -> Self {
         let mut texts = Some(Vec::new());
-        // To the end in any case: what is not taken is not read.
+        // To the end in any case: an item that is not taken is not read.
         for item in items {
             match (&mut texts, item) {
                 (Some(texts), Self::Text(text)) => texts.push(text),

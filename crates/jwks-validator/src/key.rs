@@ -27,7 +27,7 @@ pub enum SkipReason {
     /// A symmetric key. One that is published is known to everybody.
     #[error("symmetric key")]
     Symmetric,
-    /// The entry holds private members. Whoever reads the key set can sign with it.
+    /// The entry holds private members. Everybody who reads the key set can sign with it.
     #[error("private key material is published")]
     Private,
     /// `use` is not `sig`, or `key_ops` lists operations without `verify`.
@@ -85,7 +85,7 @@ impl SkipReason {
         }
     }
 
-    /// Tells whether the issuer has made a mistake that somebody must hear of, as opposed to having
+    /// Tells whether the issuer has made a mistake that an operator must hear of, as opposed to having
     /// published a key for others.
     pub(crate) fn is_alarming(self) -> bool {
         matches!(
@@ -94,7 +94,7 @@ impl SkipReason {
         )
     }
 
-    /// Tells whether the key is published for another use, or of a kind that is for somebody else.
+    /// Tells whether the key is published for another use, or of a kind that other readers use.
     pub(crate) fn is_for_others(self) -> bool {
         matches!(self, Self::Use | Self::Unsupported)
     }
@@ -176,7 +176,7 @@ impl<'a> UnverifiedJwk<'a> {
     pub(crate) fn parse(json: &'a [u8]) -> Result<Self, SkipReason> {
         let mut jwk = Self::default();
         json::members(json, |name, item: Item<'_>| match name {
-            // Some serializers write out what is not there.
+            // Some serializers write null for a member that is not there.
             _ if item == Item::Null => {}
             "kty" => jwk.kty = Some(item),
             "crv" => jwk.crv = Some(item),
@@ -373,7 +373,7 @@ fn text<'k>(item: Option<&'k Item<'_>>) -> Result<Option<&'k str>, SkipReason> {
     }
 }
 
-/// RFC 7518 section 6 wants base64url without padding, and some issuers write the other alphabet or pad.
+/// RFC 7518 section 6 asks for base64url without padding, and some issuers write the other alphabet or pad.
 /// Unlike in a token that is harmless: the number is the same.
 fn bytes(item: Option<&Item<'_>>) -> Result<Vec<u8>, SkipReason> {
     const fn engine(alphabet: &Alphabet) -> GeneralPurpose {

@@ -38,12 +38,12 @@
 //!    [`Revocation`] hook: else 401 `invalid_token`.
 //! 5. The scopes of [`RequireScopes`]: else 403 `insufficient_scope`.
 //!
-//! Where nobody can tell, because there are no keys, a new key id could not be asked about, or the
+//! Where the validator cannot tell, because there are no keys, a new key id could not be asked about, or the
 //! hook does not answer, the answer is 503 with `Retry-After`, never 401. gRPC requests get the same in
 //! gRPC's words ([`JwtLayer`]).
 //!
 //! The log gets the [`Reason`], the caller does not: each refusal is one line of `tracing` at DEBUG with the
-//! target `jwks_validator::refusal` and the fields `http.status` and `auth.reason`. Whoever wants it louder, or
+//! target `jwks_validator::refusal` and the fields `http.status` and `auth.reason`. A layer that logs it louder, or
 //! with the request's path, takes the [`AuthError`] out of the response's extensions.
 //!
 //! # Keys
@@ -54,7 +54,7 @@
 //! the end of a `Retry-After`. Failed fetches leave the last good keys in use for `max_stale`, by the
 //! monotonic and the wall clock. A key that the issuer no longer publishes is refused from the next
 //! fetch on, for cached tokens too. At most 64 callers per issuer wait for a fetch, for 1 s at most,
-//! and nobody while fetches fail.
+//! and no caller while fetches fail.
 //!
 //! Each issuer's keys are its own. Issuers are named beforehand
 //! ([`issuer`](JwtValidatorBuilder::issuer)), or admitted by a function as tokens name them

@@ -73,7 +73,7 @@ impl Policy {
 
     /// Returns the default rules without a check of the audience: a token that was issued for any
     /// other API of the same issuer is accepted, and one for none, whether `aud` is absent or an empty
-    /// array. What is neither a string nor an array of strings stays refused.
+    /// array. An `aud` that is neither a string nor an array of strings is refused all the same.
     #[must_use]
     pub fn dangerous_for_any_audience() -> Self {
         Self {
@@ -166,7 +166,7 @@ impl Policy {
     }
 
     /// Sets whether the subject must be the client itself: `client_id` and `sub` are there and equal, as in
-    /// tokens of the client credentials grant (RFC 9068 section 2.2). Default: it may be anybody; an API that
+    /// tokens of the client credentials grant (RFC 9068 section 2.2). Default: it may be any; an API that
     /// knows callers by `sub` should then know that a client may be named like a user (RFC 9700 section 4.15).
     #[must_use]
     pub fn clients_only(mut self, required: bool) -> Self {

@@ -26,7 +26,7 @@ macro_rules! reasons {
         /// Why a request or token was refused.
         ///
         /// Meant for logs and metrics. The caller is told only the RFC 6750 code, so that the answer
-        /// is no oracle for somebody who builds tokens.
+        /// is no oracle for an attacker who builds tokens.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Reason {

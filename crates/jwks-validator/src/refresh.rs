@@ -79,7 +79,7 @@ async fn fetch(issuer: &Issuer, published: &watch::Sender<u64>) -> Option<u64> {
         } => {
             published.send_modify(|count| *count = count.wrapping_add(1));
             if let Some(end) = issuer.outage.succeeded() {
-                // As loud as its beginning: whoever read that one waits for this one.
+                // As loud as its beginning, whose reader waits for the end.
                 tracing::warn!(jwks.issuer = &*issuer.name, "keys are fetched again, {end}");
             }
             if changed {
@@ -132,7 +132,7 @@ async fn fetch(issuer: &Issuer, published: &watch::Sender<u64>) -> Option<u64> {
     failed_under
 }
 
-/// A private key in a public document, or two keys of one name, are for somebody to act on. A key of
+/// A private key in a public document, or two keys of one name, are for an operator to act on. A key of
 /// another use or kind is there for others.
 fn report(issuer: &Issuer, key: &SkippedKey) {
     issuer.metrics.skipped(key.reason);

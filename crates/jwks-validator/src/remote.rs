@@ -19,8 +19,8 @@ use crate::source::{EntityTag, Fetched, KeySource, SourceError, SourceErrorKind,
 
 /// Fetches a JWK Set over HTTP, with `If-None-Match` and `Cache-Control: max-age`.
 ///
-/// Reads at most 512 KiB and takes at most 64 signature keys; redirects are not followed. What the body is
-/// decides, whatever its content type says.
+/// Reads at most 512 KiB and takes at most 64 signature keys; redirects are not followed. The body decides,
+/// whatever its content type says.
 #[derive(Debug)]
 pub struct RemoteJwks {
     client: IdpClient,
@@ -57,8 +57,8 @@ impl RemoteJwks {
     /// Returns a source that asks the `jwks_uri` of the issuer's metadata.
     ///
     /// The metadata is fetched with the first keys, kept, and fetched again when the keys seem to have moved:
-    /// nobody is at the address that it names, or something else is. What was found before stays in use until there is a newer document. Its
-    /// `jwks_uri` may lie on another host than the issuer.
+    /// there is no server at the address that it names, or it serves something else. The address found before
+    /// stays in use until there is a newer document. Its `jwks_uri` may lie on another host than the issuer.
     #[must_use]
     pub fn discover(client: IdpClient, discovery: Discovery) -> Self {
         Self {

@@ -18,7 +18,7 @@ use crate::reason::Reason;
 ///
 /// Asked once per validation, for cached tokens too, and never about a token that is refused for
 /// another reason. What it goes by must be in the claims: `iss` and `jti` name a token. Its bytes do
-/// not: whoever holds a token signed with ECDSA can write a second signature that is as good.
+/// not: the holder of a token signed with ECDSA can write a second signature that is as good.
 ///
 /// An answer that takes longer than 1 s counts as a failure. A call whose caller goes away is
 /// dropped.

@@ -192,8 +192,8 @@ pub enum SourceErrorKind {
     #[error("no complete answer ({})", .0.as_str())]
     Fetch(FetchErrorKind),
     /// The answer has another status than 200, or than 304 to a conditional request. 401 and 403, to the request
-    /// for metadata too: the address wants credentials, and none are sent.
-    #[error("unexpected status {0}{wanting}", wanting = wanting(*.0))]
+    /// for metadata too: the address asks for credentials, and none are sent.
+    #[error("unexpected status {0}{asking}", asking = asking(*.0))]
     Status(u16),
     /// The answer is an HTML page.
     #[error("the answer is an HTML page")]
@@ -224,9 +224,9 @@ pub enum SourceErrorKind {
     Other(&'static str),
 }
 
-fn wanting(status: u16) -> &'static str {
+fn asking(status: u16) -> &'static str {
     match status {
-        401 | 403 => ", the address wants credentials",
+        401 | 403 => ", the address asks for credentials",
         _ => "",
     }
 }
@@ -272,7 +272,7 @@ impl SourceError {
     }
 
     /// Sets how long the issuer asked to be left alone, at least 1 s and at most 5 min of it. Until then no
-    /// fetch is made, whoever asks for one.
+    /// fetch is made, not even one that an operator asks for.
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
         self.retry_after = retry_after.map(|wait| wait.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER));

@@ -150,7 +150,7 @@ impl<'t> Unverified<'t> {
         let header = UnverifiedHeader::parse(header, policy)?;
         *payload = parts.payload()?;
         let claims = UnverifiedClaims::parse(payload, policy)?;
-        // Before anybody is asked for a key: one that is malformed fits none.
+        // Before a key is looked for: a malformed signature fits none.
         let signature = parts.signature(signature)?;
         Ok(Self {
             signed: parts.signed,

@@ -33,7 +33,7 @@ pub use operator::{IssuerRefresh, RefreshOutcome, UnknownIssuer};
 /// Validates bearer tokens against the cached keys of one or several issuers.
 ///
 /// Clones share keys and tasks. One task per issuer fetches; it starts with [`start`](Self::start) or when
-/// it is first needed, on the runtime of whoever needs it, and again, when it is next needed, after the end
+/// it is first needed, on the runtime of its first caller, and again, when it is next needed, after the end
 /// of that runtime. The tasks end with [`shutdown`](Self::shutdown), or with the last
 /// clone.
 #[derive(Clone)]
@@ -132,14 +132,14 @@ impl JwtValidator {
     ///
     /// With a known key it does not wait. It waits, for at most 1 s, for the very first keys, for newer
     /// ones where those that are there grew too old without a failed fetch (a process that was frozen), and
-    /// for a fetch that an unknown key id or a bad signature caused. Nobody waits while fetches fail, and at
+    /// for a fetch that an unknown key id or a bad signature caused. No caller waits while fetches fail, and at
     /// most 64 callers of one issuer at a time. Then, with a revocation hook, it waits for at most 1 s more
     /// for its answer. Dropping the future cancels no fetch, but the call of the hook.
     ///
     /// # Errors
     ///
     /// Fails with the reason of the first check that the token does not pass, in the order given at
-    /// [`validate`](crate::validate()), and with a reason of status 503 where nobody can tell: no
+    /// [`validate`](crate::validate()), and with a reason of status 503 where the validator cannot tell: no
     /// keys, keys older than `max_stale`, or a new key id that could not be asked about.
     pub async fn validate(&self, token: &str) -> Result<Arc<Claims>, AuthError> {
         match self.decide(token) {
@@ -154,8 +154,8 @@ impl JwtValidator {
     /// Tells whether tokens of at least one configured issuer can be decided on. Without any, nothing has
     /// to be there: always.
     ///
-    /// Where it says no, it sees to it that keys are fetched, if a runtime is there: whoever is not ready may
-    /// get no token that would.
+    /// Where it returns false, it has the keys fetched, if a runtime is there: a service that is not ready may get
+    /// no token that would cause a fetch.
     #[must_use]
     pub fn ready(&self) -> bool {
         let (issuers, now) = (&self.inner.issuers, self.inner.clock.now());

@@ -14,8 +14,8 @@ use crate::key_set::Named;
 /// A bounded, set-associative cache of accepted tokens.
 ///
 /// A token is found by the SHA-256 of a random prefix and the whole token. The prefix is made per
-/// validator: nobody outside can compute where a token falls, or reuse an entry of another validator.
-/// Whoever reads an entry decides again about everything that can have changed.
+/// validator, so that an attacker can neither compute where a token falls nor reuse an entry of another
+/// validator. The reader of an entry decides again about everything that can have changed.
 pub(crate) struct VerifiedCache {
     prefix: [u8; 32],
     sets: Box<[Mutex<Set>]>,

@@ -42,8 +42,8 @@ pub enum BuildErrorKind {
     Realm,
     /// There is no scope, or one that is no scope token (RFC 6749 section 3.3).
     Scope,
-    /// A token is looked for under what is no name of a header or a cookie, or in a header that holds more
-    /// than a token.
+    /// The name under which a token is looked for is not that of a header or a cookie, or it is that of a header
+    /// that holds more than a token.
     TokenFrom,
     /// The resource is not an https URL (or http on loopback) without credentials, query and
     /// fragment.

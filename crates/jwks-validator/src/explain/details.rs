@@ -1,4 +1,4 @@
-//! What was looked at, in words that are fit for a log.
+//! The details of an explanation, in words that are fit for a log.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ impl Facts<'_> {
 
     pub(super) fn detail(&self, check: Check, failed: bool) -> Option<String> {
         match check {
-            Check::Clock => Some(format!("ours shows {} s since 1970", self.now)),
+            Check::Clock => Some(format!("ours shows {}", calendar(self.now))),
             Check::Size => {
                 let max = self.policy.longest_token();
                 Some(format!("{} bytes of {max}", self.token.len()))
@@ -99,7 +99,7 @@ impl Facts<'_> {
             Check::Client if !self.policy.clients_only => Some("not asked for".to_owned()),
             Check::Client => Some(["sub", "client_id"].map(|name| self.claim(name)).join(", ")),
             Check::IssuerClaims => self.required_detail(failed),
-            Check::Revocation => Some("nobody is asked".to_owned()),
+            Check::Revocation => Some("not asked for".to_owned()),
             Check::HeaderEncoding
             | Check::Header
             | Check::PayloadEncoding
@@ -216,11 +216,12 @@ impl Facts<'_> {
     fn expiry_detail(&self, exp: i64) -> String {
         let leeway = self.policy.leeway_s();
         if exp > self.now {
-            format!("in {} s", exp.saturating_sub(self.now))
+            format!("in {}", span(exp.saturating_sub(self.now)))
         } else {
             format!(
-                "{} s ago by our clock, leeway {leeway} s",
-                self.now.saturating_sub(exp)
+                "{} ago by our clock, leeway {}",
+                span(self.now.saturating_sub(exp)),
+                span(leeway)
             )
         }
     }
@@ -228,25 +229,30 @@ impl Facts<'_> {
     fn future_detail(&self, name: &str, failed: bool) -> Option<String> {
         let ahead = self.date(name)?.saturating_sub(self.now);
         let leeway = self.policy.leeway_s();
-        if failed {
-            let off = ahead.saturating_sub(leeway);
-            return Some(format!(
-                "{ahead} s ahead of our clock, leeway {leeway} s: ours is slow or the issuer's fast \
-                 by at least {off} s"
-            ));
+        if ahead <= 0 && !failed {
+            return Some(format!("{} ago", span(ahead.saturating_neg())));
         }
-        Some(if ahead > 0 {
-            format!("{ahead} s ahead of our clock, leeway {leeway} s")
+        let ahead_of_us = format!(
+            "{} ahead of our clock, leeway {}",
+            span(ahead),
+            span(leeway)
+        );
+        let off = span(ahead.saturating_sub(leeway));
+        Some(if failed {
+            format!("{ahead_of_us}: ours is slow or the issuer's fast by at least {off}")
         } else {
-            format!("{} s ago", ahead.unsigned_abs())
+            ahead_of_us
         })
     }
 
     fn lifetime_detail(&self) -> Option<String> {
-        let (exp, allowed) = (self.date("exp")?, self.policy.max_lifetime);
+        let (exp, allowed) = (self.date("exp")?, span(self.policy.max_lifetime));
         Some(match self.date("iat") {
-            Some(iat) => format!("{} s of {allowed} s", exp.saturating_sub(iat)),
-            None => format!("{} s from now of {allowed} s", exp.saturating_sub(self.now)),
+            Some(iat) => format!("{} of {allowed}", span(exp.saturating_sub(iat))),
+            None => format!(
+                "{} from now of {allowed}",
+                span(exp.saturating_sub(self.now))
+            ),
         })
     }
 
@@ -275,7 +281,7 @@ impl Facts<'_> {
         )
     }
 
-    /// Names the first claim that is not as the policy wants it.
+    /// Names the first claim that is not as the policy requires it.
     fn required_detail(&self, failed: bool) -> Option<String> {
         let mut required = self.policy.required_claims.iter();
         let missed = required
@@ -361,7 +367,7 @@ fn find<'m, 't>(members: &'m [(String, Item<'t>)], name: &str) -> Option<&'m Ite
         .map(|(_, item)| item)
 }
 
-/// Returns a text in quotes, or what is there instead of one.
+/// Returns a text in quotes, or the kind of value that is there instead.
 fn shown(item: Option<&Item<'_>>) -> String {
     match item {
         Some(Item::Text(text)) => quoted(text),
@@ -389,7 +395,7 @@ const MAX_QUOTED: usize = 100;
 const MAX_LISTED: usize = 8;
 
 fn quoted(text: &str) -> String {
-    // What `{"` looks like in base64url: somebody put a token where a name belongs.
+    // This is `{"` in base64url: a token stands where a name belongs.
     if text.contains("eyJ") {
         return "a text that looks like a token".to_owned();
     }
@@ -427,5 +433,66 @@ fn named(key: &KeyIdentity) -> String {
 }
 
 fn seconds(duration: Duration) -> String {
-    format!("{} s", duration.as_secs())
+    span(duration.as_secs().try_into().unwrap_or(i64::MAX))
+}
+
+/// Returns a span of time to the second, as people say it: "1 h 30 s". One before zero is zero.
+fn span(seconds: i64) -> String {
+    let mut rest = seconds.max(0);
+    let mut parts = Vec::new();
+    for (unit, length) in [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)] {
+        let count = rest / length;
+        rest %= length;
+        if count > 0 || (unit == "s" && parts.is_empty()) {
+            parts.push(format!("{count} {unit}"));
+        }
+    }
+    parts.join(" ")
+}
+
+/// Returns a time of the wall clock in the form of RFC 3339. `now` is in seconds since 1970.
+fn calendar(now: i64) -> String {
+    // From the first of March of year 0, so that the leap day ends a year.
+    let days = now.div_euclid(86_400) + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + 400 * era + i64::from(month <= 2);
+    let second = now.rem_euclid(86_400);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{calendar, span};
+
+    #[test]
+    fn spans_and_dates_are_told_as_people_read_them() {
+        for (seconds, expected) in [
+            (-1, "0 s"),
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3_601, "1 h 1 s"),
+            (86_400, "1 d"),
+            (90_061, "1 d 1 h 1 min 1 s"),
+        ] {
+            assert_eq!(span(seconds), expected, "{seconds}");
+        }
+        for (seconds, expected) in [
+            (-1, "1969-12-31T23:59:59Z"),
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_800_000_000, "2027-01-15T08:00:00Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(calendar(seconds), expected, "{seconds}");
+        }
+    }
 }

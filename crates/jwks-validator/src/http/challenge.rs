@@ -77,7 +77,7 @@ impl Challenges {
             .expect("the realm and the scopes are in use, and a URL is printable without quotes")
     }
 
-    /// Returns the answer to a refused request, with the error in its extensions. Whoever answers has to keep
+    /// Returns the answer to a refused request, with the error in its extensions. The caller has to keep
     /// it out of shared caches.
     pub(super) fn answer(&self, error: AuthError) -> Response<&'static str> {
         let answer = error.reason().response();

@@ -9,7 +9,7 @@ use http::{HeaderMap, Request, Uri};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TokenScheme {
-    /// Whoever holds the token may use it (RFC 6750).
+    /// The holder of the token may use it, without a proof of more (RFC 6750).
     Bearer,
 }
 

@@ -33,7 +33,7 @@ use crate::validator::{Decision, JwtValidator, Recall};
 /// It guards any tower service over HTTP, whatever its bodies are. A gRPC request (by its content type,
 /// gRPC-Web not included) is refused in gRPC's words, with a status of 200 and no body: `grpc-status` is 16
 /// (`UNAUTHENTICATED`) for what is 401 or 400 otherwise, 7 (`PERMISSION_DENIED`) for 403 and 14
-/// (`UNAVAILABLE`) for 503, and the challenge is there as ever. That goes for
+/// (`UNAVAILABLE`) for 503, and the challenge is in the same header. That goes for
 /// [`RequireScopes`](crate::RequireScopes) and [`Jwt`](crate::Jwt) too.
 #[derive(Clone, Debug)]
 pub struct JwtLayer {
@@ -72,7 +72,7 @@ impl JwtLayer {
     /// Sets where the token is looked for. Default: the `Authorization` header. [`TokenFrom`] says what a
     /// cookie needs besides.
     ///
-    /// Refusals name the Bearer challenge as ever: it is the only one that fits, and tells a client nothing
+    /// Refusals name the Bearer challenge in any case: it is the only one that fits, and tells a client nothing
     /// about the place.
     #[must_use]
     pub fn token_from(mut self, place: TokenFrom) -> Self {

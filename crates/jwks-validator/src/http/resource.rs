@@ -141,7 +141,7 @@ impl ProtectedResource {
     }
 
     /// Returns the route that serves the document, to be merged outside of the
-    /// [`JwtLayer`](crate::JwtLayer): who asks for it has no token yet.
+    /// [`JwtLayer`](crate::JwtLayer): a client that asks for it has no token yet.
     #[cfg(feature = "axum")]
     pub fn routes<S: Clone + Send + Sync + 'static>(&self) -> axum::Router<S> {
         use axum::routing::get;
@@ -151,7 +151,7 @@ impl ProtectedResource {
         let json = self.to_json();
         let headers = [
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-            // It changes with a deployment; what is an hour old misleads nobody for long.
+            // It changes with a deployment; a copy that is an hour old misleads no client for long.
             (
                 CACHE_CONTROL,
                 HeaderValue::from_static("public, max-age=3600"),

@@ -94,7 +94,7 @@ impl RequireScopes {
         all: bool,
     ) -> Result<Self, BuildError> {
         let scopes: Vec<String> = scopes.into_iter().map(Into::into).collect();
-        // An empty list would let everybody through, or nobody; both are mistakes.
+        // An empty list would let every request through, or none; both are mistakes.
         if scopes.is_empty() || !scopes.iter().all(|scope| is_scope_token(scope)) {
             return Err(BuildError(BuildErrorKind::Scope));
         }

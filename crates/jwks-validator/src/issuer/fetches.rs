@@ -106,7 +106,7 @@ impl Issuer {
                 let wait = state.backoff.after(error.answer(), error.retry_after());
                 let retry = now + wait;
                 state.held_off_until = error.retry_after().map(|_| retry);
-                // A failed fetch that somebody asked for must not put off the one that is due, unless the
+                // A failed fetch that was asked for must not put off the one that is due, unless the
                 // issuer says so.
                 state.next = if state.next > now && state.held_off_until.is_none() {
                     state.next.min(retry)

@@ -27,7 +27,7 @@ impl Issuer {
         let mut state = self.state();
         if state.failures > 0 {
             // The key may have been published since the last good set. An attacker who invents key
-            // ids would keep others from waiting, so nobody waits; but a fetch is asked for.
+            // ids would take every permit to wait, so no caller waits; but a fetch is asked for.
             let is_worth = state.ended <= arrival && state.under_way().is_none();
             if is_worth && !state.is_held_off(now) && state.bucket.take(now) {
                 self.request(&mut state);
@@ -59,7 +59,7 @@ impl Issuer {
     pub(crate) fn after_bad_signature(&self, arrival: u64) -> NextStep {
         let now = Instant::now();
         let mut state = self.state();
-        // While fetches fail, an attacker who forges signatures would keep others from waiting.
+        // While fetches fail, an attacker who forges signatures would take every permit to wait.
         if state.has_succeeded_since(arrival) || state.failures > 0 && state.under_way().is_some() {
             return NextStep::Refuse(Reason::Signature);
         }
@@ -67,7 +67,7 @@ impl Issuer {
         if let Some(number) = state.under_way() {
             return NextStep::WaitFor(number);
         }
-        // A set of the last half minute is the issuer's word. And forged signatures are the common case:
+        // The issuer has confirmed a set of the last half minute. And forged signatures are the common case:
         // they may not use the last attempt, which belongs to unknown keys.
         let is_worth = state.ended <= arrival
             && !state.succeeded_lately(now)

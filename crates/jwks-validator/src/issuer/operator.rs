@@ -11,7 +11,7 @@ use crate::history::KeyHistory;
 use crate::key::KeyIdentity;
 use crate::source::SourceErrorKind;
 
-/// The operator's fetches come at most this often: somebody may have put a loop around them.
+/// The operator's fetches come at most this often: a script may ask in a loop.
 const MANUAL_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Issuer {
@@ -38,8 +38,8 @@ impl Issuer {
         Ok(number)
     }
 
-    /// Returns how long it takes until that fetch may begin, if the issuer has said meanwhile that it wants
-    /// to be left alone.
+    /// Returns how long it takes until that fetch may begin, if a `Retry-After` of the issuer has come
+    /// meanwhile.
     pub(crate) fn held_off(&self, number: u64) -> Option<Duration> {
         let state = self.state();
         let until = state.held_off_until.filter(|_| state.begun < number)?;
@@ -145,7 +145,7 @@ pub struct IssuerHealth {
     pub last_error: Option<SourceErrorKind>,
     /// How many fetches have failed since the last success.
     pub consecutive_failures: u32,
-    /// How long until the next fetch that nobody has to ask for; zero while it runs.
+    /// How long until the next fetch that comes by itself; zero while it runs.
     pub next_fetch_in: Duration,
     /// How many fetches tokens with unknown key ids can cause now: two at most, one more per 30 s.
     pub fetches_left: u32,

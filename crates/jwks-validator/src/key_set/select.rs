@@ -8,7 +8,7 @@ use crate::algorithm::Algorithm;
 use crate::header::UnverifiedHeader;
 use crate::key::{KeyIdentity, VerificationKey};
 
-/// So many signatures are checked at most for a token that names no key: it is anybody's.
+/// At most so many signatures are checked for a token that names no key: every stranger can send one.
 const MAX_TRIED: usize = 4;
 
 /// What a key set holds for a token.
@@ -101,7 +101,7 @@ impl KeySet {
                 Selected::Key(found) => is_same(found),
                 _ => false,
             },
-            // Which name it was is not remembered, and it may be a revoked one.
+            // The name that the token had is not kept, and it may be a revoked one.
             (Named::Key, None) => {
                 self.revoked.is_empty() && matches!(&self.keys[..], [only] if is_same(only))
             }

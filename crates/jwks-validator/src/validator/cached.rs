@@ -16,7 +16,7 @@ impl JwtValidator {
     }
 
     pub(super) fn digest(&self, token: &[u8]) -> Option<TokenDigest> {
-        // Hashing what is refused for its length anyway would be an attacker's work done for free.
+        // A token that is refused for its length anyway is not worth its hash.
         let verified = self.inner.verified.as_ref()?;
         let is_looked_at = token.len() <= self.inner.policy.longest_token();
         is_looked_at.then(|| verified.digest(token))

@@ -129,7 +129,7 @@ impl JwtValidator {
         Ok(claims)
     }
 
-    /// Waits for other keys as long as that is worth it, and decides again.
+    /// Waits for other keys while they may come, at most 1 s, and decides again.
     pub(crate) async fn decide_with_other_keys(
         &self,
         token: &str,

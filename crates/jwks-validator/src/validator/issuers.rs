@@ -48,7 +48,7 @@ impl JwtValidator {
         {
             tracing::warn!(
                 jwks.issuer = &*issuer.name,
-                "nobody has called `start`: the first callers wait for the keys"
+                "`start` was not called: the first callers wait for the keys"
             );
         }
     }

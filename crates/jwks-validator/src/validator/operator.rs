@@ -15,7 +15,7 @@ impl JwtValidator {
     /// Fetches the keys of every issuer now, and returns when these fetches have ended.
     ///
     /// At most one per issuer and 10 s, and none before the end of a `Retry-After`; callers that come while
-    /// one is under way wait for that one. A fetch that fails leaves the keys in use, as ever. Starts what has
+    /// one is under way wait for that one. A fetch that fails leaves the keys in use as they are. Starts what has
     /// not been started. Dropping the future cancels no fetch.
     pub async fn refresh(&self) -> Vec<IssuerRefresh> {
         // All are asked for before one is waited for, so that they run side by side.
@@ -179,8 +179,8 @@ pub enum RefreshOutcome {
     Refreshed,
     /// The fetch failed; the keys are as they were.
     Failed(SourceErrorKind),
-    /// The last fetch that was asked for is not long enough ago, or the issuer has said in `Retry-After` that
-    /// it wants to be left alone. Nothing was done.
+    /// The last fetch that was asked for is not long enough ago, or the `Retry-After` of
+    /// the issuer has not passed. No fetch was made.
     TooSoon {
         /// When the next one will be made.
         retry_after: Duration,

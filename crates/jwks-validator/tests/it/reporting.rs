@@ -165,7 +165,7 @@ async fn that_nobody_called_start_is_told_once_at_the_first_token() {
     }
     let told = warnings();
     assert_eq!(told.len(), 1, "{told:?}");
-    let text = "nobody has called `start`: the first callers wait for the keys";
+    let text = "`start` was not called: the first callers wait for the keys";
     assert!(told[0].contains(text), "{told:?}");
 
     let started = builder(&source).build().unwrap();

@@ -117,7 +117,7 @@ async fn the_longest_lifetime_is_the_configured_one() {
             let found = inspect(variables, &token, offline).await;
             let accepted = mark == "✓" && !offline;
             assert_eq!(found.is_accepted, accepted, "{name}: {}", found.text);
-            let line = format!("{mark} lifetime          86700 s of ");
+            let line = format!("{mark} lifetime          1 d 5 min of ");
             assert!(found.text.contains(&line), "{name}: {}", found.text);
         }
     }
