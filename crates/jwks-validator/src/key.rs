@@ -411,3 +411,6 @@ fn thumbprint(canonical: &str) -> [u8; 32] {
     thumbprint.copy_from_slice(digest::digest(&SHA256, canonical.as_bytes()).as_ref());
     thumbprint
 }
+
+#[cfg(test)]
+mod vectors;
