@@ -6,9 +6,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{FutureExt as _, Stream, StreamExt as _};
-use tokio::net::TcpStream;
-use tokio::task::{Id, JoinSet, unconstrained};
+use futures_util::{Stream, StreamExt as _, stream};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::ServerState;
@@ -18,12 +18,39 @@ use crate::shutdown::Shutdown;
 /// How often a full server looks for a connection that has become idle.
 const FULL_RETRY: Duration = Duration::from_millis(100);
 
-/// Serves the connections of a listener until the drain is over; returns the number of connections that had to be
-/// aborted.
-pub(super) async fn run(
+/// Serves until the drain is over; returns the number of connections that had to be aborted.
+pub(super) async fn run(listener: TcpListener, shared: &Arc<ServerState>) -> usize {
+    let connections = stream::poll_fn(|context| {
+        let accepted = listener.poll_accept(context);
+        accepted.map(|accepted| Some(accepted.map(|(stream, _)| stream)))
+    });
+    let mut open = serve(connections, shared).await;
+    for stream in backlog(listener) {
+        open.start(stream, shared);
+    }
+    open.finish(&shared.shutdown).await
+}
+
+/// Closes the listener and returns the connections that had reached it.
+fn backlog(listener: TcpListener) -> Vec<TcpStream> {
+    // Through the plain socket: tokio's own accept answers from its last look at the socket, and closing resets
+    // the connections that have arrived since.
+    let Ok(listener) = listener.into_std() else {
+        return Vec::new();
+    };
+    std::iter::from_fn(|| listener.accept().ok())
+        .filter_map(|(stream, _)| {
+            stream.set_nonblocking(true).ok()?;
+            TcpStream::from_std(stream).ok()
+        })
+        .collect()
+}
+
+/// Serves these connections until the listener is to be closed.
+async fn serve(
     mut connections: impl Stream<Item = io::Result<TcpStream>> + Unpin,
     shared: &Arc<ServerState>,
-) -> usize {
+) -> Open {
     let mut open = Open::default();
     let mut backoff = Backoff::default();
     let mut closing = pin!(listeners_close(&shared.shutdown));
@@ -71,14 +98,7 @@ pub(super) async fn run(
     if let Some(stream) = waiting {
         open.start(stream, shared);
     }
-    // The backlog; closing the listener would reset its connections. All of it: a budget would leave some.
-    while let Some(Some(Ok(stream))) = unconstrained(connections.next()).now_or_never() {
-        open.start(stream, shared);
-    }
-    drop(connections);
-    let deadline = shared.shutdown.drain_deadline();
-    let deadline = deadline.unwrap_or_else(Instant::now);
-    open.finish(deadline).await
+    open
 }
 
 async fn listeners_close(shutdown: &Shutdown) {
@@ -131,7 +151,9 @@ impl Open {
         }
     }
 
-    async fn finish(mut self, deadline: Instant) -> usize {
+    /// Lets each connection end after its request; returns the number of those that had to be aborted.
+    async fn finish(mut self, shutdown: &Shutdown) -> usize {
+        let deadline = shutdown.drain_deadline().unwrap_or_else(Instant::now);
         for state in self.states.values() {
             state.order(Order::Finish);
         }

@@ -52,11 +52,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use futures_util::{Stream, stream};
 use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::descriptors;
@@ -215,17 +214,10 @@ impl Server {
             shutdown,
             started: Instant::now(),
         });
-        let aborted = accept::run(connections_of(self.listener), &shared).await;
+        let aborted = accept::run(self.listener, &shared).await;
         tracing::info!(server.address = %self.local, connections.aborted = aborted, "drained");
         Drained { aborted }
     }
-}
-
-fn connections_of(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> + Unpin {
-    stream::poll_fn(move |context| {
-        let accepted = listener.poll_accept(context);
-        accepted.map(|accepted| Some(accepted.map(|(stream, _)| stream)))
-    })
 }
 
 /// The state that the connections of one server share.

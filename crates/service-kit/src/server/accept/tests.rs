@@ -1,6 +1,6 @@
 use axum::Router;
 use axum::routing::get;
-use futures_util::stream;
+use futures_util::TryFutureExt as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
 use std::io::{Read as _, Write as _};
@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::advance;
 
 use super::*;
-use crate::server::{Server, connections_of};
+use crate::server::Server;
 use crate::shutdown::ShutdownKind;
 
 const EMFILE: i32 = 24;
@@ -26,6 +26,15 @@ fn handed(
     mut handed: mpsc::UnboundedReceiver<io::Result<TcpStream>>,
 ) -> impl Stream<Item = io::Result<TcpStream>> + Unpin {
     stream::poll_fn(move |context| handed.poll_recv(context))
+}
+
+/// [`run`], on connections from elsewhere than a listener.
+async fn run_on(
+    connections: impl Stream<Item = io::Result<TcpStream>> + Unpin,
+    shared: &Arc<ServerState>,
+) -> usize {
+    let open = serve(connections, shared).await;
+    open.finish(&shared.shutdown).await
 }
 
 /// Both ends of a connection; the peer's knows nothing of the runtime.
@@ -56,8 +65,10 @@ async fn the_accept_loop_goes_on_after_running_out_of_file_descriptors() {
     let address = listener.local_addr().unwrap();
     let shutdown = Shutdown::manual(Duration::from_secs(5));
     let shared = shared(&shutdown);
-    let accepted = stream::iter([exhausted()]).chain(connections_of(listener));
-    let server = tokio::spawn(async move { run(accepted, &shared).await });
+    let server = tokio::spawn(async move {
+        let accepted = pin!(stream::once(listener.accept().map_ok(|(stream, _)| stream)));
+        run_on(stream::iter([exhausted()]).chain(accepted), &shared).await
+    });
 
     let mut peer = TcpStream::connect(address).await.unwrap();
     peer.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -78,7 +89,7 @@ async fn an_idle_connection_gives_way_when_file_descriptors_run_out() {
     let shared = shared(&shutdown);
     let counters = Arc::clone(&shared.counters);
     let (hand, receiver) = mpsc::unbounded_channel();
-    let server = tokio::spawn(async move { run(handed(receiver), &shared).await });
+    let server = tokio::spawn(async move { run_on(handed(receiver), &shared).await });
     let (mut idle, accepted) = connection().await;
     hand.send(Ok(accepted)).unwrap();
     hand.send(exhausted()).unwrap();
@@ -107,7 +118,7 @@ async fn a_request_that_has_arrived_is_answered_although_another_connection_need
     let mut shared = Arc::into_inner(shared(&shutdown)).unwrap();
     shared.limits.connections = 1;
     let (hand, receiver) = mpsc::unbounded_channel();
-    let server = tokio::spawn(async move { run(handed(receiver), &Arc::new(shared)).await });
+    let server = tokio::spawn(async move { run_on(handed(receiver), &Arc::new(shared)).await });
     let answered = |mut peer: std::net::TcpStream| {
         tokio::task::spawn_blocking(move || {
             let mut answer = Vec::new();
