@@ -101,19 +101,13 @@ pub(crate) struct Advised {
     pub(crate) requests: Arc<TokenRequests>,
 }
 
-#[async_trait]
-impl TokenSource for Advised {
-    async fn fetch(&self, request: &TokenRequest) -> Result<IssuedToken, TokenError> {
-        self.source.fetch(request).await
-    }
-
-    async fn fetch_for(
+impl Advised {
+    /// Notes the outcome of a fetch, and gives its error the advice.
+    async fn advise(
         &self,
-        request: &TokenRequest,
-        need: &Need,
+        fetch: impl Future<Output = Result<IssuedToken, TokenError>>,
     ) -> Result<IssuedToken, TokenError> {
         let begun = Instant::now();
-        let fetch = self.source.fetch_for(request, need);
         let result = trace::client("POST token endpoint", fetch).await;
         self.requests.note(begun.elapsed(), &result);
         result.map_err(|error| match error.published_issuer() {
@@ -126,6 +120,21 @@ impl TokenSource for Advised {
                 error.with_advice(advice)
             }
         })
+    }
+}
+
+#[async_trait]
+impl TokenSource for Advised {
+    async fn fetch(&self, request: &TokenRequest) -> Result<IssuedToken, TokenError> {
+        self.advise(self.source.fetch(request)).await
+    }
+
+    async fn fetch_for(
+        &self,
+        request: &TokenRequest,
+        need: &Need,
+    ) -> Result<IssuedToken, TokenError> {
+        self.advise(self.source.fetch_for(request, need)).await
     }
 
     fn time_limit(&self) -> Duration {
