@@ -46,7 +46,7 @@ const SEEDS: u64 = 50;
 /// A longer run says how far it is each time it has done this many.
 const PROGRESS: u64 = 500;
 
-/// A10, A11, B9, C1, C2, C10, C13, C14, C18, D2, D4, D5, D6, D7, D19, D20, D21, D22, D27, E30
+/// A10, A11, B9, C1, C2, C10, C13, C14, C18, D2, D4, D5, D6, D7, D20, D21, D22, D27, E30
 /// H14, H15, H18, N10
 #[test]
 fn seeded_scripts_of_faults_break_no_promise() {

@@ -15,14 +15,6 @@ impl Bucket {
         self.whole.saturating_sub(now) <= INTERVAL * (CAPACITY - 1)
     }
 
-    pub(super) fn take(&mut self, now: Duration) -> bool {
-        let has_one = self.has_one(now);
-        if has_one {
-            self.whole = self.whole.max(now) + INTERVAL;
-        }
-        has_one
-    }
-
     /// Takes one, or what is left of it.
     pub(super) fn charge(&mut self, now: Duration) {
         self.whole = (self.whole.max(now) + INTERVAL).min(now + INTERVAL * CAPACITY);

@@ -1,4 +1,5 @@
-//! What one protected-data may ask an issuer for, and which keys it has.
+//! Which keys one protected-data has, and when it can get others. Whether its fetches are due or paid for is judged
+//! by the simulation of `jwks-validator`.
 
 use std::time::Duration;
 
@@ -17,14 +18,11 @@ pub(crate) struct KeyWatch {
     pub(super) revoked: Vec<String>,
     began: Option<Moment>,
     pub(super) failures: u32,
-    /// The issuer wants to be left alone until then.
-    held_off_until: Duration,
     /// When the next one may come by itself, and when it comes at the latest; zero before the first.
     due: Duration,
     pub(super) due_by: Duration,
-    /// What may have been spent on single tokens at least, and at most.
-    spent_at_least: Bucket,
-    spent_at_most: Bucket,
+    /// What may have been spent on single tokens, at most.
+    spent: Bucket,
 }
 
 /// The share of an interval after which a refresh comes.
@@ -36,26 +34,12 @@ const MIN_AGE: Duration = Duration::from_secs(60);
 impl KeyWatch {
     /// Whether there is certainly a fetch left for an unknown key, and a wait for it.
     pub(super) fn can_surely_ask(&self, now: Duration) -> bool {
-        self.failures == 0 && self.spent_at_most.has_one(now)
+        self.failures == 0 && self.spent.has_one(now)
     }
 
-    pub(super) fn began(&mut self, moment: Moment, max_stale: Duration) -> Result<(), String> {
-        let now = moment.monotonic;
-        if self.began.replace(moment).is_some() {
-            return Err("JWKS requests: two at once".into());
-        }
-        if now < self.held_off_until {
-            return Err("JWKS requests: before the end of a `Retry-After`".into());
-        }
-        self.spent_at_most.charge(now);
-        // A clock that is set can make keys too old between two fetches that succeed.
-        let grew_old =
-            self.failures == 0 && self.good.is_some() && self.usable(moment, max_stale).is_none();
-        if now >= self.due || grew_old || self.spent_at_least.take(now) {
-            Ok(())
-        } else {
-            Err("JWKS requests: neither due nor within the budget for single tokens".into())
-        }
+    pub(super) fn began(&mut self, moment: Moment) {
+        self.began = Some(moment);
+        self.spent.charge(moment.monotonic);
     }
 
     pub(super) fn ended(&mut self, end: FetchEnd, now: Duration, max_stale: Duration) {
@@ -72,13 +56,11 @@ impl KeyWatch {
                 self.due = now + interval.mul_f64(EARLIEST);
                 self.due_by = now + interval.mul_f64(LATEST);
                 self.failures = 0;
-                self.held_off_until = Duration::ZERO;
             }
             FetchEnd::Failed { answer, asked } => {
                 self.failures += 1;
                 let (shortest, longest) = waits(answer, asked, self.failures);
                 let (retry, retry_by) = (now + shortest, now + longest);
-                self.held_off_until = asked.map_or(Duration::ZERO, |asked| now + asked);
                 // One that a token caused does not put off the one that is due, unless the issuer says so.
                 // Jitter decides whether there is one.
                 let is_held_off = asked.is_some();

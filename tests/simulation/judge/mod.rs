@@ -148,13 +148,8 @@ impl Judge {
 
     pub(crate) fn key_fetch_began(&self, host: usize, issuer: Issuer) {
         let now = self.moment(Host::Protected(host));
-        let verdict = self
-            .state()
-            .keys
-            .entry((host, issuer))
-            .or_default()
-            .began(now, self.0.settings.max_stale);
-        self.hold(Host::Protected(host), verdict);
+        let mut state = self.state();
+        state.keys.entry((host, issuer)).or_default().began(now);
     }
 
     pub(crate) fn key_fetch_ended(&self, host: usize, issuer: Issuer, end: FetchEnd) {

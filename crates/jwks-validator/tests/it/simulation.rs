@@ -1,7 +1,8 @@
 //! Scripts of rotation and outage, each from a seed, on paused time: keys that overlap, change
 //! at once, change under their id and are revoked; issuers that fail, hang, panic, are slow, and answer
 //! nonsense; wall clocks that step; forged and invented tokens. A model that knows only what the sources
-//! brought and when, and the reference validator, judge every answer.
+//! brought and when, and the reference validator, judge every answer. That the fetches are due or paid for is judged
+//! here alone; what the services make of it, in the workspace's `tests/simulation`.
 //!
 //! Five hundred seeds, ten thousand where `M2M_LONG` is set; `M2M_SEED=n` runs the script of one alone.
 
