@@ -84,7 +84,7 @@ impl RemoteJwks {
                 .with_retry_after(error.retry_after())
                 .with_published_issuer(error.published_issuer());
             match error.fetch_error() {
-                Some(fetch) => failure.with_detail(fetch.to_string()),
+                Some(fetch) => failure.with_fetch_error(fetch),
                 None => failure,
             }
         })?;
@@ -244,8 +244,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
 }
 
 fn unanswered(error: &FetchError) -> SourceError {
-    SourceError::new(SourceErrorKind::Fetch(error.kind()), error.answer())
-        .with_detail(error.to_string())
+    SourceError::new(SourceErrorKind::Fetch(error.kind()), error.answer()).with_fetch_error(error)
 }
 
 fn discovery_kind(error: &DiscoveryError) -> SourceErrorKind {

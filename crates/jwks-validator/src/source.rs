@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use idp_http::{Answer, FetchErrorKind, MAX_RETRY_AFTER, MIN_RETRY_AFTER};
+use idp_http::{Answer, FetchError, FetchErrorKind, MAX_RETRY_AFTER, MIN_RETRY_AFTER};
 
 use crate::key_set::{KeySet, KeySetError, KeySetErrorKind, SkippedKey};
 use crate::required::{ClaimValue, RequiredClaim};
@@ -180,7 +180,7 @@ pub struct SourceError {
 /// What was said of the failure; apart, because errors are returned often and this is looked at rarely.
 #[derive(Clone, Debug, Default)]
 struct Told {
-    detail: Option<String>,
+    fetch: Option<FetchError>,
     published_issuer: Option<String>,
 }
 
@@ -253,9 +253,9 @@ impl SourceError {
         self
     }
 
-    /// Adds what broke the exchange, in a sentence without an end.
-    pub(crate) fn with_detail(mut self, detail: String) -> Self {
-        self.told.detail = Some(detail);
+    /// Adds what broke the exchange.
+    pub(crate) fn with_fetch_error(mut self, error: &FetchError) -> Self {
+        self.told.fetch = Some(error.clone());
         self
     }
 
@@ -325,8 +325,8 @@ impl From<KeySetError> for SourceError {
 impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.kind.fmt(f)?;
-        if let Some(detail) = &self.told.detail {
-            write!(f, ": {detail}")?;
+        if let Some(fetch) = &self.told.fetch {
+            write!(f, ": {fetch}")?;
         }
         match &self.advice {
             Some(advice) => write!(f, "; {advice}"),
@@ -335,4 +335,9 @@ impl fmt::Display for SourceError {
     }
 }
 
-impl std::error::Error for SourceError {}
+/// The source is the [`FetchError`], where no complete answer came. Its text is part of this error's.
+impl std::error::Error for SourceError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.told.fetch.as_ref().map(|error| error as _)
+    }
+}

@@ -254,6 +254,10 @@ async fn answers_that_are_no_key_set_are_told_apart() {
         server.answer(status, &[header], body);
         let error: SourceError = server.source().fetch(None).await.unwrap_err();
         assert_eq!((error.kind(), error.answer()), (kind, answer), "{name}");
+        let source = std::error::Error::source(&error);
+        let fetch = source.and_then(|source| source.downcast_ref::<idp_http::FetchError>());
+        let broken = fetch.map(|fetch| SourceErrorKind::Fetch(fetch.kind()));
+        assert_eq!(broken, (kind == too_large).then_some(kind), "{name}");
         let asked = (name == "429").then_some(Duration::from_secs(7));
         assert_eq!(error.retry_after(), asked, "{name}");
         assert_eq!(server.requests().len(), 1, "{name}");
