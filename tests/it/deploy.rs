@@ -91,7 +91,7 @@ fn problems(service: &str, settings: &BTreeMap<String, String>) -> Vec<String> {
 }
 
 /// The variables of a service that the compose file does not pass on.
-const OF_NO_USE_IN_A_CONTAINER: [&str; 12] = [
+const OF_NO_USE_IN_A_CONTAINER: [&str; 22] = [
     // The image sets them, and a port that is published goes with them.
     "PUBLIC_DATA_ADDR",
     "PROTECTED_DATA_ADDR",
@@ -99,7 +99,18 @@ const OF_NO_USE_IN_A_CONTAINER: [&str; 12] = [
     "PROTECTED_DATA_ADMIN_ADDR",
     // Instead of the file.
     "CLIENT_SECRET",
+    // Go with a key, a certificate or an assertion, and these are files.
+    "CLIENT_KEY_ALGORITHM",
+    "CLIENT_KEY_ID",
+    "CLIENT_ASSERTION_TYPE",
+    "CLIENT_ID_IN_FORM",
+    "ASSERTION_AUDIENCE",
+    "ASSERTION_HEADERS",
+    "ASSERTION_TYP",
     // Paths within the container, where nothing is mounted.
+    "CLIENT_KEY_FILE",
+    "CLIENT_CERTIFICATE_FILE",
+    "CLIENT_ASSERTION_FILE",
     "CLIENT_ID_FILE",
     "IDP_CA_FILE",
     "IDP_PROXY_CREDENTIALS_FILE",

@@ -7,7 +7,7 @@ mod provider;
 
 use tokio::time::timeout;
 
-use self::provider::{ODD_ID, ODD_SECRET, Provider, Requests, SECRET};
+use self::provider::{ODD_ID, ODD_SECRET, Provider, Requests, SECRET, variable};
 use crate::world::{LIMIT, PROTECTED_BODY, PUBLIC_BODY, Pair, challenge, header};
 
 /// One JWK type and one signature scheme each; EdDSA in the spelling of RFC 8037 and of RFC 9864.
@@ -137,6 +137,45 @@ async fn each_client_authentication_method_is_understood() {
         let pair = Pair::ready(&provider.variables_of_client(id, secret, method)).await;
         let body = pair.public_data().await.text().await.unwrap();
         assert_eq!(body, PUBLIC_BODY, "{name}");
+        pair.stop().await;
+    }
+}
+
+/// A34
+#[tokio::test]
+async fn each_kind_of_key_signs_an_assertion_that_is_taken_and_a_key_of_nobody_is_not() {
+    let Some(provider) = Provider::named().await else {
+        return;
+    };
+    let Some(keys) = variable("M2M_INTEROP_KEYS") else {
+        return;
+    };
+    for (name, key_id) in [
+        ("RS256", "c-rs256"),
+        ("PS256", "c-ps256"),
+        ("ES256", "c-es256"),
+        ("EdDSA", "c-eddsa"),
+    ] {
+        let mut variables = provider.variables("es256");
+        variables.remove("CLIENT_SECRET");
+        let key_file = format!("{keys}/{name}.pem");
+        for (variable, value) in [
+            ("CLIENT_ID", "svc-pkjwt"),
+            ("CLIENT_AUTH_METHOD", "private_key_jwt"),
+            ("CLIENT_KEY_FILE", &key_file),
+            ("CLIENT_KEY_ALGORITHM", name),
+            ("CLIENT_KEY_ID", key_id),
+        ] {
+            variables.insert(variable.to_owned(), value.to_owned());
+        }
+        let pair = Pair::ready(&variables).await;
+        let body = pair.public_data().await.text().await.unwrap();
+        assert_eq!(body, PUBLIC_BODY, "{name}");
+        pair.stop().await;
+
+        variables.insert("CLIENT_ID".to_owned(), "svc-basic".to_owned());
+        let pair = Pair::start(&variables).await;
+        unavailable(&pair, "no token: invalid_client").await;
         pair.stop().await;
     }
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use clock::{Clock as _, ManualClock, SystemClock};
 use dev_idp::{
-    DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DevIdp, Endpoint, Fault, Rotation, TokenSpec,
+    AuthMethod, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DevClient, DevIdp, Endpoint, Fault,
+    Rotation, TokenSpec,
 };
+use rcgen::PublicKeyData as _;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -278,6 +280,45 @@ async fn a_wrong_secret_is_503_until_the_file_is_corrected() {
     let body = pair.get_public("/readyz").await.text().await.unwrap();
     assert!(body.contains("invalid_client"), "{body}");
     std::fs::write(file.path(), format!("{DEFAULT_CLIENT_SECRET}\n")).unwrap();
+    pair.wait_ready().await;
+    assert_eq!(pair.public_data().await.text().await.unwrap(), PUBLIC_BODY);
+}
+
+/// M2
+#[tokio::test]
+async fn a_client_key_that_is_replaced_signs_the_next_request_and_a_torn_one_costs_no_token() {
+    let keys = [(); 2].map(|()| rcgen::KeyPair::generate().unwrap());
+    let client = |key: &rcgen::KeyPair| {
+        DevClient::new("keyed", "")
+            .allow([AuthMethod::PrivateKeyJwt])
+            .public_key(key.subject_public_key_info())
+    };
+    let idp = DevIdp::builder().client(client(&keys[0])).start().await;
+    let idp = idp.unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), keys[0].serialize_pem()).unwrap();
+    let mut variables = variables(&idp);
+    variables.remove("CLIENT_SECRET");
+    for (name, value) in [
+        ("CLIENT_ID", "keyed"),
+        ("CLIENT_AUTH_METHOD", "private_key_jwt"),
+        ("CLIENT_KEY_FILE", file.path().to_str().unwrap()),
+    ] {
+        variables.insert(name.to_owned(), value.to_owned());
+    }
+    let pair = Pair::ready(&variables).await;
+    assert_eq!(pair.public_data().await.text().await.unwrap(), PUBLIC_BODY);
+
+    std::fs::write(file.path(), &keys[1].serialize_pem()[..80]).unwrap();
+    assert_eq!(pair.public_data().await.status(), 200);
+    let token = pair.tokens.token().await.unwrap();
+    assert!(pair.tokens.invalidate(&token));
+    assert_eq!(pair.public_data().await.status(), 503);
+    let body = pair.get_public("/readyz").await.text().await.unwrap();
+    assert!(body.contains("no token: config"), "{body}");
+
+    idp.set_client(client(&keys[1]));
+    std::fs::write(file.path(), keys[1].serialize_pem()).unwrap();
     pair.wait_ready().await;
     assert_eq!(pair.public_data().await.text().await.unwrap(), PUBLIC_BODY);
 }

@@ -11,10 +11,17 @@ pub enum AuthMethod {
     ClientSecretBasic,
     /// Id and secret as `client_id` and `client_secret` in the form.
     ClientSecretPost,
+    /// A JWT for the issuer, signed with the client's own key, as `client_assertion` in the form (RFC 7523
+    /// section 2.2).
+    PrivateKeyJwt,
 }
 
 impl AuthMethod {
-    pub(crate) const ALL: [Self; 2] = [Self::ClientSecretBasic, Self::ClientSecretPost];
+    pub(crate) const ALL: [Self; 3] = [
+        Self::ClientSecretBasic,
+        Self::ClientSecretPost,
+        Self::PrivateKeyJwt,
+    ];
 
     /// Returns the method's registered name, such as `client_secret_basic`.
     #[must_use]
@@ -22,6 +29,7 @@ impl AuthMethod {
         match self {
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
 }
@@ -31,6 +39,7 @@ impl AuthMethod {
 pub struct DevClient {
     id: String,
     secret: SecretDigest,
+    public_key: Option<Vec<u8>>,
     scopes: Vec<String>,
     audiences: Vec<String>,
     methods: Vec<AuthMethod>,
@@ -45,11 +54,20 @@ impl DevClient {
         Self {
             id: id.into(),
             secret: SecretDigest::of(secret.as_ref()),
+            public_key: None,
             scopes: Vec::new(),
             audiences: Vec::new(),
             methods: AuthMethod::ALL.to_vec(),
             grant_allowed: true,
         }
+    }
+
+    /// Sets the key that the client's assertions are verified with ([`AuthMethod::PrivateKeyJwt`]): DER of a
+    /// `SubjectPublicKeyInfo`, RSA, P-256, P-384 or Ed25519. Without it no assertion is taken.
+    #[must_use]
+    pub fn public_key(mut self, spki: impl Into<Vec<u8>>) -> Self {
+        self.public_key = Some(spki.into());
+        self
     }
 
     /// Sets the scopes that the client may have. It gets all of them when it asks for none.
@@ -91,6 +109,10 @@ impl DevClient {
 
     pub(crate) fn secret(&self) -> &SecretDigest {
         &self.secret
+    }
+
+    pub(crate) fn assertion_key(&self) -> Option<&[u8]> {
+        self.public_key.as_deref()
     }
 
     pub(crate) fn granted_scopes(&self) -> &[String] {

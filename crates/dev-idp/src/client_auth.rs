@@ -1,9 +1,15 @@
-//! Client authentication at the token endpoint, RFC 6749 section 2.3.1.
+//! Client authentication at the token endpoint: RFC 6749 section 2.3.1, RFC 7523 section 2.2.
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use clock::unix_seconds;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use serde_json::Value;
 
 use crate::client::{AuthMethod, DevClient, SecretDigest};
 use crate::form::{self, Form};
@@ -23,6 +29,9 @@ pub(crate) fn authenticate(
     headers: &HeaderMap,
     form: &Form,
 ) -> Result<DevClient, OAuthError> {
+    if let Some(assertion) = form.value("client_assertion") {
+        return by_assertion(provider, headers, form, assertion);
+    }
     let presented = presented(headers, form)?;
     let clients = provider.clients.lock();
     let known = clients.get(&presented.id);
@@ -36,6 +45,91 @@ pub(crate) fn authenticate(
             Err(OAuthError::invalid_client().with_challenge())
         }
         _ => Err(OAuthError::invalid_client()),
+    }
+}
+
+/// Verifies an assertion with the key that the client was registered with.
+fn by_assertion(
+    provider: &Provider,
+    headers: &HeaderMap,
+    form: &Form,
+    assertion: &str,
+) -> Result<DevClient, OAuthError> {
+    if headers.contains_key(AUTHORIZATION) || form.value("client_secret").is_some() {
+        return Err(OAuthError::invalid_request(
+            "more than one client authentication method",
+        ));
+    }
+    if form.value("client_assertion_type") != Some(JWT_BEARER) {
+        return Err(OAuthError::invalid_request(
+            "client_assertion_type is not jwt-bearer",
+        ));
+    }
+    let refused = OAuthError::invalid_client;
+    let assertion = Assertion::read(assertion).ok_or_else(refused)?;
+    let id = assertion.claims["sub"].as_str().ok_or_else(refused)?;
+    let now = unix_seconds(provider.clock.now());
+    let is_for_us = assertion.claims["iss"] == id
+        && assertion.claims["aud"] == *provider.issuer
+        && assertion.claims["jti"].is_string()
+        && assertion.claims["exp"]
+            .as_i64()
+            .is_some_and(|exp| exp > now)
+        && form.value("client_id").is_none_or(|named| named == id);
+    let clients = provider.clients.lock();
+    match clients.get(id) {
+        Some(client)
+            if is_for_us
+                && client.allows(AuthMethod::PrivateKeyJwt)
+                && client
+                    .assertion_key()
+                    .is_some_and(|key| assertion.is_of(key)) =>
+        {
+            Ok(client.clone())
+        }
+        _ => Err(refused()),
+    }
+}
+
+/// RFC 7523 section 2.2.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// What an assertion may be signed with.
+pub(crate) const ASSERTION_ALGORITHMS: [&str; 5] = ["RS256", "PS256", "ES256", "ES384", "EdDSA"];
+
+struct Assertion<'a> {
+    signed: &'a str,
+    signature: Vec<u8>,
+    algorithm: &'static dyn VerificationAlgorithm,
+    claims: Value,
+}
+
+impl<'a> Assertion<'a> {
+    fn read(compact: &'a str) -> Option<Self> {
+        let (signed, signature) = compact.rsplit_once('.')?;
+        let (header, claims) = signed.split_once('.')?;
+        let json = |part| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok();
+        let header: Value = json(header)?;
+        let algorithm: &'static dyn VerificationAlgorithm = match header["alg"].as_str()? {
+            "RS256" => &RSA_PKCS1_2048_8192_SHA256,
+            "PS256" => &RSA_PSS_2048_8192_SHA256,
+            "ES256" => &ECDSA_P256_SHA256_FIXED,
+            "ES384" => &ECDSA_P384_SHA384_FIXED,
+            "EdDSA" => &ED25519,
+            _ => return None,
+        };
+        Some(Self {
+            signed,
+            signature: URL_SAFE_NO_PAD.decode(signature).ok()?,
+            algorithm,
+            claims: json(claims)?,
+        })
+    }
+
+    fn is_of(&self, key: &[u8]) -> bool {
+        UnparsedPublicKey::new(self.algorithm, key)
+            .verify(self.signed.as_bytes(), &self.signature)
+            .is_ok()
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::builder::DevIdpBuilder;
+use crate::client::DevClient;
 use crate::error::{KeyError, UnknownClient};
 use crate::faults::Fault;
 use crate::keyring::{Rotation, generate_all};
@@ -105,6 +106,12 @@ impl DevIdp {
         let client = clients.get_mut(client_id).ok_or(UnknownClient)?;
         client.set_secret(secret);
         Ok(())
+    }
+
+    /// Adds a client, or puts it in the place of the one that has its id. Issued tokens stay valid.
+    pub fn set_client(&self, client: DevClient) {
+        let mut clients = self.provider.clients.lock();
+        clients.insert(client.id().to_owned(), client);
     }
 
     /// Sets the lifetime of the tokens issued from now on, in whole seconds.

@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use crate::client::AuthMethod;
+use crate::client_auth::ASSERTION_ALGORITHMS;
 use crate::keys::Algorithm;
 use crate::provider::Provider;
 use crate::requests::{JWKS_PATH, OAUTH_PATH, OPENID_PATH, TOKEN_PATH};
@@ -42,6 +43,7 @@ async fn metadata(State(provider): State<Arc<Provider>>) -> Json<Value> {
         "jwks_uri": format!("{}{JWKS_PATH}", provider.base),
         "grant_types_supported": ["client_credentials"],
         "token_endpoint_auth_methods_supported": AuthMethod::ALL.map(AuthMethod::name),
+        "token_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS,
         // Required by both documents; empty, as there is no authorization endpoint.
         "response_types_supported": [],
         "subject_types_supported": ["public"],

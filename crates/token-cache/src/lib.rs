@@ -93,7 +93,6 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `metrics` | counters, a histogram and gauges: [`guide::metrics`] |
-//! | `private-key-jwt` | `ClientAuth::PrivateKeyJwt` |
 //! | `reqwest-middleware` (default) | `BearerTokenMiddleware` for reqwest clients |
 //! | `tower` | `BearerTokenLayer` for hyper, hyper-util and tonic clients |
 
@@ -155,11 +154,11 @@ pub use request::TokenRequest;
 pub use secrecy::SecretString;
 pub use source::TokenSource;
 pub use token::{AccessToken, DEFAULT_TOKEN_SIZE, IssuedToken, TokenScheme};
-#[cfg(feature = "private-key-jwt")]
-pub use token_endpoint::AssertionAlgorithm;
 #[doc(inline)]
 pub use token_endpoint::{
-    ClientAuth, ConfigError, EndpointError, MAX_TOKEN_SIZE, SecretSource, TokenErrorKind,
+    AssertionAlgorithm, AssertionKey, AssertionSigner, AssertionType, CertificateHeader,
+    ClientAuth, ConfigError, EndpointError, KeyProblem, MAX_TOKEN_SIZE, SecretProvider,
+    SecretSource, SignerError, TokenErrorKind,
 };
 #[cfg(feature = "tower")]
 pub use tower::{

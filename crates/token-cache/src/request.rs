@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(asked.without_scopes(), TokenRequest::new().audience("api"));
     }
 
-    /// N35
+    /// M7, N35
     #[test]
     fn parameters_and_bare_resources_are_part_of_the_request() {
         let request = TokenRequest::new()

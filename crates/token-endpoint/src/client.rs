@@ -13,7 +13,8 @@ use idp_http::IdpClient;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Url, form_urlencoded};
 
-use crate::client_auth::ClientAuth;
+use crate::assertion::Assertion;
+use crate::client_auth::{AssertionForm, ClientAuth};
 use crate::error::{ConfigError, EndpointError};
 use crate::kind::TokenErrorKind;
 use crate::response::{Response, Sent, asked_wait};
@@ -36,18 +37,10 @@ pub struct Client {
     headers: HeaderMap,
     headers_file: Option<SecretSource>,
     auth: ClientAuth,
-    #[cfg(feature = "private-key-jwt")]
     assertion: Assertion,
+    assertion_form: AssertionForm,
     certificate: Certificate,
     clock: Arc<dyn Clock>,
-}
-
-/// What an assertion of our own says beside the client's id.
-#[derive(Clone, Debug, Default)]
-#[cfg(feature = "private-key-jwt")]
-struct Assertion {
-    audience: Option<String>,
-    key_id: Option<String>,
 }
 
 /// The HTTP client that presents the certificate, made again when the certificate changes.
@@ -87,18 +80,17 @@ impl Client {
     /// most 64 KiB came within the HTTP client's limits; [`EndpointError::fetch_error`] tells the last two.
     pub async fn post(&self, url: &Url, form: String) -> Result<Response, EndpointError> {
         let shown = self.shown().await?;
-        let credential = self.credential(&shown)?;
-        let (headers, form) = self.request(form, &shown, credential.expose_secret());
+        let (headers, form) = self.request(form, &shown);
         let basic = headers.get(header::AUTHORIZATION).cloned();
         let reply = self
-            .http_for(&shown.secret)?
+            .http_for(&shown.credential)?
             .post_form(url, headers, form, MAX_BODY)
             .await?;
         Ok(Response {
             wait: asked_wait(&reply, self.clock.now()),
             oddity: shown.oddity(self.auth),
             sent: Sent {
-                credential,
+                credential: shown.credential,
                 basic,
                 headers: shown.headers,
             },
@@ -123,23 +115,6 @@ impl Client {
     pub async fn credentials_version(&self) -> u64 {
         let files = self.version().await;
         files.wrapping_add(self.http.settings_version().await)
-    }
-
-    /// Returns what proves who the client is: the secret, or an assertion.
-    fn credential(&self, shown: &Shown) -> Result<SecretString, EndpointError> {
-        match self.auth {
-            #[cfg(feature = "private-key-jwt")]
-            ClientAuth::PrivateKeyJwt(algorithm) => crate::assertion::sign(
-                algorithm,
-                self.assertion.key_id.as_deref(),
-                shown.secret.expose_secret(),
-                &shown.id,
-                self.assertion.audience.as_deref().unwrap_or_default(),
-                self.clock.now(),
-            )
-            .map(SecretString::from),
-            _ => Ok(shown.secret.clone()),
-        }
     }
 
     /// Returns the HTTP client to ask with.
@@ -170,12 +145,17 @@ impl Client {
     }
 
     /// Returns the headers and the form of one request.
-    fn request(&self, form: String, shown: &Shown, credential: &str) -> (HeaderMap, Vec<u8>) {
+    fn request(&self, form: String, shown: &Shown) -> (HeaderMap, Vec<u8>) {
         let mut headers = shown.headers.clone();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         let mut form = form_urlencoded::Serializer::new(form);
-        self.auth
-            .apply(&shown.id, credential, &mut headers, &mut form);
+        self.auth.apply(
+            &shown.id,
+            shown.credential.expose_secret(),
+            self.assertion_form,
+            &mut headers,
+            &mut form,
+        );
         (headers, form.finish().into_bytes())
     }
 }

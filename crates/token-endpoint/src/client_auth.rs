@@ -21,9 +21,8 @@ pub enum ClientAuth {
     /// `client_secret_post`: id and secret in the form.
     SecretPost,
     /// `private_key_jwt` (RFC 7523 section 2.2): an assertion signed for every request, for the issuer
-    /// alone, that lives for 60 s. The secret source holds the private key as PKCS#8 PEM.
-    #[cfg(feature = "private-key-jwt")]
-    PrivateKeyJwt(crate::assertion::AssertionAlgorithm),
+    /// alone, that lives for 60 s. The secret source holds the private key as PKCS#8 PEM, or is a signer.
+    PrivateKeyJwt,
     /// An assertion that somebody else makes (RFC 7523 section 2.2), as Kubernetes projects one into a
     /// file. The secret source holds the assertion.
     ClientAssertion,
@@ -32,8 +31,33 @@ pub enum ClientAuth {
     TlsClientCertificate,
 }
 
-/// RFC 7523 section 2.2.
-const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// What kind of assertion [`ClientAuth::ClientAssertion`] sends: `client_assertion_type`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AssertionType {
+    /// `jwt-bearer` (RFC 7523 section 2.2).
+    #[default]
+    JwtBearer,
+    /// `jwt-spiffe`: a JWT-SVID (draft-ietf-oauth-spiffe-client-auth).
+    JwtSpiffe,
+}
+
+impl AssertionType {
+    fn urn(self) -> &'static str {
+        match self {
+            Self::JwtBearer => "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            Self::JwtSpiffe => "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe",
+        }
+    }
+}
+
+/// How an assertion is sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AssertionForm {
+    pub(crate) kind: AssertionType,
+    /// Whether `client_id` goes with it, which RFC 7521 section 4.2 leaves open.
+    pub(crate) has_client_id: bool,
+}
 
 impl ClientAuth {
     /// Whether the secret's source holds a text that is sent as it is.
@@ -50,6 +74,7 @@ impl ClientAuth {
         self,
         id: &str,
         credential: &str,
+        assertion: AssertionForm,
         headers: &mut HeaderMap,
         form: &mut form_urlencoded::Serializer<'_, String>,
     ) {
@@ -69,17 +94,15 @@ impl ClientAuth {
             Self::TlsClientCertificate => {
                 form.append_pair("client_id", id);
             }
-            Self::ClientAssertion => assertion(id, credential, form),
-            #[cfg(feature = "private-key-jwt")]
-            Self::PrivateKeyJwt(_) => assertion(id, credential, form),
+            Self::ClientAssertion | Self::PrivateKeyJwt => {
+                if assertion.has_client_id {
+                    form.append_pair("client_id", id);
+                }
+                form.append_pair("client_assertion_type", assertion.kind.urn())
+                    .append_pair("client_assertion", credential);
+            }
         }
     }
-}
-
-fn assertion(id: &str, assertion: &str, form: &mut form_urlencoded::Serializer<'_, String>) {
-    form.append_pair("client_id", id)
-        .append_pair("client_assertion_type", JWT_BEARER)
-        .append_pair("client_assertion", assertion);
 }
 
 fn basic(pair: &str, headers: &mut HeaderMap) {
@@ -102,10 +125,15 @@ fn encode(text: &str) -> String {
 mod tests {
     use super::*;
 
+    const FORM: AssertionForm = AssertionForm {
+        kind: AssertionType::JwtBearer,
+        has_client_id: true,
+    };
+
     fn applied(auth: ClientAuth, id: &str, secret: &str) -> (Option<String>, String) {
         let mut headers = HeaderMap::new();
         let mut form = form_urlencoded::Serializer::new(String::new());
-        auth.apply(id, secret, &mut headers, &mut form);
+        auth.apply(id, secret, FORM, &mut headers, &mut form);
         let basic = headers.get(header::AUTHORIZATION).map(|value| {
             assert!(value.is_sensitive());
             let encoded = value
@@ -127,6 +155,7 @@ mod tests {
         ClientAuth::SecretBasic.apply(
             "s6BhdRkqt3",
             "7Fjfp0ZBr1KtDRbnfVdmIw",
+            FORM,
             &mut headers,
             &mut form,
         );

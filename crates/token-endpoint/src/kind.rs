@@ -65,6 +65,10 @@ pub enum TokenErrorKind {
     /// An unusable answer: a status that is neither 200 nor 201 nor an error, or a token that came with an
     /// error status.
     UnexpectedStatus,
+    /// Transient: no signature of an assertion; what signs it did not, did so too late, or panicked.
+    Signer,
+    /// What signs assertions refuses to, or signs in a form that the algorithm has not.
+    SignerRefused,
     /// The request's URL is outside the allowed origins; no token was asked for.
     OriginNotAllowed,
     /// The cache was shut down, or the runtime of the caller is shutting down.
@@ -100,9 +104,12 @@ impl TokenErrorKind {
     #[must_use]
     pub fn answer(self) -> Answer {
         match self {
-            Self::Status5xx | Self::Tls | Self::Redirect | Self::Status4xx | Self::Discovery => {
-                Answer::Unusable
-            }
+            Self::Status5xx
+            | Self::Signer
+            | Self::Tls
+            | Self::Redirect
+            | Self::Status4xx
+            | Self::Discovery => Answer::Unusable,
             Self::Throttled => Answer::Refused,
             // What stands in for the provider while it starts is gone as suddenly.
             Self::NotHttp => Answer::None,
@@ -121,6 +128,7 @@ impl TokenErrorKind {
                 | Self::Status5xx
                 | Self::Throttled
                 | Self::Panic
+                | Self::Signer
         )
     }
 
@@ -168,6 +176,8 @@ impl TokenErrorKind {
             Self::TokenType => "token_type",
             Self::ExpiresIn => "expires_in",
             Self::UnexpectedStatus => "status_unexpected",
+            Self::Signer => "signer",
+            Self::SignerRefused => "signer_refused",
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::Cancelled => "cancelled",
         }
@@ -201,6 +211,8 @@ impl TokenErrorKind {
             | Self::TokenType
             | Self::ExpiresIn
             | Self::UnexpectedStatus => "the provider's answer is no usable token",
+            Self::Signer => "what signs client assertions gave no signature",
+            Self::SignerRefused => "what signs client assertions refused to",
             Self::OriginNotAllowed => "the request's origin may not receive the token",
             Self::Cancelled => "the token cache, or its runtime, was shut down",
         }

@@ -29,14 +29,6 @@
 //! # Ok(())
 //! # }
 //! ```
-//!
-//! # Features
-//!
-//! None is on by default.
-//!
-//! | feature | what it adds |
-//! |---|---|
-//! | `private-key-jwt` | `ClientAuth::PrivateKeyJwt` |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -44,26 +36,30 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-#[cfg(feature = "private-key-jwt")]
 mod assertion;
 mod client;
 mod client_auth;
 mod endpoint;
 mod error;
+mod key;
 mod kind;
 mod response;
 mod secret;
+mod signer;
 
-#[cfg(feature = "private-key-jwt")]
-pub use assertion::AssertionAlgorithm;
+pub use assertion::CertificateHeader;
+/// The attribute that an implementation of [`AssertionSigner`] or [`SecretProvider`] wants.
+pub use async_trait::async_trait;
 pub use client::{Client, ClientBuilder};
-pub use client_auth::ClientAuth;
+pub use client_auth::{AssertionType, ClientAuth};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use endpoint::Endpoint;
 pub use error::{ConfigError, EndpointError};
 pub use idp_http::{Discovery, FetchError, FetchErrorKind, IdpClient, IdpClientBuilder, Reply};
+pub use key::{AssertionAlgorithm, AssertionKey, KeyProblem};
 pub use kind::TokenErrorKind;
 pub use response::{Expected, MAX_TOKEN_SIZE, Response, TokenReply, check_access_token};
 pub use secrecy::SecretString;
 pub use secret::SecretSource;
+pub use signer::{AssertionSigner, SecretProvider, SignerError};
 pub use url::Url;

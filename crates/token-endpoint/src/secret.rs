@@ -1,18 +1,21 @@
-//! Where the client secret comes from.
+//! Where what a client authenticates with comes from.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use idp_http::file;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::EndpointError;
 use crate::kind::TokenErrorKind;
+use crate::signer::{AssertionSigner, SecretProvider};
 
-/// Where the client secret comes from. `Debug` never shows it.
+/// Where what a client authenticates with comes from: its secret, or what else
+/// [`ClientAuth`](crate::ClientAuth) says. `Debug` never shows it.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum SecretSource {
     /// A fixed value.
     Value(SecretString),
@@ -21,6 +24,10 @@ pub enum SecretSource {
     /// 64 KiB, not UTF-8, or begins with a byte order mark is an error, and so is what is no regular file
     /// after links are followed.
     File(PathBuf),
+    /// A program's own code, which is asked for every exchange.
+    Provided(Arc<dyn SecretProvider>),
+    /// A key that is elsewhere: for [`ClientAuth::PrivateKeyJwt`](crate::ClientAuth::PrivateKeyJwt) only.
+    Signer(Arc<dyn AssertionSigner>),
 }
 
 impl SecretSource {
@@ -28,6 +35,9 @@ impl SecretSource {
     pub(crate) async fn read(&self) -> Result<SecretString, EndpointError> {
         match self {
             Self::Value(secret) => Ok(secret.clone()),
+            Self::Provided(provider) => provider.secret().await,
+            // What is built refuses it where something is read.
+            Self::Signer(_) => Err(EndpointError::new(TokenErrorKind::Config)),
             Self::File(path) => {
                 let path = path.clone();
                 // `tokio::fs` would do the same behind one more feature.
@@ -47,7 +57,8 @@ impl SecretSource {
     /// per process.
     pub(crate) async fn version(&self) -> u64 {
         match self {
-            Self::Value(_) => 0,
+            Self::Value(_) | Self::Signer(_) => 0,
+            Self::Provided(provider) => provider.version().await,
             Self::File(_) => match self.read().await {
                 Ok(secret) => Self::fingerprint(&secret),
                 Err(_) => 0,
@@ -66,6 +77,8 @@ impl fmt::Debug for SecretSource {
         match self {
             Self::Value(_) => f.write_str("Value([redacted])"),
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Provided(provider) => f.debug_tuple("Provided").field(provider).finish(),
+            Self::Signer(signer) => f.debug_tuple("Signer").field(signer).finish(),
         }
     }
 }

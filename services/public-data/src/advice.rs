@@ -22,8 +22,9 @@ pub fn advice(error: &TokenError) -> &'static str {
     }
     match error.kind() {
         TokenErrorKind::InvalidClient => {
-            "correct CLIENT_SECRET (or CLIENT_SECRET_FILE) and CLIENT_ID; if these are right, the \
-             provider wants another CLIENT_AUTH_METHOD"
+            "correct CLIENT_SECRET (or CLIENT_SECRET_FILE) and CLIENT_ID, or the file that \
+             CLIENT_AUTH_METHOD uses in place of a secret; if these are right, the provider wants another \
+             CLIENT_AUTH_METHOD"
         }
         TokenErrorKind::ScopeNotGranted => {
             "allow the client this scope at the provider, take it out of TOKEN_SCOPE, or set \
@@ -66,7 +67,8 @@ pub fn advice(error: &TokenError) -> &'static str {
              TOKEN_ENDPOINT"
         }
         _ => {
-            "check CLIENT_SECRET_FILE, CLIENT_ID_FILE and TOKEN_HEADERS_FILE, and the scheme of ISSUER or TOKEN_ENDPOINT"
+            "check CLIENT_SECRET_FILE, CLIENT_KEY_FILE, CLIENT_CERTIFICATE_FILE, CLIENT_ASSERTION_FILE, CLIENT_ID_FILE \
+             and TOKEN_HEADERS_FILE, and the scheme of ISSUER or TOKEN_ENDPOINT"
         }
     }
 }

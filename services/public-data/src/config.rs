@@ -1,5 +1,6 @@
 //! The service's variables.
 
+mod client;
 mod tokens;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -31,10 +32,12 @@ pub struct Config {
     pub client_id: String,
     /// `CLIENT_ID_FILE`, which is read again with the secret.
     pub client_id_file: Option<PathBuf>,
-    /// `CLIENT_SECRET` or `CLIENT_SECRET_FILE`.
+    /// `CLIENT_SECRET` or `CLIENT_SECRET_FILE`, which not every method needs.
     pub client_secret: Option<SecretSetting>,
     /// `CLIENT_AUTH_METHOD`.
     pub client_auth: ClientAuth,
+    /// What the methods without a shared secret need.
+    pub client_keys: ClientKeys,
     /// `TOKEN_SCOPE`, `TOKEN_AUDIENCE`, `TOKEN_RESOURCE` and `TOKEN_PARAMETERS`.
     pub request: TokenRequest,
     /// What else there is to say about the token request and its answer.
@@ -96,14 +99,8 @@ fn statuses(text: &str) -> Option<Vec<StatusCode>> {
     text.split(',').map(status).collect()
 }
 
+pub use self::client::{AUTH_METHODS, ClientKeys};
 pub use self::tokens::TokenSettings;
-
-/// What `CLIENT_AUTH_METHOD` can name.
-pub const AUTH_METHODS: [(&str, ClientAuth); 3] = [
-    ("client_secret_basic", ClientAuth::SecretBasic),
-    ("client_secret_basic_raw", ClientAuth::SecretBasicRaw),
-    ("client_secret_post", ClientAuth::SecretPost),
-];
 
 impl Config {
     /// Reads the variables. What comes back is usable only if the reader ends without problems.
@@ -118,6 +115,13 @@ impl Config {
                 "has a space inside, which hardly any provider issues and is taken for a part of it",
             );
         }
+        let client_auth = reader.one_of("CLIENT_AUTH_METHOD", &AUTH_METHODS, ClientAuth::default());
+        let client_secret = match client_auth {
+            ClientAuth::SecretBasic | ClientAuth::SecretBasicRaw | ClientAuth::SecretPost => {
+                reader.required_secret("CLIENT_SECRET")
+            }
+            _ => reader.optional_secret("CLIENT_SECRET"),
+        };
         let protected_data = reader
             .endpoint("PROTECTED_DATA_URL", provider.allow_insecure_http)
             .unwrap_or_else(|| Url::parse("http://127.0.0.1:6002").expect("the default is a URL"));
@@ -127,8 +131,9 @@ impl Config {
             admin_hosts: reader.host_names("ADMIN_ALLOWED_HOSTS"),
             client_id,
             client_id_file,
-            client_secret: reader.required_secret("CLIENT_SECRET"),
-            client_auth: reader.one_of("CLIENT_AUTH_METHOD", &AUTH_METHODS, ClientAuth::default()),
+            client_secret,
+            client_auth,
+            client_keys: ClientKeys::read(reader, client_auth),
             request,
             tokens: TokenSettings::read(reader),
             protected_data,
@@ -147,12 +152,14 @@ impl Config {
         let provider = &self.provider;
         let http = provider.http().build().map_err(StartError::Provider)?;
         // Absent only where the configuration had problems; then the provider will say so.
-        let secret = self
-            .secret()
+        let credential = self
+            .client_keys
+            .credential(self.client_auth, self.secret())
             .unwrap_or_else(|| secrecy::SecretString::default().into());
-        let source = ClientCredentials::builder(&self.client_id, secret)
+        let source = ClientCredentials::builder(&self.client_id, credential)
             .http_client(http)
             .auth(self.client_auth);
+        let source = self.client_keys.apply(source, &provider.issuer);
         let source = match &provider.token_endpoint {
             Some(url) => source.token_endpoint(url.as_str()),
             None => source.issuer(&provider.issuer),
@@ -169,6 +176,12 @@ impl Config {
             .apply(source)
             .build()
             .map_err(StartError::Tokens)
+    }
+
+    /// Tells whether what this method sends is configured.
+    #[must_use]
+    pub fn has_credential(&self, auth: ClientAuth) -> bool {
+        self.client_keys.credential(auth, self.secret()).is_some()
     }
 
     fn secret(&self) -> Option<SecretSource> {

@@ -21,7 +21,7 @@ mod timing;
 
 pub use advice::advice;
 pub use api::{AppState, app};
-pub use config::{AUTH_METHODS, Attaching, Config, TokenSettings};
+pub use config::{AUTH_METHODS, Attaching, ClientKeys, Config, TokenSettings};
 pub use downstream::{Downstream, DownstreamError, DownstreamSetupError};
 pub use openapi::openapi;
 pub use refusal::Refusal;

@@ -109,7 +109,10 @@ pub(crate) fn client_secret(config: &public_data::Config) -> Result<String, Stri
             Ok(secret) => Ok(secret.expose_secret().to_owned()),
             Err(problem) => Err(format!("CLIENT_SECRET_FILE: names a file that {problem}")),
         },
-        None => Ok(String::new()),
+        None => Err(
+            "CLIENT_AUTH_METHOD: the provider that is started here knows client secrets only"
+                .to_owned(),
+        ),
     }
 }
 

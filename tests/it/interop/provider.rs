@@ -182,7 +182,7 @@ impl Requests {
     clippy::disallowed_methods,
     reason = "names a server for tests; no service reads it"
 )]
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     let value = std::env::var(name).ok().filter(|value| !value.is_empty());
     if value.is_none() {
         let test = std::thread::current();

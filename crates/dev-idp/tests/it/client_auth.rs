@@ -1,4 +1,5 @@
 use dev_idp::{AuthMethod, DevClient, DevIdp};
+use rcgen::PublicKeyData as _;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 
 use super::{FORM, Reply, ask, basic, http, post, provider, token};
@@ -168,4 +169,67 @@ async fn debug_output_shows_no_secret() {
     assert!(!format!("{builder:?}").contains("hunter2"));
     let idp = builder.start().await.unwrap();
     assert!(!format!("{idp:?}").contains("hunter2"));
+}
+
+/// A34
+#[tokio::test]
+async fn an_assertion_of_the_registered_key_is_let_in_and_another_is_not() {
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+    let (key, other) = (
+        rcgen::KeyPair::generate().unwrap(),
+        rcgen::KeyPair::generate().unwrap(),
+    );
+    let idp = DevIdp::builder()
+        .client(DevClient::new("keyed", "x").public_key(key.subject_public_key_info()))
+        .client(DevClient::new("keyless", "x"))
+        .start()
+        .await
+        .unwrap();
+    let now = jsonwebtoken::get_current_timestamp();
+    let good = serde_json::json!({
+        "iss": "keyed", "sub": "keyed", "aud": idp.issuer(), "jti": "1", "iat": now, "exp": now + 60,
+    });
+    let form = |claims: &serde_json::Value, key: &rcgen::KeyPair| {
+        let key = EncodingKey::from_ec_der(&key.serialize_der());
+        let jwt = encode(&Header::new(Algorithm::ES256), claims, &key).unwrap();
+        format!(
+            "{GRANT}&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer\
+             &client_assertion={jwt}"
+        )
+    };
+    post(&idp, &form(&good, &key)).await.access_token();
+    let named = form(&good, &key) + "&client_id=keyed";
+    post(&idp, &named).await.access_token();
+    let with = |name: &str, value: serde_json::Value| {
+        let mut claims = good.clone();
+        claims[name] = value;
+        claims
+    };
+    for (case, form) in [
+        ("another key", form(&good, &other)),
+        (
+            "another issuer",
+            form(&with("aud", "https://x.example".into()), &key),
+        ),
+        (
+            "a list",
+            form(&with("aud", serde_json::json!([idp.issuer()])), &key),
+        ),
+        ("expired", form(&with("exp", (now - 1).into()), &key)),
+        ("another maker", form(&with("iss", "other".into()), &key)),
+        ("unknown", form(&with("sub", "nobody".into()), &key)),
+        ("no key", {
+            let mut claims = with("sub", "keyless".into());
+            claims["iss"] = "keyless".into();
+            form(&claims, &key)
+        }),
+        ("another id", form(&good, &key) + "&client_id=keyless"),
+        ("torn", form(&good, &key).replace('.', "")),
+    ] {
+        let reply = post(&idp, &form).await;
+        assert_eq!(reply.status, 400, "{case}");
+        reply.assert_error(400, "invalid_client");
+    }
+    let two = form(&good, &key) + "&client_secret=x";
+    post(&idp, &two).await.assert_error(400, "invalid_request");
 }

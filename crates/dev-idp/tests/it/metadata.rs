@@ -12,7 +12,10 @@ async fn both_documents_say_where_everything_is() {
         "token_endpoint": format!("http://{}/api/v1/oauth2/token", idp.addr()),
         "jwks_uri": format!("http://{}/api/v1/oauth2/jwks", idp.addr()),
         "grant_types_supported": ["client_credentials"],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "token_endpoint_auth_methods_supported":
+            ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported":
+            ["RS256", "PS256", "ES256", "ES384", "EdDSA"],
         "scopes_supported": ["read", "write"],
         "response_types_supported": [],
         "subject_types_supported": ["public"],

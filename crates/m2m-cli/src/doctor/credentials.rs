@@ -43,6 +43,22 @@ enum Outcome {
 
 type Method = (&'static str, ClientAuth);
 
+/// Some servers refuse the `typ` of assertions that newer ones ask for.
+const TYP_JWT: &str = "private_key_jwt of ASSERTION_TYP=JWT";
+
+/// The names that metadata have for a method (OpenID Connect Core section 9, RFC 8705 section 2).
+fn names(auth: ClientAuth) -> &'static [&'static str] {
+    match auth {
+        ClientAuth::SecretPost => &["client_secret_post"],
+        // Two ways of one name, which differ only for certain characters.
+        ClientAuth::SecretBasic | ClientAuth::SecretBasicRaw => &["client_secret_basic"],
+        ClientAuth::PrivateKeyJwt => &["private_key_jwt"],
+        ClientAuth::ClientAssertion => &["private_key_jwt", "spiffe_jwt"],
+        ClientAuth::TlsClientCertificate => &["tls_client_auth", "self_signed_tls_client_auth"],
+        _ => &[],
+    }
+}
+
 impl Examination {
     pub(super) async fn credentials(
         &self,
@@ -63,8 +79,9 @@ impl Examination {
         let mut tried = Vec::new();
         for (name, auth) in methods {
             tried.push(name);
-            let outcome = match self.ask(url, auth, &self.public.request).await {
-                Ok(Outcome::Scope(error)) => self.ask_without_scope(url, auth, error).await,
+            let method = (name, auth);
+            let outcome = match self.ask(url, method, &self.public.request).await {
+                Ok(Outcome::Scope(error)) => self.ask_without_scope(url, method, error).await,
                 other => other,
             };
             match outcome {
@@ -97,7 +114,7 @@ impl Examination {
         // Without a code it may be the scope that is refused so.
         if error.oauth_code().is_none_or(str::is_empty)
             && let Ok(Outcome::Token(obtained)) = self
-                .ask_without_scope(url, self.public.client_auth, error.clone())
+                .ask_without_scope(url, ("", self.public.client_auth), error.clone())
                 .await
         {
             findings.add(self.authenticated(url, &tried[..1], endpoints));
@@ -117,21 +134,19 @@ impl Examination {
             Some(listed) => listed.iter().any(|one| one == name),
             None => true,
         };
+        let is_basic = |auth| names(auth) == names(ClientAuth::SecretBasic);
         let others = known.into_iter().filter(|(_, auth)| {
             *auth != self.public.client_auth
-                && match auth {
-                    ClientAuth::SecretPost => is_listed("client_secret_post"),
-                    // Two ways of one name, which differ only for certain characters.
-                    ClientAuth::SecretBasic | ClientAuth::SecretBasicRaw => {
-                        is_listed("client_secret_basic")
-                            && (self.public.client_auth == ClientAuth::SecretPost
-                                && *auth == ClientAuth::SecretBasic
-                                || self.encoding_matters())
-                    }
-                    _ => false,
-                }
+                && self.public.has_credential(*auth)
+                && names(*auth).iter().any(|name| is_listed(name))
+                && (!is_basic(*auth)
+                    || !is_basic(self.public.client_auth) && *auth == ClientAuth::SecretBasic
+                    || self.encoding_matters())
         });
-        configured.chain(others).collect()
+        let as_jwt = self.public.client_keys.typ.is_none()
+            && self.public.client_auth == ClientAuth::PrivateKeyJwt;
+        let as_jwt = as_jwt.then_some((TYP_JWT, ClientAuth::PrivateKeyJwt));
+        configured.chain(as_jwt).chain(others).collect()
     }
 
     /// Tells whether `client_secret_basic` and its raw form differ on the wire.
@@ -151,10 +166,13 @@ impl Examination {
     async fn ask(
         &self,
         url: &Url,
-        auth: ClientAuth,
+        (name, auth): Method,
         request: &TokenRequest,
     ) -> Result<Outcome, String> {
         let mut config = self.public.clone();
+        if name == TYP_JWT {
+            config.client_keys.typ = Some("JWT".to_owned());
+        }
         config.provider.token_endpoint = Some(url.clone());
         config.client_auth = auth;
         let source = config
@@ -190,14 +208,14 @@ impl Examination {
     async fn ask_without_scope(
         &self,
         url: &Url,
-        auth: ClientAuth,
+        method: Method,
         refused: TokenError,
     ) -> Result<Outcome, String> {
         if self.public.request.scopes().next().is_none() {
             return Ok(Outcome::Scope(refused));
         }
         let request = self.public.request.clone().without_scopes();
-        Ok(match self.ask(url, auth, &request).await? {
+        Ok(match self.ask(url, method, &request).await? {
             Outcome::Token(obtained) => Outcome::Token(Box::new(Obtained {
                 scope_error: Some(refused),
                 ..*obtained
@@ -211,9 +229,8 @@ impl Examination {
             [configured] => {
                 let found = format!("{url} gives a token, with {configured}");
                 let is_listed = endpoints.methods.as_ref().is_none_or(|listed| {
-                    listed
-                        .iter()
-                        .any(|one| configured.starts_with(one.as_str()))
+                    let names = names(self.public.client_auth);
+                    listed.iter().any(|one| names.contains(&one.as_str()))
                 });
                 if is_listed {
                     Finding::passed(CHECK, found)
@@ -224,7 +241,10 @@ impl Examination {
             [configured, .., works] => Finding::failed(
                 CHECK,
                 format!("the provider refuses this client with {configured} and takes {works}"),
-                format!("set CLIENT_AUTH_METHOD={works}"),
+                match *works {
+                    TYP_JWT => "set ASSERTION_TYP=JWT".to_owned(),
+                    works => format!("set CLIENT_AUTH_METHOD={works}"),
+                },
             ),
             [] => Finding::not_checked(CHECK, "no method is known"),
         }
@@ -272,7 +292,12 @@ impl Examination {
         tried: &[&str],
         endpoints: &Endpoints,
     ) -> Finding {
-        let secret = self.origins.secret;
+        let secret = match self.public.client_auth {
+            ClientAuth::PrivateKeyJwt => "CLIENT_KEY_FILE",
+            ClientAuth::ClientAssertion => "CLIENT_ASSERTION_FILE",
+            ClientAuth::TlsClientCertificate => "CLIENT_CERTIFICATE_FILE",
+            _ => self.origins.secret,
+        };
         let tried = tried.join(", ");
         if let Some(cause) = self.oddity_of(&["CLIENT_ID", secret]) {
             return Finding::failed(CHECK, format!("{error}; tried with {tried}"), cause);
@@ -282,7 +307,7 @@ impl Examination {
         );
         let known = |name: &String| {
             let mut known = public_data::AUTH_METHODS.into_iter();
-            known.any(|(known, _)| known == name)
+            known.any(|(_, auth)| names(auth).contains(&name.as_str()))
         };
         if let Some(listed) = &endpoints.methods
             && !listed.iter().any(known)

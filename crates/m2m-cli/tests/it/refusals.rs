@@ -1,7 +1,8 @@
 //! Token requests that are refused in the words of many providers.
 
-use dev_idp::{DevIdp, Endpoint, Fault};
+use dev_idp::{DevClient, DevIdp, Endpoint, Fault};
 use m2m_cli::report::Status;
+use rcgen::PublicKeyData as _;
 use serde_json::json;
 
 use crate::world::{Variables, examine, idp, lines, of, status, variables, with};
@@ -275,6 +276,43 @@ async fn metadata_without_a_list_of_methods_leave_all_to_be_tried_and_a_list_lea
         assert_eq!(idp.requests().token - before, asked, "{name}: {line}");
         assert_eq!(report.failures(), 1, "{name}: {:#?}", lines(&report));
     }
+}
+
+/// M3
+#[tokio::test]
+async fn a_type_of_assertions_that_is_refused_leads_to_the_other_one() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let client = DevClient::new("keyed", "").public_key(key.subject_public_key_info());
+    let idp = DevIdp::builder().client(client).start().await.unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), key.serialize_pem()).unwrap();
+    let mut variables = with(
+        variables(idp.issuer()),
+        &[
+            ("CLIENT_ID", "keyed"),
+            ("CLIENT_AUTH_METHOD", "private_key_jwt"),
+            ("CLIENT_KEY_FILE", file.path().to_str().unwrap()),
+        ],
+    );
+    variables.remove("CLIENT_SECRET");
+    let report = examine(&variables).await;
+    let line = of(&report, "token endpoint")[0].line(false);
+    assert!(line.ends_with("with private_key_jwt"), "{line}");
+    assert_eq!(report.failures(), 0, "{:#?}", lines(&report));
+
+    let refusal = Fault::on(Endpoint::Token).status(401);
+    idp.fault(refusal.times(1).body(r#"{"error":"invalid_client"}"#));
+    let report = examine(&variables).await;
+    let line = of(&report, "token endpoint")[0].line(false);
+    assert!(line.ends_with("set ASSERTION_TYP=JWT"), "{line}");
+    assert_eq!(status(&report, "validation"), Status::Passed);
+
+    idp.set_client(DevClient::new("keyed", ""));
+    let before = idp.requests().token;
+    let report = examine(&variables).await;
+    let line = of(&report, "token endpoint")[0].line(false);
+    assert!(line.contains("correct CLIENT_KEY_FILE"), "{line}");
+    assert_eq!(idp.requests().token - before, 2);
 }
 
 /// N70

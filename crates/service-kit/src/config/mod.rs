@@ -348,7 +348,9 @@ impl<'a> Reader<'a> {
         value
     }
 
-    fn has_problem(&self, name: &str) -> bool {
+    /// Tells whether a problem of this variable was noted.
+    #[must_use]
+    pub fn has_problem(&self, name: &str) -> bool {
         self.problems.iter().any(|problem| problem.name == name)
     }
 }

@@ -4,7 +4,7 @@
 ///
 /// The binaries share one `.env`, so each of them knows the names of all. `.env.example` explains
 /// them, and a test compares it with this list.
-pub const VARIABLES: [&str; 52] = [
+pub const VARIABLES: [&str; 62] = [
     "ISSUER",
     "APPLICATION_VANITY_DOMAIN",
     "METADATA_URL",
@@ -20,6 +20,16 @@ pub const VARIABLES: [&str; 52] = [
     "CLIENT_SECRET",
     "CLIENT_SECRET_FILE",
     "CLIENT_AUTH_METHOD",
+    "CLIENT_KEY_FILE",
+    "CLIENT_KEY_ALGORITHM",
+    "CLIENT_KEY_ID",
+    "CLIENT_CERTIFICATE_FILE",
+    "CLIENT_ASSERTION_FILE",
+    "CLIENT_ASSERTION_TYPE",
+    "CLIENT_ID_IN_FORM",
+    "ASSERTION_AUDIENCE",
+    "ASSERTION_HEADERS",
+    "ASSERTION_TYP",
     "TOKEN_SCOPE",
     "TOKEN_AUDIENCE",
     "TOKEN_RESOURCE",

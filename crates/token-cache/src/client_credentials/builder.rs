@@ -7,7 +7,8 @@ use clock::Clock;
 use idp_http::{Discovery, IdpClient, IdpClientBuilder, Reader, UrlProblem};
 use secrecy::SecretString;
 use token_endpoint::{
-    Client, ClientAuth, ClientBuilder, ConfigError, Endpoint, MAX_TOKEN_SIZE, SecretSource,
+    AssertionAlgorithm, AssertionType, CertificateHeader, Client, ClientAuth, ClientBuilder,
+    ConfigError, Endpoint, MAX_TOKEN_SIZE, SecretSource,
 };
 use url::Url;
 
@@ -20,7 +21,6 @@ pub struct ClientCredentialsBuilder {
     client: ClientBuilder,
     endpoint: Option<Place>,
     metadata_url: Option<String>,
-    #[cfg(feature = "private-key-jwt")]
     assertion_audience: Option<String>,
     all_scopes: bool,
     token_types: Vec<String>,
@@ -39,7 +39,6 @@ impl ClientCredentialsBuilder {
             client: Client::builder(client_id, secret),
             endpoint: None,
             metadata_url: None,
-            #[cfg(feature = "private-key-jwt")]
             assertion_audience: None,
             all_scopes: true,
             token_types: Vec::new(),
@@ -141,15 +140,57 @@ impl ClientCredentialsBuilder {
 
     /// Sets whom an assertion of [`ClientAuth::PrivateKeyJwt`] is for. Default: the issuer, if it is
     /// set.
-    #[cfg(feature = "private-key-jwt")]
     #[must_use]
     pub fn assertion_audience(mut self, audience: &str) -> Self {
         self.assertion_audience = Some(audience.to_owned());
         self
     }
 
+    /// Sets what assertions of [`ClientAuth::PrivateKeyJwt`] are signed with. Default: what the key's kind
+    /// suggests, RS256, ES256, ES384 or EdDSA. A signer has its own.
+    #[must_use]
+    pub fn assertion_algorithm(mut self, algorithm: AssertionAlgorithm) -> Self {
+        self.client = self.client.assertion_algorithm(algorithm);
+        self
+    }
+
+    /// Sets the `typ` in the header of assertions of [`ClientAuth::PrivateKeyJwt`]. Default:
+    /// `client-authentication+jwt` (draft-ietf-oauth-rfc7523bis); `JWT` is for servers that refuse it.
+    #[must_use]
+    pub fn assertion_typ(mut self, typ: &str) -> Self {
+        self.client = self.client.assertion_typ(typ);
+        self
+    }
+
+    /// Names the client's certificate in the header of assertions of [`ClientAuth::PrivateKeyJwt`], as Entra
+    /// wants it. The source holds the certificate of the key, with its chain behind it, as PEM; it is read
+    /// anew for every request. Default: no such member.
+    #[must_use]
+    pub fn assertion_certificate(
+        mut self,
+        certificate: impl Into<SecretSource>,
+        headers: impl IntoIterator<Item = CertificateHeader>,
+    ) -> Self {
+        self.client = self.client.assertion_certificate(certificate, headers);
+        self
+    }
+
+    /// Sets the type of assertions of [`ClientAuth::ClientAssertion`]. Default: `jwt-bearer`.
+    #[must_use]
+    pub fn client_assertion_type(mut self, kind: AssertionType) -> Self {
+        self.client = self.client.client_assertion_type(kind);
+        self
+    }
+
+    /// Sets whether `client_id` goes with an assertion (RFC 7521 section 4.2 leaves it open). Default: it
+    /// does.
+    #[must_use]
+    pub fn client_id_in_form(mut self, sent: bool) -> Self {
+        self.client = self.client.client_id_in_form(sent);
+        self
+    }
+
     /// Sets the `kid` in the header of an assertion of [`ClientAuth::PrivateKeyJwt`]. Default: none.
-    #[cfg(feature = "private-key-jwt")]
     #[must_use]
     pub fn assertion_key_id(mut self, key_id: &str) -> Self {
         self.client = self.client.assertion_key_id(key_id);
@@ -177,7 +218,8 @@ impl ClientCredentialsBuilder {
     ///
     /// Fails when neither endpoint nor issuer is set, when the URL is not https (or http on
     /// loopback), when the client id is empty or has a control character, when a header, a name of a token
-    /// type or the limit on tokens is none, and when an assertion has nobody to be for.
+    /// type or the limit on tokens is none, when an assertion has nobody to be for, and when a signer has none to
+    /// sign.
     pub fn build(self) -> Result<ClientCredentials, ConfigError> {
         let is_none = |name: &str| {
             ["", "dpop", "mac"]
@@ -200,7 +242,6 @@ impl ClientCredentialsBuilder {
             .endpoint
             .ok_or_else(|| ConfigError::new("token_endpoint", "set it or the issuer"))?;
         let client = self.client;
-        #[cfg(feature = "private-key-jwt")]
         let client = match (&self.assertion_audience, &place) {
             (Some(audience), _) | (None, Place::Issuer(audience)) => {
                 client.assertion_audience(audience)

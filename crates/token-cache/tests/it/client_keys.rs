@@ -1,12 +1,15 @@
 //! Clients that prove themselves with a key: assertions and certificates.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderMap;
 use idp_http::IdpClient;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use token_cache::{
-    ClientAuth, ClientCredentials, SecretSource, TokenErrorKind, TokenRequest, TokenSource,
+    AssertionAlgorithm, AssertionSigner, AssertionType, ClientAuth, ClientCredentials,
+    EndpointError, SecretProvider, SecretSource, SecretString, SignerError, TokenErrorKind,
+    TokenRequest, TokenSource, async_trait,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -141,7 +144,7 @@ async fn a_client_certificate_is_presented_to_the_alias_that_the_metadata_name_f
     let app = axum::Router::new().fallback(move || async move { metadata.to_string() });
     tokio::spawn(async { axum::serve(listener, app).await.unwrap() });
     let (pem, der) = endpoint.certificate();
-    ClientCredentials::builder("client", token_cache::SecretString::from(pem))
+    ClientCredentials::builder("client", SecretString::from(pem))
         .issuer(&issuer)
         .http(IdpClient::builder().extra_roots_pem(endpoint.authority.pem().as_bytes()))
         .auth(ClientAuth::TlsClientCertificate)
@@ -194,18 +197,127 @@ async fn an_assertion_file_is_read_for_every_exchange() {
     }
 }
 
+/// M8
+#[cfg(unix)]
+#[tokio::test]
+async fn an_assertion_behind_a_link_is_followed_when_the_link_is_replaced() {
+    let (url, mut seen) = plain_endpoint().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let source = ClientCredentials::builder("client", SecretSource::File(path("token")))
+        .token_endpoint(&url)
+        .auth(ClientAuth::ClientAssertion)
+        .client_assertion_type(AssertionType::JwtSpiffe)
+        .client_id_in_form(false)
+        .build()
+        .unwrap();
+    let mut versions = Vec::new();
+    for name in ["one", "two"] {
+        std::fs::write(path(name), name).unwrap();
+        // As the kubelet does it: a new link takes the place of the old one.
+        std::os::unix::fs::symlink(path(name), path("next")).unwrap();
+        std::fs::rename(path("next"), path("token")).unwrap();
+        source.fetch(&TokenRequest::new()).await.unwrap();
+        let (_, form) = seen.recv().await.unwrap();
+        let kind = TYPE.replace("jwt-bearer", "jwt-spiffe");
+        let expected = format!("grant_type=client_credentials&{kind}&client_assertion={name}");
+        assert_eq!(form, expected);
+        versions.push(source.credentials_version().await);
+    }
+    assert_ne!(versions[0], versions[1]);
+}
+
+/// A secret that is elsewhere, and a signer that is away.
+#[derive(Debug, Default)]
+struct Elsewhere {
+    asked: AtomicU64,
+}
+
+#[async_trait]
+impl SecretProvider for Elsewhere {
+    async fn secret(&self) -> Result<SecretString, EndpointError> {
+        match self.asked.fetch_add(1, Ordering::Relaxed) {
+            0 => Ok(SecretString::from("canary-0")),
+            _ => Err(EndpointError::new(TokenErrorKind::Connect).with_detail("the vault is away")),
+        }
+    }
+
+    async fn version(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl AssertionSigner for Elsewhere {
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        assert_eq!(message.iter().filter(|&&byte| byte == b'.').count(), 1);
+        match self.asked.fetch_add(1, Ordering::Relaxed) {
+            0 => Ok(vec![1; 64]),
+            _ => Err(SignerError::transient("the vault is sealed")),
+        }
+    }
+
+    fn algorithm(&self) -> AssertionAlgorithm {
+        AssertionAlgorithm::EdDsa
+    }
+
+    fn key_id(&self) -> Option<String> {
+        Some("k1".to_owned())
+    }
+}
+
+/// M5
+#[tokio::test]
+async fn a_secret_or_a_signer_that_is_elsewhere_is_asked_for_every_request() {
+    let (url, mut seen) = plain_endpoint().await;
+    let elsewhere = Arc::new(Elsewhere::default());
+    let provided = SecretSource::Provided(Arc::clone(&elsewhere) as _);
+    let source = ClientCredentials::builder("client", provided)
+        .token_endpoint(&url)
+        .auth(ClientAuth::SecretPost)
+        .build()
+        .unwrap();
+    let version = source.credentials_version().await;
+    source.fetch(&TokenRequest::new()).await.unwrap();
+    let (_, form) = seen.recv().await.unwrap();
+    assert!(form.ends_with("&client_secret=canary-0"), "{form}");
+    assert_ne!(source.credentials_version().await, version);
+    let error = source.fetch(&TokenRequest::new()).await.unwrap_err();
+    assert_eq!(error.kind(), TokenErrorKind::Connect);
+    assert!(error.to_string().contains("the vault is away"), "{error}");
+
+    let signer = || SecretSource::Signer(Arc::new(Elsewhere::default()));
+    let builder = |secret| ClientCredentials::builder("client", secret).token_endpoint(&url);
+    assert_eq!(builder(signer()).build().unwrap_err().setting(), "secret");
+    let source = builder(signer())
+        .auth(ClientAuth::PrivateKeyJwt)
+        .assertion_audience("https://idp.example")
+        .build()
+        .unwrap();
+    source.fetch(&TokenRequest::new()).await.unwrap();
+    let (_, form) = seen.recv().await.unwrap();
+    assert!(form.contains("client_assertion=ey"), "{form}");
+    let error = source.fetch(&TokenRequest::new()).await.unwrap_err();
+    assert_eq!(error.kind(), TokenErrorKind::Signer);
+    assert!(
+        error.is_transient() && error.to_string().contains("sealed"),
+        "{error}"
+    );
+    assert!(
+        seen.try_recv().is_err(),
+        "an assertion without a signature was sent"
+    );
+}
+
 /// A34
-#[cfg(feature = "private-key-jwt")]
 #[tokio::test]
 async fn a_private_key_signs_another_assertion_for_every_request() {
     let (url, mut seen) = plain_endpoint().await;
     let pem = KeyPair::generate().unwrap().serialize_pem();
     let builder = || {
-        ClientCredentials::builder("client", token_cache::SecretString::from(pem.clone()))
+        ClientCredentials::builder("client", SecretString::from(pem.clone()))
             .token_endpoint(&url)
-            .auth(ClientAuth::PrivateKeyJwt(
-                token_cache::AssertionAlgorithm::Es256,
-            ))
+            .auth(ClientAuth::PrivateKeyJwt)
     };
     assert_eq!(
         builder().build().unwrap_err().setting(),

@@ -8,11 +8,11 @@ use http::HeaderMap;
 use idp_http::{IdpClient, IdpClientBuilder};
 use secrecy::{ExposeSecret as _, SecretString};
 
-#[cfg(feature = "private-key-jwt")]
-use super::Assertion;
 use super::{Certificate, Client, HAS_CONTROL, headers};
-use crate::client_auth::ClientAuth;
+use crate::assertion::{Assertion, CertificateHeader};
+use crate::client_auth::{AssertionForm, AssertionType, ClientAuth};
 use crate::error::ConfigError;
+use crate::key::AssertionAlgorithm;
 use crate::secret::SecretSource;
 
 /// Settings of a [`Client`].
@@ -25,8 +25,8 @@ pub struct ClientBuilder {
     headers_file: Option<SecretSource>,
     http: Http,
     auth: ClientAuth,
-    #[cfg(feature = "private-key-jwt")]
     assertion: Assertion,
+    assertion_form: AssertionForm,
     clock: Arc<dyn Clock>,
 }
 
@@ -46,8 +46,11 @@ impl ClientBuilder {
             headers_file: None,
             http: Http::Settings(Box::new(IdpClient::builder())),
             auth: ClientAuth::default(),
-            #[cfg(feature = "private-key-jwt")]
             assertion: Assertion::default(),
+            assertion_form: AssertionForm {
+                kind: AssertionType::default(),
+                has_client_id: true,
+            },
             clock: Arc::new(SystemClock),
         }
     }
@@ -107,15 +110,58 @@ impl ClientBuilder {
 
     /// Sets whom an assertion of [`ClientAuth::PrivateKeyJwt`] is for: the issuer, and nobody else. An
     /// assertion for a token endpoint's address can be used at whoever claims that address.
-    #[cfg(feature = "private-key-jwt")]
     #[must_use]
     pub fn assertion_audience(mut self, audience: &str) -> Self {
         self.assertion.audience = Some(audience.to_owned());
         self
     }
 
-    /// Sets the `kid` in the header of an assertion of [`ClientAuth::PrivateKeyJwt`]. Default: none.
-    #[cfg(feature = "private-key-jwt")]
+    /// Sets what assertions of [`ClientAuth::PrivateKeyJwt`] are signed with. Default: what the key's kind
+    /// suggests, RS256, ES256, ES384 or EdDSA. A signer has its own.
+    #[must_use]
+    pub fn assertion_algorithm(mut self, algorithm: AssertionAlgorithm) -> Self {
+        self.assertion.algorithm = Some(algorithm);
+        self
+    }
+
+    /// Sets the `typ` in the header of assertions of [`ClientAuth::PrivateKeyJwt`]. Default:
+    /// `client-authentication+jwt` (draft-ietf-oauth-rfc7523bis); `JWT` is for servers that refuse it.
+    #[must_use]
+    pub fn assertion_typ(mut self, typ: &str) -> Self {
+        self.assertion.typ = typ.to_owned();
+        self
+    }
+
+    /// Names the client's certificate in the header of assertions of [`ClientAuth::PrivateKeyJwt`], as Entra
+    /// wants it. The source holds the certificate of the key, with its chain behind it, as PEM; it is read
+    /// anew for every request. Default: no such member.
+    #[must_use]
+    pub fn assertion_certificate(
+        mut self,
+        certificate: impl Into<SecretSource>,
+        headers: impl IntoIterator<Item = CertificateHeader>,
+    ) -> Self {
+        self.assertion.certificate = Some((certificate.into(), headers.into_iter().collect()));
+        self
+    }
+
+    /// Sets the type of assertions of [`ClientAuth::ClientAssertion`]. Default: `jwt-bearer`.
+    #[must_use]
+    pub fn client_assertion_type(mut self, kind: AssertionType) -> Self {
+        self.assertion_form.kind = kind;
+        self
+    }
+
+    /// Sets whether `client_id` goes with an assertion (RFC 7521 section 4.2 leaves it open). Default: it
+    /// does.
+    #[must_use]
+    pub fn client_id_in_form(mut self, sent: bool) -> Self {
+        self.assertion_form.has_client_id = sent;
+        self
+    }
+
+    /// Sets the `kid` in the header of an assertion of [`ClientAuth::PrivateKeyJwt`]. Default: the
+    /// signer's, else none.
     #[must_use]
     pub fn assertion_key_id(mut self, key_id: &str) -> Self {
         self.assertion.key_id = Some(key_id.to_owned());
@@ -135,7 +181,7 @@ impl ClientBuilder {
     /// # Errors
     ///
     /// Fails when the client id is empty or has a control character, when a header is none, when the HTTP
-    /// client cannot be built, and when an assertion has nobody to be for.
+    /// client cannot be built, when an assertion has nobody to be for, and when a signer has none to sign.
     pub fn build(self) -> Result<Client, ConfigError> {
         if self.id.is_empty() && self.id_file.is_none() {
             return Err(ConfigError::new("client_id", "must not be empty"));
@@ -143,13 +189,26 @@ impl ClientBuilder {
         if self.id.contains(char::is_control) {
             return Err(ConfigError::new("client_id", HAS_CONTROL));
         }
-        #[cfg(feature = "private-key-jwt")]
-        if matches!(self.auth, ClientAuth::PrivateKeyJwt(_)) && self.assertion.audience.is_none() {
+        let signs = self.auth == ClientAuth::PrivateKeyJwt;
+        if signs && self.assertion.audience.is_none() {
             return Err(ConfigError::new(
                 "assertion_audience",
                 "set it or the issuer",
             ));
         }
+        if matches!(self.secret, SecretSource::Signer(_)) && !signs {
+            return Err(ConfigError::new(
+                "secret",
+                "a signer is for private_key_jwt only",
+            ));
+        }
+        let assertion_form = match self.auth {
+            ClientAuth::ClientAssertion => self.assertion_form,
+            _ => AssertionForm {
+                kind: AssertionType::JwtBearer,
+                ..self.assertion_form
+            },
+        };
         let http = match self.http {
             Http::Settings(settings) => settings
                 .build()
@@ -164,8 +223,8 @@ impl ClientBuilder {
             headers: self.headers?,
             headers_file: self.headers_file,
             auth: self.auth,
-            #[cfg(feature = "private-key-jwt")]
             assertion: self.assertion,
+            assertion_form,
             certificate: Certificate::default(),
             clock: self.clock,
         })

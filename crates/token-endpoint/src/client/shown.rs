@@ -5,6 +5,7 @@ use idp_http::copying_slip;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Client, HAS_CONTROL, headers};
+use crate::assertion::About;
 use crate::client_auth::ClientAuth;
 use crate::error::EndpointError;
 use crate::kind::TokenErrorKind;
@@ -13,7 +14,8 @@ use crate::secret::SecretSource;
 /// Read anew for every exchange, as far as it comes from files.
 pub(super) struct Shown {
     pub(super) id: String,
-    pub(super) secret: SecretString,
+    /// The secret, the assertion, or the certificate with its key.
+    pub(super) credential: SecretString,
     pub(super) headers: HeaderMap,
 }
 
@@ -23,12 +25,8 @@ impl Client {
             Some(file) => read(file, "client id").await?.expose_secret().to_owned(),
             None => self.id.clone(),
         };
-        let secret = self.secret.read().await?;
         if id.contains(char::is_control) {
             return Err(unusable(&format!("the client id {HAS_CONTROL}")));
-        }
-        if self.auth.shows_secret() && secret.expose_secret().contains(char::is_control) {
-            return Err(unusable(&format!("the client secret {HAS_CONTROL}")));
         }
         let mut headers = self.headers.clone();
         if let Some(file) = &self.headers_file {
@@ -37,17 +35,40 @@ impl Client {
                 .map_err(|problem| unusable(&format!("the file with the {problem}")))?;
             headers.extend(more);
         }
+        let credential = self.credential(&id).await?;
         Ok(Shown {
             id,
-            secret,
+            credential,
             headers,
         })
+    }
+
+    async fn credential(&self, id: &str) -> Result<SecretString, EndpointError> {
+        if self.auth == ClientAuth::PrivateKeyJwt {
+            let about = About {
+                client_id: id,
+                now: self.clock.now(),
+            };
+            let assertion = self.assertion.sign(&self.secret, &about).await?;
+            return Ok(SecretString::from(assertion));
+        }
+        let secret = self.secret.read().await?;
+        if self.auth.shows_secret() && secret.expose_secret().contains(char::is_control) {
+            return Err(unusable(&format!("the client secret {HAS_CONTROL}")));
+        }
+        Ok(secret)
     }
 
     /// A number that changes when a file does that [`shown`](Self::shown) reads.
     pub(super) async fn version(&self) -> u64 {
         let mut version = self.secret.version().await;
-        for file in [&self.id_file, &self.headers_file].into_iter().flatten() {
+        let certificate = self.assertion.certificate.as_ref();
+        let files = [
+            self.id_file.as_ref(),
+            self.headers_file.as_ref(),
+            certificate.map(|(source, _)| source),
+        ];
+        for file in files.into_iter().flatten() {
             version = version.rotate_left(1) ^ file.version().await;
         }
         version
@@ -57,7 +78,7 @@ impl Client {
 impl Shown {
     /// Says what is odd about credentials that were rejected.
     pub(super) fn oddity(&self, auth: ClientAuth) -> Option<String> {
-        let secret = auth.shows_secret().then(|| self.secret.expose_secret());
+        let secret = auth.shows_secret().then(|| self.credential.expose_secret());
         let of_id = copying_slip(&self.id).or_else(|| {
             let has_space = self.id.contains(char::is_whitespace);
             has_space.then_some("has a space inside")

@@ -156,7 +156,7 @@ mod tests {
         (value, problems)
     }
 
-    /// N35
+    /// M6, N35
     #[test]
     fn parameters_and_bare_resources_are_read_as_they_are_meant() {
         let (asked, problems) = read(
