@@ -102,7 +102,7 @@
     expect(dead_code, reason = "nothing puts tokens on requests")
 )]
 
-#[cfg(all(doctest, feature = "reqwest-middleware"))]
+#[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
 

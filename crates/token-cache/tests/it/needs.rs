@@ -18,13 +18,16 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// When a token of one hour is stale, whatever its jitter.
 const STALE: Duration = Duration::from_secs(3_340);
 
+/// The trigger of a fetch, what was held and what was rejected.
+type Told = (Trigger, Option<String>, Vec<String>);
+
 #[derive(Clone, Debug)]
 struct Noting(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// The trigger, what was held and what was rejected, one entry per fetch.
-    told: Mutex<Vec<(Trigger, Option<String>, Vec<String>)>>,
+    /// One entry per fetch.
+    told: Mutex<Vec<Told>>,
     answers: Mutex<Vec<Option<IssuedToken>>>,
     gate: Semaphore,
 }
@@ -41,7 +44,7 @@ impl Noting {
         }))
     }
 
-    fn told(&self) -> Vec<(Trigger, Option<String>, Vec<String>)> {
+    fn told(&self) -> Vec<Told> {
         self.0.told.lock().unwrap().clone()
     }
 
