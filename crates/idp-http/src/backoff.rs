@@ -9,7 +9,7 @@ use crate::reply::{MAX_RETRY_AFTER, MIN_RETRY_AFTER};
 pub enum Answer {
     /// Nobody answered: no connection, a timeout, a torn or unusable body.
     None,
-    /// Somebody answered, but not with what was asked for: 429 or 5xx, a certificate that is not
+    /// An answer came, but not with what was asked for: 429 or 5xx, a certificate that is not
     /// trusted, a wrong address, a redirect, the metadata of another issuer.
     Unusable,
     /// The provider refused the request as such: wrong credentials, a scope that it does not grant.

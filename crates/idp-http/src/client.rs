@@ -27,7 +27,7 @@ use crate::url_rules::{self, UrlProblem};
 
 /// How often a file of the settings is looked at while exchanges succeed.
 const LOOK: Duration = Duration::from_secs(30);
-/// How often while they fail: what somebody mends is to be seen soon.
+/// How often while they fail: a repair is to be seen soon.
 const LOOK_WHILE_FAILING: Duration = Duration::from_secs(1);
 
 /// HTTP/1 client for an identity provider. Clones share connections, root certificates and settings; one

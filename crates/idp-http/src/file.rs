@@ -212,7 +212,7 @@ mod tests {
         let socket = directory.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         refused(&socket);
-        // Opening one for reading waits for somebody who writes, unless told otherwise.
+        // Opening one for reading waits for a writer, unless told otherwise.
         let pipe = directory.path().join("pipe");
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();

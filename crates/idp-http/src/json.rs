@@ -300,7 +300,7 @@ struct Names<'a> {
 const FEW: usize = 16;
 
 /// Where such a name comes first in an object, serde_json's `Value` becomes what the text behind it says,
-/// and whoever reads an accepted document would find members in it that were never checked.
+/// and the reader of an accepted document would find members in it that were never checked.
 const TAKEN: &str = "$serde_json::private::";
 
 impl<'a> Names<'a> {

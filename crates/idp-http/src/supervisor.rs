@@ -25,7 +25,7 @@ pub struct Supervisor {
     _end_on_drop: DropGuard,
 }
 
-/// One background task of a [`Supervisor`], which runs as long as somebody needs it.
+/// One background task of a [`Supervisor`], which runs as long as it is needed.
 ///
 /// It does not run until [`ensure`](Self::ensure) is called. It is started again after a panic, and,
 /// by the next call of `ensure`, after the end of the runtime that it ran on.
@@ -99,7 +99,7 @@ impl SupervisedTask {
     ///
     /// `work` begins the task's work, which ends only by being dropped: after a panic, and when the task is
     /// ended or its runtime goes away. What it leaves undone is for its own `Drop`, which has run before
-    /// another run of the task can begin. After that, `gone` is called: it has to wake whoever waits for
+    /// another run of the task can begin. After that, `gone` is called: it has to wake those who wait for
     /// the task, so that they call `ensure` again.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! `m2m`, the command line for whoever runs the services.
+//! `m2m`, the command line for the operator of the services.
 //!
 //! It reads the variables and the `.env` that public-data and protected-data read, with their own
 //! readers, and looks at the identity provider and at the running pair as they do:

@@ -239,7 +239,7 @@ impl TokenCache {
     }
 
     /// Ends all fetching and joins the tasks, within 1 s. Unexpired tokens are still returned
-    /// afterwards; whoever would have to wait gets [`TokenErrorKind::Cancelled`].
+    /// afterwards; a caller that would have to wait gets [`TokenErrorKind::Cancelled`].
     pub async fn shutdown(&self) {
         let inner = &self.inner;
         inner.supervisor.end();

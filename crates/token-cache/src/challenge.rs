@@ -72,7 +72,7 @@ fn without_separators(text: &[u8]) -> &[u8] {
     &text[begin.unwrap_or(text.len())..]
 }
 
-/// Splits after a word. At least one byte is taken, so that whoever asks again comes to an end.
+/// Splits after a word. At least one byte is taken, so that a loop over the words comes to an end.
 fn word(text: &[u8]) -> (&[u8], &[u8]) {
     let is_end = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b'=' | b'"');
     let end = text.iter().skip(1).position(is_end);

@@ -39,7 +39,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Tells whether a token can be served now, or whoever asks can expect one of its own.
+    /// Tells whether a token can be served now, or each caller can expect one of its own.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.single_use

@@ -189,7 +189,7 @@ mod imp {
         describe_gauge!(
             WINDOW,
             Unit::Count,
-            "Token requests whose last attempt failed, while somebody asks for them"
+            "Token requests whose last attempt failed, while callers ask for them"
         );
     }
 }

@@ -154,7 +154,7 @@ impl Refresher {
                 let refresh_in_s = entry.lifetime.until_stale(now).as_secs();
                 self.compare_clocks(entry.clock_ahead_s);
                 if let Some(end) = self.outage.succeeded() {
-                    // As loud as its beginning: whoever read that one waits for this one.
+                    // As loud as its beginning: the reader of that line waits for this one.
                     warn!("tokens are issued again, {end}");
                 }
                 if self.slot.succeed(entry, sent.monotonic) {

@@ -24,7 +24,7 @@ use crate::token::{AccessToken, HeldToken};
 
 /// However short its lifetime, a token is not fetched again sooner than this after a success.
 pub(crate) const FETCH_FLOOR: Duration = Duration::from_secs(1);
-/// A token rejected younger than this counts towards the cool-down: whoever rejects tokens that are
+/// A token rejected younger than this counts towards the cool-down: a server that rejects tokens that are
 /// this fresh will likely reject the next one too.
 const YOUNG: Duration = Duration::from_secs(60);
 const MAX_COOL_DOWN: Duration = Duration::from_secs(30);
@@ -46,7 +46,7 @@ pub(crate) struct Slot {
     request: TokenRequest,
     current: ArcSwapOption<Entry>,
     state: Mutex<State>,
-    /// Wakes the refresher: somebody asks, or something changed.
+    /// Wakes the refresher: a caller asks, or something changed.
     wake: Notify,
     /// Sends whenever waiters have to look again.
     news: watch::Sender<()>,
@@ -59,7 +59,7 @@ pub(crate) struct Slot {
 #[derive(Debug, Default)]
 struct State {
     running: bool,
-    /// Why somebody wants an attempt.
+    /// Why an attempt is wanted.
     asked: Option<Trigger>,
     /// In which span the first of them wants it, so that the exchange is a part of that trace.
     asked_in: Option<Span>,

@@ -126,7 +126,7 @@ impl Assertion {
             "iss": about.client_id,
             "sub": about.client_id,
             // One string, and the issuer's: an assertion for a list, or for a token endpoint's address, can be
-            // used at whoever else is in that list or claims that address.
+            // used at any other server that is in that list or claims that address.
             "aud": self.audience,
             "jti": URL_SAFE_NO_PAD.encode(id),
             "iat": iat,

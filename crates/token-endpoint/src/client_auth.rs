@@ -23,7 +23,7 @@ pub enum ClientAuth {
     /// `private_key_jwt` (RFC 7523 section 2.2): an assertion signed for every request, for the issuer
     /// alone, that lives for 60 s. The secret source holds the private key as PKCS#8 PEM, or is a signer.
     PrivateKeyJwt,
-    /// An assertion that somebody else makes (RFC 7523 section 2.2), as Kubernetes projects one into a
+    /// An assertion that another system makes (RFC 7523 section 2.2), as Kubernetes projects one into a
     /// file. The secret source holds the assertion.
     ClientAssertion,
     /// `tls_client_auth` or `self_signed_tls_client_auth` (RFC 8705 section 2). The secret source holds

@@ -120,7 +120,7 @@ impl Examination {
         url.set_path("/");
         match self.http.get(&url, HeaderMap::new(), MAX_BODY).await {
             Ok(_) if is_https => Finding::passed(CHECK, format!("{origin}, TLS is in order")),
-            // A web server says 400 or the like, in the clear, to whoever asks its TLS port without TLS.
+            // A web server says 400 or the like, in the clear, to a client that uses its TLS port without TLS.
             Ok(reply) if !reply.status.is_success() && speaks_tls(&self.http, &url).await => {
                 Finding::failed(
                     CHECK,

@@ -60,7 +60,7 @@ impl Examination {
             }
         };
         let status = reply.status.as_u16();
-        // With clocks that differ, the one of whoever runs it decides, and that may be another machine.
+        // With clocks that differ, the one of its machine decides, and that may be another one.
         let accepts = verdict.map(|verdict| (verdict.here, verdict.elsewhere));
         match (status, accepts) {
             (200, Some((false, false))) => Finding::warning(

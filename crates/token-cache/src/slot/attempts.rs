@@ -44,7 +44,7 @@ impl Slot {
     /// Decides when the next attempt is due. `keep` is false for a token that nobody uses any more.
     pub(crate) fn due(&self, now: impl FnOnce() -> Moment, keep: bool) -> Due {
         let state = self.lock();
-        // Cleared before the clocks are read: whoever sees a later time than this wakes us again.
+        // Cleared before the clocks are read: a reader that sees a later time than this wakes us again.
         self.refresher_told.store(false, Ordering::Relaxed);
         let now = now();
         let wanted = if state.asked.is_some() || (keep && state.window.is_some()) {

@@ -109,7 +109,7 @@ impl ClientBuilder {
     }
 
     /// Sets whom an assertion of [`ClientAuth::PrivateKeyJwt`] is for: the issuer, and nobody else. An
-    /// assertion for a token endpoint's address can be used at whoever claims that address.
+    /// assertion for a token endpoint's address can be used at any server that claims that address.
     #[must_use]
     pub fn assertion_audience(mut self, audience: &str) -> Self {
         self.assertion.audience = Some(audience.to_owned());

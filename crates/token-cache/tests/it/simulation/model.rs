@@ -72,7 +72,7 @@ impl Model {
             if now.ahead() < last.ahead() {
                 // What was stale by the wall clock may be fresh again.
                 for slot in &mut self.keys {
-                    slot.nudged = None;
+                    slot.woken = None;
                 }
             }
             self.brief_waits_end(last, now);
@@ -222,7 +222,7 @@ impl Model {
         });
         slot.asked = None;
         slot.perhaps_asked = false;
-        slot.nudged = None;
+        slot.woken = None;
         slot.rejected.clear();
         slot.refused_secret = None;
         slot.secret_replaced = None;
@@ -306,7 +306,7 @@ impl Model {
                 let (_, latest) = numbers::stale_from(entry.lifetime);
                 let ahead = slot.attempt.is_none() && !slot.is_for_callers_only();
                 if entry.age(now) >= latest && ahead {
-                    slot.nudged.get_or_insert(now.monotonic);
+                    slot.woken.get_or_insert(now.monotonic);
                 }
                 at_once
             }

@@ -27,7 +27,7 @@ pub(super) struct Slot {
     /// Somebody may have asked.
     pub(super) perhaps_asked: bool,
     /// A reader surely got a stale token then.
-    pub(super) nudged: Option<Duration>,
+    pub(super) woken: Option<Duration>,
     pub(super) rejected: BTreeSet<u64>,
     pub(super) cool_down: Duration,
     pub(super) cool_until: Duration,
@@ -73,7 +73,7 @@ impl Slot {
         if self.attempt.is_some() {
             return None;
         }
-        let wanted = [self.asked, self.nudged].into_iter().flatten();
+        let wanted = [self.asked, self.woken].into_iter().flatten();
         let window = self.failure.map(|failure| {
             let polled = self.refused_secret.and(self.secret_replaced);
             let polled = polled.map_or(Duration::MAX, |at| at + SECRET_POLL);
