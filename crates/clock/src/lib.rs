@@ -74,11 +74,11 @@ impl ManualClock {
     }
 
     fn step(&self, by: i64) {
-        // `update` retries, so two threads that move the clock both take effect.
-        self.unix_nanos
-            .update(Ordering::SeqCst, Ordering::SeqCst, |now| {
-                now.saturating_add(by)
-            });
+        let step = |now: i64| Some(now.saturating_add(by));
+        // It retries, so two threads that move the clock both take effect; and the step is never `None`.
+        let _ = self
+            .unix_nanos
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, step);
     }
 }
 
