@@ -204,19 +204,10 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     FOLDER
         .get_or_init(|| {
             // A test has no claim on another package's binaries, so it asks cargo for them. The lock on
-            // the build folder is free while tests run.
+            // the build folder is free while tests run. With all packages and their tests, because the
+            // packages alone would have their dependencies built anew, with fewer features.
             let mut build = Command::new(env!("CARGO"));
-            build.args(["build", "--quiet", "--bins"]);
-            for package in [
-                "public-data",
-                "protected-data",
-                "dev-idp",
-                "m2m-cli",
-                "up",
-                "load",
-            ] {
-                build.args(["--package", package]);
-            }
+            build.args(["build", "--quiet", "--workspace", "--bins", "--tests"]);
             if !cfg!(debug_assertions) {
                 build.arg("--release");
             }
