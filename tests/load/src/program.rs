@@ -26,8 +26,15 @@ pub(crate) struct Program {
 /// Builds the release binaries, as the ones that are meant to be run.
 pub(crate) async fn build() -> Result<(), Failure> {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--release", "--quiet", "--locked", "--bins"]);
-    cargo.args(["--package", "public-data", "--package", "protected-data"]);
+    // All of them: two packages alone would have what they depend on built anew, with fewer features.
+    cargo.args([
+        "build",
+        "--release",
+        "--quiet",
+        "--locked",
+        "--workspace",
+        "--bins",
+    ]);
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
     cargo.arg("--target-dir").arg(target_folder()?);
     if cargo.status().await?.success() {
