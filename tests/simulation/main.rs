@@ -41,7 +41,7 @@ use self::regressions::REGRESSIONS;
 use self::world::{Seen, World};
 
 /// In a plain test run; `M2M_SEEDS` sets another number.
-const SEEDS: u64 = 50;
+const SEEDS: u64 = 30;
 
 /// A longer run says how far it is each time it has done this many.
 const PROGRESS: u64 = 500;

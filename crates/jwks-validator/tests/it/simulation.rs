@@ -4,7 +4,7 @@
 //! brought and when, and the reference validator, judge every answer. That the fetches are due or paid for is judged
 //! here alone; what the services make of it, in the workspace's `tests/simulation`.
 //!
-//! Five hundred seeds, ten thousand where `M2M_LONG` is set; `M2M_SEED=n` runs the script of one alone.
+//! Two hundred seeds, ten thousand where `M2M_LONG` is set; `M2M_SEED=n` runs the script of one alone.
 
 mod answers;
 mod budgets;
@@ -31,7 +31,7 @@ fn seeded_scripts_keep_every_promise() {
         run(seed).unwrap_or_else(|broken| panic!("{broken}"));
         return;
     }
-    let seeds = cases(500, 10_000);
+    let seeds = cases(200, 10_000);
     let next = AtomicU64::new(0);
     let worker = || loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -56,7 +56,7 @@ fn seeded_scripts_keep_every_promise() {
 
 #[test]
 fn a_seed_tells_everything_that_happens() {
-    for seed in (0..cases(500, 10_000)).step_by(50) {
+    for seed in (0..cases(200, 10_000)).step_by(50) {
         assert_eq!(run(seed), run(seed), "M2M_SEED={seed}");
     }
 }
