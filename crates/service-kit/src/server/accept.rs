@@ -6,51 +6,24 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt as _, stream};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::ServerState;
 use super::connection::{self, ConnectionState, Order};
+use super::listener::Listener;
 use crate::shutdown::Shutdown;
 
 /// How often a full server looks for a connection that has become idle.
 const FULL_RETRY: Duration = Duration::from_millis(100);
 
+/// How long a listener that lets no connection begin any more is kept. A handshake that has begun is over by then,
+/// unless its packets take longer or get lost.
+const HANDSHAKE: Duration = Duration::from_millis(100);
+
 /// Serves until the drain is over; returns the number of connections that had to be aborted.
-pub(super) async fn run(listener: TcpListener, shared: &Arc<ServerState>) -> usize {
-    let connections = stream::poll_fn(|context| {
-        let accepted = listener.poll_accept(context);
-        accepted.map(|accepted| Some(accepted.map(|(stream, _)| stream)))
-    });
-    let mut open = serve(connections, shared).await;
-    for stream in backlog(listener) {
-        open.start(stream, shared);
-    }
-    open.finish(&shared.shutdown).await
-}
-
-/// Closes the listener and returns the connections that had reached it.
-fn backlog(listener: TcpListener) -> Vec<TcpStream> {
-    // Through the plain socket: tokio's own accept answers from its last look at the socket, and closing resets
-    // the connections that have arrived since.
-    let Ok(listener) = listener.into_std() else {
-        return Vec::new();
-    };
-    std::iter::from_fn(|| listener.accept().ok())
-        .filter_map(|(stream, _)| {
-            stream.set_nonblocking(true).ok()?;
-            TcpStream::from_std(stream).ok()
-        })
-        .collect()
-}
-
-/// Serves these connections until the listener is to be closed.
-async fn serve(
-    mut connections: impl Stream<Item = io::Result<TcpStream>> + Unpin,
-    shared: &Arc<ServerState>,
-) -> Open {
+pub(super) async fn run(mut listener: impl Listener, shared: &Arc<ServerState>) -> usize {
     let mut open = Open::default();
     let mut backoff = Backoff::default();
     let mut closing = pin!(listeners_close(&shared.shutdown));
@@ -70,7 +43,7 @@ async fn serve(
             () = &mut closing => break,
             () = open.one_ended(), if !open.tasks.is_empty() => {}
             () = sleep(FULL_RETRY), if waiting.is_some() => {}
-            Some(accepted) = connections.next(), if waiting.is_none() => match accepted {
+            accepted = listener.accept(), if waiting.is_none() => match accepted {
                 Ok(stream) => {
                     backoff.succeeded();
                     waiting = Some(stream);
@@ -95,10 +68,23 @@ async fn serve(
             }
         }
     }
+    listener.stop();
     if let Some(stream) = waiting {
         open.start(stream, shared);
     }
-    open
+    let deadline = shared.shutdown.drain_deadline();
+    let deadline = deadline.unwrap_or_else(Instant::now);
+    // Its end is the point; an error leaves the rest to the close.
+    let _ = timeout_at(deadline.min(Instant::now() + HANDSHAKE), async {
+        while let Ok(stream) = listener.accept().await {
+            open.start(stream, shared);
+        }
+    })
+    .await;
+    for stream in listener.close() {
+        open.start(stream, shared);
+    }
+    open.finish(deadline).await
 }
 
 async fn listeners_close(shutdown: &Shutdown) {
@@ -151,9 +137,7 @@ impl Open {
         }
     }
 
-    /// Lets each connection end after its request; returns the number of those that had to be aborted.
-    async fn finish(mut self, shutdown: &Shutdown) -> usize {
-        let deadline = shutdown.drain_deadline().unwrap_or_else(Instant::now);
+    async fn finish(mut self, deadline: Instant) -> usize {
         for state in self.states.values() {
             state.order(Order::Finish);
         }

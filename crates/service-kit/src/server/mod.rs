@@ -34,8 +34,10 @@
 //! # Drain
 //!
 //! When the [`Shutdown`] begins, every answer carries `Connection: close` and readiness turns 503. The
-//! listener still accepts for the lame-duck period ([`Shutdown::listeners_close`]). Then it takes in the connections of its
-//! backlog and closes; one that comes at that very moment can be reset. Connections that are idle then get
+//! listener still accepts for the lame-duck period ([`Shutdown::listeners_close`]). Then, on Linux, it lets no
+//! connection begin, so that its close loses none: it accepts those that have begun for 100 ms and closes. A
+//! client that comes in that time is refused a second later, when it repeats its request for a connection.
+//! Elsewhere one that comes at the moment of the close can be reset. Connections that are idle then get
 //! another half second, in which a request that is already on its way is still answered; busy ones finish
 //! their request. What is left at [`Shutdown::drain_deadline`] is aborted.
 
@@ -43,6 +45,7 @@ mod accept;
 mod answer;
 mod body;
 mod connection;
+mod listener;
 
 use std::fmt;
 use std::io;

@@ -1,40 +1,85 @@
 use axum::Router;
 use axum::routing::get;
-use futures_util::TryFutureExt as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
 use std::io::{Read as _, Write as _};
 use std::sync::atomic::AtomicUsize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::advance;
 
 use super::*;
 use crate::server::Server;
 use crate::shutdown::ShutdownKind;
 
-const EMFILE: i32 = 24;
-
-/// Fails as the operating system does without free file descriptors.
-fn exhausted() -> io::Result<TcpStream> {
-    Err(io::Error::from_raw_os_error(EMFILE))
+/// Fails as the operating system does without free file descriptors, then accepts.
+struct Exhausted {
+    failures: u32,
+    listener: TcpListener,
 }
 
-/// Connections from within the program, so that the accept loop runs without a look at the sockets.
-fn handed(
-    mut handed: mpsc::UnboundedReceiver<io::Result<TcpStream>>,
-) -> impl Stream<Item = io::Result<TcpStream>> + Unpin {
-    stream::poll_fn(move |context| handed.poll_recv(context))
+impl Listener for Exhausted {
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        const EMFILE: i32 = 24;
+        if self.failures > 0 {
+            self.failures -= 1;
+            return Err(io::Error::from_raw_os_error(EMFILE));
+        }
+        Listener::accept(&mut self.listener).await
+    }
+
+    fn stop(&self) {
+        self.listener.stop();
+    }
+
+    fn close(self) -> Vec<TcpStream> {
+        self.listener.close()
+    }
 }
 
-/// [`run`], on connections from elsewhere than a listener.
-async fn run_on(
-    connections: impl Stream<Item = io::Result<TcpStream>> + Unpin,
-    shared: &Arc<ServerState>,
-) -> usize {
-    let open = serve(connections, shared).await;
-    open.finish(&shared.shutdown).await
+/// Hands over connections from within the program, so that the accept loop runs without a look at the sockets.
+struct Handed(mpsc::UnboundedReceiver<io::Result<TcpStream>>);
+
+impl Listener for Handed {
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        match self.0.recv().await {
+            Some(accepted) => accepted,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn stop(&self) {}
+
+    fn close(self) -> Vec<TcpStream> {
+        Vec::new()
+    }
+}
+
+/// Has one connection, whose handshake ends some time after it was stopped.
+struct Late {
+    accepted: Option<TcpStream>,
+    stopped: Arc<Notify>,
+}
+
+impl Listener for Late {
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        self.stopped.notified().await;
+        // The handshake takes that long.
+        advance(HANDSHAKE - Duration::from_millis(1)).await;
+        match self.accepted.take() {
+            Some(stream) => Ok(stream),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn stop(&self) {
+        self.stopped.notify_one();
+    }
+
+    fn close(self) -> Vec<TcpStream> {
+        Vec::new()
+    }
 }
 
 /// Both ends of a connection; the peer's knows nothing of the runtime.
@@ -58,6 +103,24 @@ fn shared(shutdown: &Shutdown) -> Arc<ServerState> {
     })
 }
 
+/// H6
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_ends_after_the_listener_was_stopped_is_not_lost() {
+    let (mut peer, accepted) = connection().await;
+    peer.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .unwrap();
+    let shutdown = Shutdown::manual(Duration::from_secs(5));
+    shutdown.begin(ShutdownKind::Interrupt);
+    let listener = Late {
+        accepted: Some(accepted),
+        stopped: Arc::default(),
+    };
+    assert_eq!(run(listener, &shared(&shutdown)).await, 0);
+    let mut answer = String::new();
+    peer.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
 /// H11
 #[tokio::test]
 async fn the_accept_loop_goes_on_after_running_out_of_file_descriptors() {
@@ -65,10 +128,11 @@ async fn the_accept_loop_goes_on_after_running_out_of_file_descriptors() {
     let address = listener.local_addr().unwrap();
     let shutdown = Shutdown::manual(Duration::from_secs(5));
     let shared = shared(&shutdown);
-    let server = tokio::spawn(async move {
-        let accepted = pin!(stream::once(listener.accept().map_ok(|(stream, _)| stream)));
-        run_on(stream::iter([exhausted()]).chain(accepted), &shared).await
-    });
+    let listener = Exhausted {
+        failures: 1,
+        listener,
+    };
+    let server = tokio::spawn(async move { run(listener, &shared).await });
 
     let mut peer = TcpStream::connect(address).await.unwrap();
     peer.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -85,14 +149,16 @@ async fn the_accept_loop_goes_on_after_running_out_of_file_descriptors() {
 /// H11
 #[tokio::test]
 async fn an_idle_connection_gives_way_when_file_descriptors_run_out() {
+    const EMFILE: i32 = 24;
     let shutdown = Shutdown::manual(Duration::from_secs(5));
     let shared = shared(&shutdown);
     let counters = Arc::clone(&shared.counters);
-    let (hand, receiver) = mpsc::unbounded_channel();
-    let server = tokio::spawn(async move { run_on(handed(receiver), &shared).await });
+    let (hand, handed) = mpsc::unbounded_channel();
+    let server = tokio::spawn(async move { run(Handed(handed), &shared).await });
     let (mut idle, accepted) = connection().await;
     hand.send(Ok(accepted)).unwrap();
-    hand.send(exhausted()).unwrap();
+    hand.send(Err(io::Error::from_raw_os_error(EMFILE)))
+        .unwrap();
     let closed = tokio::task::spawn_blocking(move || idle.read(&mut [0; 16]));
     assert_eq!(closed.await.unwrap().unwrap(), 0, "not closed");
     assert_eq!(counters.evicted(), 1);
@@ -117,8 +183,8 @@ async fn a_request_that_has_arrived_is_answered_although_another_connection_need
     let shutdown = Shutdown::manual(Duration::from_secs(5));
     let mut shared = Arc::into_inner(shared(&shutdown)).unwrap();
     shared.limits.connections = 1;
-    let (hand, receiver) = mpsc::unbounded_channel();
-    let server = tokio::spawn(async move { run_on(handed(receiver), &Arc::new(shared)).await });
+    let (hand, handed) = mpsc::unbounded_channel();
+    let server = tokio::spawn(async move { run(Handed(handed), &Arc::new(shared)).await });
     let answered = |mut peer: std::net::TcpStream| {
         tokio::task::spawn_blocking(move || {
             let mut answer = Vec::new();
@@ -150,7 +216,7 @@ async fn a_request_that_has_arrived_is_answered_although_another_connection_need
 #[test]
 fn the_pause_after_accept_errors_grows_to_a_second() {
     let mut backoff = Backoff::default();
-    let exhausted = exhausted().unwrap_err();
+    let exhausted = io::Error::from_raw_os_error(24);
     let pauses: Vec<u128> = std::iter::from_fn(|| backoff.after(&exhausted))
         .take(6)
         .map(|p| p.as_millis())
