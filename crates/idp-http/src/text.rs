@@ -1,4 +1,6 @@
-//! Foreign text made fit for a log line.
+//! Foreign text made fit for a log line, and dates for people.
+
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Returns at most 200 printable ASCII characters of `text`; everything else becomes `?`.
 ///
@@ -32,9 +34,33 @@ pub fn copying_slip(text: &str) -> Option<&'static str> {
     }
 }
 
+/// Returns a time in seconds since 1970, such as one of a token's dates, in the form of RFC 3339; `None` before 1970
+/// and after 9999, for which it has no form.
+#[must_use]
+pub fn calendar(unix_seconds: i64) -> Option<String> {
+    let seconds = u64::try_from(unix_seconds).ok()?;
+    let has_form = seconds < 253_402_300_800;
+    let time = has_form.then(|| UNIX_EPOCH + Duration::from_secs(seconds))?;
+    Some(humantime::format_rfc3339_seconds(time).to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_beyond_the_calendar_have_no_form() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(calendar(seconds).unwrap(), expected);
+        }
+        for beyond in [-1, i64::MIN, 253_402_300_800, i64::MAX] {
+            assert_eq!(calendar(beyond), None, "{beyond}");
+        }
+    }
 
     /// A13
     #[test]

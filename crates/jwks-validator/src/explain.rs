@@ -1,6 +1,7 @@
 //! What became of a token, check by check, for an operator.
 
 mod details;
+mod wording;
 
 use std::fmt;
 use std::ops::Deref;

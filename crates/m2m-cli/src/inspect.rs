@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::{Clock, unix_seconds};
-use idp_http::Reader;
+use idp_http::{Reader, calendar};
 use jwks_validator::{
     CheckOutcome, Explanation, JwtValidator, RequireScopes, explain_without_keys,
 };
@@ -15,7 +15,7 @@ use service_kit::config::ConfigError;
 use service_kit::with_sources;
 
 use crate::doctor::{client, keys};
-use crate::jwt::{UnverifiedToken, calendar};
+use crate::jwt::UnverifiedToken;
 use crate::report::coloured;
 use crate::settings::Settings;
 

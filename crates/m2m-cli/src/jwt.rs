@@ -1,7 +1,5 @@
 //! The readable parts of a token, before anything vouches for them.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use idp_http::json;
@@ -103,15 +101,6 @@ fn object(part: &str) -> Option<Map<String, Value>> {
     }
 }
 
-/// A date for people, or `None` beyond what a calendar holds.
-pub(crate) fn calendar(unix: i64) -> Option<String> {
-    /// 9999-12-31T23:59:59Z, the last that RFC 3339 can write.
-    const LAST: u64 = 253_402_300_799;
-    let seconds = u64::try_from(unix).ok().filter(|s| *s <= LAST)?;
-    let time: SystemTime = UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
-    Some(humantime::format_rfc3339_seconds(time).to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,14 +158,5 @@ mod tests {
         }
         let twice = UnverifiedToken::read(&token(r#"{"a":1,"a":2}"#, "[]"));
         assert!(twice.header.is_none() && twice.claims.is_none());
-    }
-
-    #[test]
-    fn dates_beyond_the_calendar_have_no_form() {
-        assert_eq!(calendar(0).unwrap(), "1970-01-01T00:00:00Z");
-        assert_eq!(calendar(253_402_300_799).unwrap(), "9999-12-31T23:59:59Z");
-        for beyond in [-1, 253_402_300_800, i64::MAX, i64::MIN] {
-            assert_eq!(calendar(beyond), None, "{beyond}");
-        }
     }
 }

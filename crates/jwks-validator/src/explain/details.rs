@@ -1,15 +1,13 @@
 //! The details of an explanation, in words that are fit for a log.
 
-use std::time::Duration;
+use idp_http::{calendar, printable};
 
-use idp_http::printable;
-
+use super::wording::{listed, named, near_miss, quoted, seconds, shortened, span};
 use super::{Check, CheckOutcome};
 use crate::algorithm::Algorithm;
 use crate::claims::is_scope_token;
 use crate::history::KeyHistory;
 use crate::json::{self, Item};
-use crate::key::KeyIdentity;
 use crate::key_set::{KeySet, Selected};
 use crate::policy::Policy;
 use crate::required::ClaimValue;
@@ -54,7 +52,10 @@ impl Facts<'_> {
 
     pub(super) fn detail(&self, check: Check, failed: bool) -> Option<String> {
         match check {
-            Check::Clock => Some(format!("ours shows {}", calendar(self.now))),
+            Check::Clock => Some(match calendar(self.now) {
+                Some(date) => format!("ours shows {date}"),
+                None => "ours shows no date from 1970 to 9999".to_owned(),
+            }),
             Check::Size => {
                 let max = self.policy.longest_token();
                 Some(format!("{} bytes of {max}", self.token.len()))
@@ -336,21 +337,6 @@ impl Facts<'_> {
     }
 }
 
-/// Says how `text` misses one of `ours`, if it is by little.
-fn near_miss<'o>(text: &str, mut ours: impl Iterator<Item = &'o str>) -> Option<String> {
-    let bare = |text: &str| text.trim_end_matches('/').to_ascii_lowercase();
-    let ours = ours.find(|ours| bare(ours) == bare(text))?;
-    let slash = text.ends_with('/') != ours.ends_with('/');
-    let case = !text.trim_end_matches('/').eq(ours.trim_end_matches('/'));
-    let how = match (slash, case) {
-        (true, true) => "a trailing slash and letter case",
-        (true, false) => "a trailing slash",
-        (false, true) => "letter case",
-        (false, false) => "trailing slashes",
-    };
-    Some(format!("differs from {} by {how}", quoted(ours)))
-}
-
 pub(super) fn members(json: &[u8]) -> Members<'_> {
     let mut found = Vec::new();
     let result = json::members(json, |name, item| found.push((name.to_owned(), item)));
@@ -387,112 +373,5 @@ fn kind(item: Option<&Item<'_>>) -> &'static str {
         Some(Item::Bool(false)) => "false",
         Some(Item::Null) => "null",
         Some(Item::Other) => "neither a string nor a number",
-    }
-}
-
-/// Cuts longer than any name an operator gives, shorter than a token.
-const MAX_QUOTED: usize = 100;
-const MAX_LISTED: usize = 8;
-
-fn quoted(text: &str) -> String {
-    // This is `{"` in base64url: a token stands where a name belongs.
-    if text.contains("eyJ") {
-        return "a text that looks like a token".to_owned();
-    }
-    let mut shown = printable(text);
-    let cut = if shown.len() > MAX_QUOTED {
-        shown.truncate(MAX_QUOTED);
-        "..."
-    } else {
-        ""
-    };
-    format!("\"{shown}{cut}\"")
-}
-
-fn listed<'o>(texts: impl Iterator<Item = &'o str>) -> String {
-    shortened(&texts.map(quoted).collect::<Vec<_>>())
-}
-
-fn shortened(items: &[String]) -> String {
-    let shown = items.iter().take(MAX_LISTED).map(String::as_str);
-    let mut list = shown.collect::<Vec<_>>().join(" ");
-    if list.is_empty() {
-        list.push_str("none");
-    }
-    match items.len().checked_sub(MAX_LISTED) {
-        Some(more @ 1..) => format!("{list} and {more} more"),
-        _ => list,
-    }
-}
-
-fn named(key: &KeyIdentity) -> String {
-    match &key.kid {
-        Some(kid) => format!("{} ({})", quoted(kid), key.algorithm),
-        None => format!("a key without id ({})", key.algorithm),
-    }
-}
-
-fn seconds(duration: Duration) -> String {
-    span(duration.as_secs().try_into().unwrap_or(i64::MAX))
-}
-
-/// Returns a span of time to the second, as people say it: "1 h 30 s". One before zero is zero.
-fn span(seconds: i64) -> String {
-    let mut rest = seconds.max(0);
-    let mut parts = Vec::new();
-    for (unit, length) in [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)] {
-        let count = rest / length;
-        rest %= length;
-        if count > 0 || (unit == "s" && parts.is_empty()) {
-            parts.push(format!("{count} {unit}"));
-        }
-    }
-    parts.join(" ")
-}
-
-/// Returns a time of the wall clock in the form of RFC 3339. `now` is in seconds since 1970.
-fn calendar(now: i64) -> String {
-    // From the first of March of year 0, so that the leap day ends a year.
-    let days = now.div_euclid(86_400) + 719_468;
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + 400 * era + i64::from(month <= 2);
-    let second = now.rem_euclid(86_400);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{calendar, span};
-
-    #[test]
-    fn spans_and_dates_are_told_as_people_read_them() {
-        for (seconds, expected) in [
-            (-1, "0 s"),
-            (0, "0 s"),
-            (59, "59 s"),
-            (60, "1 min"),
-            (3_601, "1 h 1 s"),
-            (86_400, "1 d"),
-            (90_061, "1 d 1 h 1 min 1 s"),
-        ] {
-            assert_eq!(span(seconds), expected, "{seconds}");
-        }
-        for (seconds, expected) in [
-            (-1, "1969-12-31T23:59:59Z"),
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (1_800_000_000, "2027-01-15T08:00:00Z"),
-            (4_107_542_399, "2100-02-28T23:59:59Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
-            (253_402_300_799, "9999-12-31T23:59:59Z"),
-        ] {
-            assert_eq!(calendar(seconds), expected, "{seconds}");
-        }
     }
 }

@@ -253,6 +253,12 @@ async fn the_clock_of_the_validator_counts() {
         detail(&explanation, Check::Clock),
         "ours shows 1970-01-01T00:00:00Z"
     );
+    clock.set(at(0) - Duration::from_secs(1));
+    let explanation = explained(&validator, &signer.good()).await;
+    assert_eq!(
+        detail(&explanation, Check::Clock),
+        "ours shows no date from 1970 to 9999"
+    );
 }
 
 #[test]
