@@ -3,12 +3,12 @@
 //! `.ci/interop` starts one and sets the variables that name it. Without them each test says on
 //! standard error that it did not run.
 
+mod client_auth;
+mod failing;
 mod provider;
 
-use tokio::time::timeout;
-
-use self::provider::{ODD_ID, ODD_SECRET, Provider, Requests, SECRET, variable};
-use crate::world::{LIMIT, PROTECTED_BODY, PUBLIC_BODY, Pair, challenge, header};
+use self::provider::{Provider, Requests, SECRET};
+use crate::world::{PROTECTED_BODY, PUBLIC_BODY, Pair, challenge, header};
 
 /// One JWK type and one signature scheme each; EdDSA in the spelling of RFC 8037 and of RFC 9864.
 #[tokio::test]
@@ -117,96 +117,6 @@ async fn a_token_for_another_api_is_refused() {
         let pair = Pair::ready(&variables).await;
         refused(&pair, &provider.token("rs256").await).await;
         assert_eq!(pair.public_data().await.status(), 502, "{audience}");
-        pair.stop().await;
-    }
-}
-
-/// A32, A33
-#[tokio::test]
-async fn each_client_authentication_method_is_understood() {
-    let Some(provider) = Provider::named().await else {
-        return;
-    };
-    for (name, id, secret, method) in [
-        ("basic", "svc-basic", SECRET, "client_secret_basic"),
-        ("odd", ODD_ID, ODD_SECRET, "client_secret_basic"),
-        ("post", "svc-post", SECRET, "client_secret_post"),
-        // The raw form differs only where something would be escaped.
-        ("raw", "svc-basic", SECRET, "client_secret_basic_raw"),
-    ] {
-        let pair = Pair::ready(&provider.variables_of_client(id, secret, method)).await;
-        let body = pair.public_data().await.text().await.unwrap();
-        assert_eq!(body, PUBLIC_BODY, "{name}");
-        pair.stop().await;
-    }
-}
-
-/// A34
-#[tokio::test]
-async fn each_kind_of_key_signs_an_assertion_that_is_taken_and_a_key_of_nobody_is_not() {
-    let Some(provider) = Provider::named().await else {
-        return;
-    };
-    let Some(keys) = variable("M2M_INTEROP_KEYS") else {
-        return;
-    };
-    for (name, key_id) in [
-        ("RS256", "c-rs256"),
-        ("PS256", "c-ps256"),
-        ("ES256", "c-es256"),
-        ("EdDSA", "c-eddsa"),
-    ] {
-        let mut variables = provider.variables("es256");
-        variables.remove("CLIENT_SECRET");
-        let key_file = format!("{keys}/{name}.pem");
-        for (variable, value) in [
-            ("CLIENT_ID", "svc-pkjwt"),
-            ("CLIENT_AUTH_METHOD", "private_key_jwt"),
-            ("CLIENT_KEY_FILE", &key_file),
-            ("CLIENT_KEY_ALGORITHM", name),
-            ("CLIENT_KEY_ID", key_id),
-        ] {
-            variables.insert(variable.to_owned(), value.to_owned());
-        }
-        let pair = Pair::ready(&variables).await;
-        let body = pair.public_data().await.text().await.unwrap();
-        assert_eq!(body, PUBLIC_BODY, "{name}");
-        pair.stop().await;
-
-        variables.insert("CLIENT_ID".to_owned(), "svc-basic".to_owned());
-        let pair = Pair::start(&variables).await;
-        unavailable(&pair, "no token: invalid_client").await;
-        pair.stop().await;
-    }
-}
-
-/// A12, A32
-#[tokio::test]
-async fn rejected_credentials_are_503_and_the_reason_is_in_the_readiness() {
-    let Some(provider) = Provider::named().await else {
-        return;
-    };
-    let basic = "client_secret_basic";
-    let rejected = "no token: invalid_client";
-    for (name, id, secret, method, reason) in [
-        ("a wrong secret", "svc-basic", "wrong", basic, rejected),
-        ("an unknown client", "svc-nobody", SECRET, basic, rejected),
-        ("another method", "svc-secret-jwt", SECRET, basic, rejected),
-        // The server cannot decode the client id and says `invalid_request`.
-        (
-            "odd characters, not escaped",
-            ODD_ID,
-            ODD_SECRET,
-            "client_secret_basic_raw",
-            "no token: oauth_error",
-        ),
-    ] {
-        let before = provider.requests().await;
-        let pair = Pair::start(&provider.variables_of_client(id, secret, method)).await;
-        unavailable(&pair, reason).await;
-        // A repetition with the same secret could lock the client out.
-        let made = provider.requests().await.since(&before);
-        assert_eq!(made.token, 1, "{name}");
         pair.stop().await;
     }
 }
@@ -331,123 +241,6 @@ async fn a_rotation_without_overlap_costs_no_request() {
     accepted(&pair, &provider.token("es256").await).await;
     refused(&pair, &old).await;
     assert_eq!(pair.public_data().await.text().await.unwrap(), PUBLIC_BODY);
-}
-
-/// D20
-#[tokio::test]
-async fn a_new_key_that_cannot_be_fetched_is_503_and_not_401() {
-    let Some(provider) = Provider::named().await else {
-        return;
-    };
-    let pair = Pair::ready(&provider.variables("es256")).await;
-    let old = provider.token("es256").await;
-    accepted(&pair, &old).await;
-    provider.control("/rotate").await;
-    let new = provider.token("es256").await;
-    provider.fault("path=/jwks&status=503").await;
-    let response = pair.protected_data(&new).await;
-    assert_eq!(response.status(), 503);
-    assert_ne!(header(&response, "retry-after"), "");
-    assert_eq!(challenge(&response), "");
-    // The keys that are there stay in use.
-    accepted(&pair, &old).await;
-    provider.no_fault().await;
-    // Nobody waits for a fetch while they fail; the next one is made after the back-off.
-    let comes_back = async {
-        while pair.protected_data(&new).await.status() != 200 {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(LIMIT, comes_back).await.unwrap();
-}
-
-/// A1, A10
-#[tokio::test]
-async fn one_failure_of_the_token_endpoint_is_not_seen_by_the_caller() {
-    let Some(provider) = Provider::named().await else {
-        return;
-    };
-    for (name, fault) in [("unavailable", "status=503"), ("reset", "status=-1")] {
-        let before = provider.requests().await;
-        provider.fault_once(&format!("path=/token&{fault}")).await;
-        let pair = Pair::start(&provider.variables("es256")).await;
-        let response = pair.public_data().await;
-        assert_eq!(response.text().await.unwrap(), PUBLIC_BODY, "{name}");
-        let made = provider.requests().await.since(&before);
-        assert_eq!(made.token, 2, "{name}");
-        pair.stop().await;
-    }
-}
-
-/// A37, N32
-#[tokio::test]
-async fn what_a_repetition_would_not_change_is_asked_for_again_later() {
-    let Some(provider) = Provider::named().await else {
-        return;
-    };
-    for (fault, reason) in [
-        ("status=429&retry_after=3", "no token: throttled"),
-        ("status=200&body={\"access_token\":", "no token: json"),
-    ] {
-        let before = provider.requests().await;
-        provider.fault_once(&format!("path=/token&{fault}")).await;
-        let pair = Pair::start(&provider.variables("es256")).await;
-        unavailable(&pair, reason).await;
-        let made = provider.requests().await.since(&before);
-        assert_eq!(made.token, 1, "{reason}");
-        pair.wait_ready().await;
-        assert_eq!(pair.public_data().await.text().await.unwrap(), PUBLIC_BODY);
-        pair.stop().await;
-    }
-}
-
-/// A10, D4
-#[tokio::test]
-async fn both_services_recover_from_an_outage_by_themselves() {
-    let Some(provider) = Provider::named().await else {
-        return;
-    };
-    let token = provider.token("es256").await;
-    provider.fault("path=/token&status=503").await;
-    let pair = Pair::start(&provider.variables("es256")).await;
-    unavailable(&pair, "no token: status_5xx").await;
-    provider.no_fault().await;
-    pair.wait_ready().await;
-    assert_eq!(pair.public_data().await.text().await.unwrap(), PUBLIC_BODY);
-    pair.stop().await;
-
-    for (path, reason) in [
-        ("/jwks", "no keys: unexpected status 503"),
-        (
-            "/.well-known/openid-configuration",
-            "no keys: no issuer metadata",
-        ),
-    ] {
-        provider.fault(&format!("path={path}&status=503")).await;
-        let mut variables = provider.variables("es256");
-        variables.insert(
-            "TOKEN_ENDPOINT".to_owned(),
-            format!("{}/token", provider.issuer),
-        );
-        let pair = Pair::start(&variables).await;
-        let response = pair.protected_data(&token).await;
-        assert_eq!(response.status(), 503, "{path}");
-        assert_ne!(header(&response, "retry-after"), "", "{path}");
-        assert_eq!(challenge(&response), "", "{path}");
-        let response = pair.get_protected("/readyz").await;
-        assert_eq!(response.status(), 503, "{path}");
-        let body = response.text().await.unwrap();
-        assert!(body.contains(reason), "{path}: {body}");
-        let response = pair.public_data().await;
-        assert_eq!(response.status(), 503, "{path}");
-        assert_ne!(header(&response, "retry-after"), "", "{path}");
-
-        provider.no_fault().await;
-        pair.wait_ready().await;
-        accepted(&pair, &token).await;
-        assert_eq!(pair.public_data().await.text().await.unwrap(), PUBLIC_BODY);
-        pair.stop().await;
-    }
 }
 
 #[tokio::test]
