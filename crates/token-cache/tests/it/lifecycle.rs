@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clock::Clock;
 use token_cache::{RefreshPolicy, StartupPolicy, TokenCache, TokenErrorKind};
-use tokio::time::{Instant, advance, sleep};
+use tokio::time::{Instant, advance};
 
-use crate::script::{self, DOWN, Script, Step, settle};
+use crate::script::{self, DOWN, Script, Step, elapse, settle};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -132,7 +132,7 @@ async fn a_start_that_needs_a_token_waits_for_attempts_and_does_not_poll() {
     script.called(2).await;
     advance(Duration::from_secs(1)).await;
     let before = clock.looks();
-    sleep(Duration::from_secs(10)).await;
+    elapse(Duration::from_secs(10)).await;
     let looks = clock.looks() - before;
     assert!(
         looks <= 10,

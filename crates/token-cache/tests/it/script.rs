@@ -149,6 +149,12 @@ pub(crate) fn cache_with(script: &Script, policy: RefreshPolicy, clock: ManualCl
         .unwrap()
 }
 
+/// Lets so much of paused time go by, from timer to timer: whatever is due on the way is done when it is due.
+/// That is how long an answer or a script takes, and no wait for anything.
+pub(crate) async fn elapse(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
 /// Lets every task run until all of them wait for time or for each other.
 pub(crate) async fn settle() {
     for _ in 0..50 {

@@ -17,11 +17,13 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use token_cache::{AccessToken, RefreshPolicy, StartupPolicy, TokenCache};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use self::model::Model;
 use self::source::{Source, Weather, forecast, pick};
 use self::trace::{Event, Key, Trace, WallClock};
+
+use crate::script::elapse;
 
 /// A1, A10, A11, A12, A22, A38, B1, B2, B3, B4, B5, B6, B7, B8, B9, B13, B14, B16, B18, B20, B21, B22
 #[test]
@@ -162,8 +164,7 @@ impl Script {
         match self.rng.u32(0..24) {
             0..6 => {
                 let wait = self.wait();
-                // A step of the script: paused time passes, and what is due in it happens.
-                sleep(wait).await;
+                elapse(wait).await;
             }
             6..11 => {
                 let key = *pick(&mut self.rng, &Key::ALL);
@@ -175,8 +176,7 @@ impl Script {
                     self.call(key);
                     if self.rng.bool() {
                         let wait = Duration::from_millis(self.rng.u64(1..300));
-                        // A step of the script on paused time, as above.
-                        sleep(wait).await;
+                        elapse(wait).await;
                         self.settle().await;
                     }
                 }

@@ -12,9 +12,9 @@ use token_cache::{
     ClientCredentials, IssuedToken, RefreshPolicy, StartupPolicy, TokenCache, TokenError,
     TokenErrorKind, TokenRequest, TokenSource,
 };
-use tokio::time::{Instant, advance, sleep, timeout};
+use tokio::time::{Instant, advance, timeout};
 
-use crate::script::{Script, cache_with};
+use crate::script::{Script, cache_with, elapse};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -84,8 +84,8 @@ async fn whatever_a_source_does_the_cache_asks_it_again() {
             loop {
                 match cache.token().await {
                     Ok(token) if token.secret() == "good" => return,
-                    Ok(_) => sleep(Duration::from_secs(1)).await,
-                    Err(error) => sleep(error.retry_after()).await,
+                    Ok(_) => elapse(Duration::from_secs(1)).await,
+                    Err(error) => elapse(error.retry_after()).await,
                 }
             }
         };
@@ -113,7 +113,7 @@ struct Slow(Duration);
 impl TokenSource for Slow {
     async fn fetch(&self, _request: &TokenRequest) -> Result<IssuedToken, TokenError> {
         // On paused time.
-        sleep(self.0).await;
+        elapse(self.0).await;
         IssuedToken::new("slow".to_owned(), Some(HOUR))
     }
 

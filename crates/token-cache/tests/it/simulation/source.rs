@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fastrand::Rng;
 use token_cache::{IssuedToken, TokenError, TokenErrorKind, TokenRequest, TokenSource};
-use tokio::time::sleep;
 
 use super::trace::{Event, Fetched, Key, Trace};
+use crate::script::elapse;
 
 /// How the provider answers until further notice.
 #[derive(Clone, Copy, Debug)]
@@ -101,8 +101,7 @@ impl TokenSource for Source {
         let mut unfinished = Unfinished(trace, key, false);
         let latency = self.0.state.lock().unwrap().latency;
         if !latency.is_zero() {
-            // On paused time: how long the answer is under way.
-            sleep(latency).await;
+            elapse(latency).await;
         }
         let fetched = self.0.answer(key);
         unfinished.2 = true;
