@@ -4,8 +4,7 @@ use idp_http::Answer;
 
 /// The class of a failure to get a token.
 ///
-/// The failures that pass are those for which [`is_transient`](Self::is_transient) holds; the others need
-/// somebody who changes something.
+/// Those for which [`is_transient`](Self::is_transient) holds may end by themselves; the others need a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TokenErrorKind {
@@ -43,8 +42,7 @@ pub enum TokenErrorKind {
     Throttled,
     /// Transient: the token source panicked.
     Panic,
-    /// An unusable answer: the body is larger than 64 KiB, or the token than
-    /// what is taken.
+    /// An unusable answer: the body is larger than 64 KiB, or the token than what is taken.
     TooLarge,
     /// An unusable answer: HTML, as a captive portal sends it.
     ContentType,
@@ -57,8 +55,7 @@ pub enum TokenErrorKind {
     /// An unusable answer: `access_token` has characters that are not visible ASCII (RFC 6749 appendix A.12,
     /// less the space).
     TokenSyntax,
-    /// An unusable answer: `token_type` is neither `Bearer` nor another name of
-    /// it that is set.
+    /// An unusable answer: `token_type` is neither `Bearer` nor another name of it that is set.
     TokenType,
     /// An unusable answer: `expires_in` is not a number.
     ExpiresIn,

@@ -36,7 +36,7 @@ impl SecretSource {
         match self {
             Self::Value(secret) => Ok(secret.clone()),
             Self::Provided(provider) => provider.secret().await,
-            // What is built refuses it where something is read.
+            // `ClientBuilder::build` refuses one where something is read.
             Self::Signer(_) => Err(EndpointError::new(TokenErrorKind::Config)),
             Self::File(path) => {
                 let path = path.clone();

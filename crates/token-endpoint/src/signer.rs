@@ -17,7 +17,8 @@ use crate::kind::TokenErrorKind;
 /// How long signing may take.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// Signs client assertions with a key that is elsewhere: in a key management service, or in hardware.
+/// Signs client assertions with a key that is elsewhere: in a key management service, or in hardware. Its `Debug` is
+/// part of that of the client, and must show no secret.
 #[async_trait]
 pub trait AssertionSigner: fmt::Debug + Send + Sync + 'static {
     /// Signs a message, the first two parts of a JWS, and returns the signature as JWS has it (RFC 7518
@@ -58,7 +59,7 @@ impl SignerError {
         }
     }
 
-    /// Returns a failure that needs somebody who changes something: [`TokenErrorKind::SignerRefused`].
+    /// Returns a failure that needs a change: [`TokenErrorKind::SignerRefused`].
     #[must_use]
     pub fn permanent(text: impl Into<String>) -> Self {
         Self {
@@ -68,7 +69,8 @@ impl SignerError {
     }
 }
 
-/// Gives a client secret, key or assertion that is elsewhere, such as one that a platform makes on demand.
+/// Gives a client secret, key or assertion that is elsewhere, such as one that a platform makes on demand. Its `Debug`
+/// is part of that of the client, and must show no secret.
 #[async_trait]
 pub trait SecretProvider: fmt::Debug + Send + Sync + 'static {
     /// Returns the secret as it is now. It is called once per request, and dropped with it.

@@ -205,7 +205,8 @@ impl ClientCredentialsBuilder {
         self
     }
 
-    /// Sets the clock that HTTP dates in `Retry-After` are compared with. Default: the system's.
+    /// Sets the clock that assertions are dated with, and HTTP dates in `Retry-After` compared. Default: the
+    /// system's.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.client = self.client.clock(clock);
@@ -218,8 +219,8 @@ impl ClientCredentialsBuilder {
     ///
     /// Fails when neither endpoint nor issuer is set, when the URL is not https (or http on
     /// loopback), when the client id is empty or has a control character, when a header, a name of a token
-    /// type or the limit on tokens is none, when an assertion has nobody to be for, and when a signer has none to
-    /// sign.
+    /// type or the limit on tokens is none, when an assertion has no audience, and when a signer stands where there
+    /// is nothing to sign.
     pub fn build(self) -> Result<ClientCredentials, ConfigError> {
         let is_none = |name: &str| {
             ["", "dpop", "mac"]

@@ -289,11 +289,13 @@ async fn a_secret_or_a_signer_that_is_elsewhere_is_asked_for_every_request() {
     let signer = || SecretSource::Signer(Arc::new(Elsewhere::default()));
     let builder = |secret| ClientCredentials::builder("client", secret).token_endpoint(&url);
     assert_eq!(builder(signer()).build().unwrap_err().setting(), "secret");
-    let source = builder(signer())
+    let signs = builder(signer())
         .auth(ClientAuth::PrivateKeyJwt)
-        .assertion_audience("https://idp.example")
-        .build()
-        .unwrap();
+        .assertion_audience("https://idp.example");
+    let no_certificate = signs.clone().assertion_certificate(signer(), []);
+    let error = no_certificate.build().unwrap_err();
+    assert_eq!(error.setting(), "assertion_certificate");
+    let source = signs.build().unwrap();
     source.fetch(&TokenRequest::new()).await.unwrap();
     let (_, form) = seen.recv().await.unwrap();
     assert!(form.contains("client_assertion=ey"), "{form}");

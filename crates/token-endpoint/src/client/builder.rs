@@ -181,7 +181,8 @@ impl ClientBuilder {
     /// # Errors
     ///
     /// Fails when the client id is empty or has a control character, when a header is none, when the HTTP
-    /// client cannot be built, when an assertion has nobody to be for, and when a signer has none to sign.
+    /// client cannot be built, when an assertion has no audience, and when a signer stands where there is nothing
+    /// to sign.
     pub fn build(self) -> Result<Client, ConfigError> {
         if self.id.is_empty() && self.id_file.is_none() {
             return Err(ConfigError::new("client_id", "must not be empty"));
@@ -200,6 +201,15 @@ impl ClientBuilder {
             return Err(ConfigError::new(
                 "secret",
                 "a signer is for private_key_jwt only",
+            ));
+        }
+        if matches!(
+            self.assertion.certificate,
+            Some((SecretSource::Signer(_), _))
+        ) {
+            return Err(ConfigError::new(
+                "assertion_certificate",
+                "a signer holds no certificate",
             ));
         }
         let assertion_form = match self.auth {
