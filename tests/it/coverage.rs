@@ -156,6 +156,12 @@ fn every_numbered_fault_is_named_by_a_test_and_the_document_says_by_which() {
             problems.add(&format!("{TABLE} is not what the tests say"));
         }
     }
+    for document in ["README.md", "SECURITY.md"] {
+        let count = format!("{} faults and hostile inputs", faults.items.len());
+        if !tree::read(document).contains(&count) {
+            problems.add(&format!("{document} does not say {count:?}"));
+        }
+    }
     let Problems(problems) = problems;
     assert!(
         problems.is_empty(),

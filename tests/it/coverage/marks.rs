@@ -2,7 +2,7 @@
 
 use super::items;
 
-/// One doc line with numbers, and what it stands above.
+/// The numbers that a test names, or a module.
 pub(super) struct Mark {
     pub(super) items: Vec<String>,
     path: String,
@@ -10,7 +10,7 @@ pub(super) struct Mark {
     test: Option<String>,
 }
 
-/// A test that names more faults than these at once can hardly show each of them.
+/// A test that names more faults than this at once can hardly show each of them.
 pub(super) const LONGEST: usize = 5;
 
 impl Mark {
@@ -57,7 +57,13 @@ pub(super) fn read(path: &str, source: &str, marks: &mut Vec<Mark>, problem: &mu
         let place = || format!("{path}:{}: `{text}`", at + 1);
         match items::numbers(text) {
             Some(items) => match test_below(&lines[at + 1..]) {
-                Some(name) => marks.push(mark(items, Some(name))),
+                Some(name) => match marks.last_mut() {
+                    // A second line of numbers above the same test.
+                    Some(last) if last.path == path && last.test.as_ref() == Some(&name) => {
+                        last.items.extend(items.into_iter().map(str::to_owned));
+                    }
+                    _ => marks.push(mark(items, Some(name))),
+                },
                 None => problem(&format!("{} is not above a test", place())),
             },
             None if begins_with_a_number(text) => {
@@ -96,7 +102,7 @@ fn test_below(lines: &[&str]) -> Option<String> {
 
 #[test]
 fn a_mark_in_a_long_list_says_so() {
-    let source = "/// A1, A2, A3, A4, A5\n#[test]\nfn five() {\n}\n/// A1, A2, A3, A4, A5, A6\n#[test]\nfn six() {\n}";
+    let source = "/// A1, A2, A3, A4, A5\n#[test]\nfn five() {\n}\n/// A1, A2, A3, A4\n/// A5, A6\n#[test]\nfn six() {\n}";
     let mut marks = Vec::new();
     read("x.rs", source, &mut marks, &mut |problem| {
         panic!("{problem}")

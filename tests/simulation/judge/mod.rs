@@ -1,7 +1,7 @@
 //! What the pair promises, judged from what is seen of it.
 //!
-//! The answers are in `answers`, the budgets of requests in `keys`, `tokens` and `calls`; what holds at
-//! every moment is here. A reference that knows the issuers' keys says which tokens are good.
+//! The answers are in `answers`, the budgets of requests in `tokens` and `calls`, which keys a service has in
+//! `keys`; what holds at every moment is here. A reference that knows the issuers' keys says which tokens are good.
 
 mod answers;
 mod bucket;
