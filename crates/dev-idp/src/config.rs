@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use dev_idp::{DEFAULT_AUDIENCE, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPE};
-use dot_env::{Nearest, lines_with_dollars};
+use dot_env::{Nearest, dollar_problems};
 use tracing_subscriber::EnvFilter;
 
 pub(crate) const ADDR: &str = "DEV_IDP_ADDR";
@@ -20,6 +20,19 @@ const TOKEN_SCOPE: &str = "TOKEN_SCOPE";
 const API_AUDIENCE: &str = "API_AUDIENCE";
 const LOG_FORMAT: &str = "LOG_FORMAT";
 const RUST_LOG: &str = "RUST_LOG";
+
+/// All variables of the program.
+const VARIABLES: [&str; 9] = [
+    ADDR,
+    CONTROL_ADDR,
+    CLIENT_ID,
+    CLIENT_SECRET,
+    CLIENT_SECRET_FILE,
+    TOKEN_SCOPE,
+    API_AUDIENCE,
+    LOG_FORMAT,
+    RUST_LOG,
+];
 
 const DEFAULT_ADDR: &str = "127.0.0.1:6003";
 
@@ -85,10 +98,25 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Adds the variables of the nearest `.env` to the environment, and returns what is wrong with the file.
+/// Adds all variables of the nearest `.env` to the environment of the process, and returns what is wrong with either.
 ///
 /// A variable that the process has wins even when it is empty, so that one of the file can be unset for one run.
 pub(crate) fn load_dot_env() -> Vec<Problem> {
+    // dotenvy takes one that is no text for none, and would replace it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the program's own reader of its environment"
+    )]
+    let is_no_text =
+        |name: &&'static str| matches!(std::env::var(name), Err(VarError::NotUnicode(_)));
+    let no_text: Vec<Problem> = VARIABLES
+        .into_iter()
+        .filter(is_no_text)
+        .map(no_utf8)
+        .collect();
+    if !no_text.is_empty() {
+        return no_text;
+    }
     let problem = |expected| Problem {
         variable: ".env",
         expected,
@@ -101,23 +129,21 @@ pub(crate) fn load_dot_env() -> Vec<Problem> {
     let Nearest::File(path) = Nearest::of(&folder) else {
         return Vec::new();
     };
-    let Ok(text) = std::fs::read_to_string(path) else {
+    // The environment of a process cannot hold NUL: setting one panics, with the value.
+    let text = std::fs::read_to_string(path).ok();
+    let Some(text) = text.filter(|text| !text.contains('\0')) else {
         return vec![unreadable];
     };
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let dollar = |line| {
-        problem(Cow::Owned(format!(
-            "line {line} has a $ that would stand for a variable; put the value into single quotes"
-        )))
-    };
-    let mut problems: Vec<Problem> = lines_with_dollars(text).into_iter().map(dollar).collect();
+    let dollars = dollar_problems(text).map(|text| problem(Cow::Owned(text)));
+    let mut problems: Vec<Problem> = dollars.collect();
     if dotenvy::from_read(text.as_bytes()).is_err() {
         problems.push(unreadable);
     }
     problems
 }
 
-/// Checks the flags, and what has none in the environment. Returns all that is wrong at once, after `problems`.
+/// Checks the flags, and the variables that have none. Returns all that is wrong at once, after `problems`.
 pub(crate) fn read(flags: Flags, mut problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
     #[expect(
         clippy::disallowed_methods,
@@ -127,11 +153,17 @@ pub(crate) fn read(flags: Flags, mut problems: Vec<Problem>) -> Result<Config, V
     match parsed {
         Ok(config) if problems.is_empty() => Ok(config),
         Ok(_) => Err(problems),
-        Err(more) => {
+        Err(mut more) => {
+            more.retain(|one| !problems.contains(one));
             problems.extend(more);
             Err(problems)
         }
     }
+}
+
+fn no_utf8(variable: &'static str) -> Problem {
+    let expected = Cow::Borrowed("expected UTF-8");
+    Problem { variable, expected }
 }
 
 fn parse(
@@ -142,8 +174,7 @@ fn parse(
     let mut text = |variable, value: Result<Option<String>, OsString>| match value {
         Ok(value) => value.filter(|value| !value.is_empty()),
         Err(_) => {
-            let expected = "expected UTF-8".into();
-            problems.push(Problem { variable, expected });
+            problems.push(no_utf8(variable));
             None
         }
     };

@@ -1,10 +1,18 @@
 //! Where a `.env` has a `$` that dotenvy replaces.
 
+/// Returns a problem for each line with a `$` that dotenvy would replace. It quotes nothing of the line.
+pub fn dollar_problems(text: &str) -> impl Iterator<Item = String> {
+    lines_with_dollars(text).into_iter().map(|line| {
+        format!(
+            "line {line} has a $ that would stand for a variable; put the value into single quotes"
+        )
+    })
+}
+
 /// Returns the numbers of the lines with a `$` that stands for a variable: one that is neither in single
 /// quotes, nor behind a backslash, nor in a comment. dotenvy 0.15 replaces it, by nothing where there is no
 /// such variable, and cannot be told not to.
-#[must_use]
-pub fn lines_with_dollars(text: &str) -> Vec<usize> {
+fn lines_with_dollars(text: &str) -> Vec<usize> {
     let mut found = Vec::new();
     // A quote that is open at the end of a line stays open.
     let mut quote = None;

@@ -4,5 +4,5 @@
 mod dollars;
 mod nearest;
 
-pub use dollars::lines_with_dollars;
+pub use dollars::dollar_problems;
 pub use nearest::Nearest;

@@ -255,7 +255,25 @@ async fn a_variable_that_is_no_text_is_told_by_its_name() {
         let told = stderr(&output);
         assert_eq!(output.status.code(), Some(64), "{told}");
         assert_eq!(told, format!("dev-idp: {variable}: expected UTF-8\n"));
+        // A value of the file does not take its place, and no flag hides it.
+        let file = format!("{variable}='127.0.0.1:0'\nLOG_FORMAT=none\n");
+        std::fs::write(directory.path().join(".env"), file).unwrap();
+        let output = command.args(["--addr", "127.0.0.1:0"]).output();
+        assert_eq!(stderr(&output.await.unwrap()), told, "{variable}");
     }
+}
+
+#[tokio::test]
+async fn a_file_that_no_environment_can_hold_is_told_without_its_text() {
+    let directory = TempDir::new().unwrap();
+    std::fs::write(directory.path().join(".env"), "CLIENT_SECRET='hunter2\0'\n").unwrap();
+    let output = program(directory.path()).output().await.unwrap();
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(64), "{told}");
+    assert!(
+        told.starts_with("dev-idp: .env: expected a readable file") && !told.contains("hunter2"),
+        "{told}"
+    );
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
 
-use dot_env::{Nearest, lines_with_dollars};
+use dot_env::{Nearest, dollar_problems};
 use idp_http::file;
 
 use super::misspelt::{self, UnknownVariable};
@@ -94,10 +94,8 @@ impl Environment {
         let bytes = file::read(path, MAX_FILE).map_err(|problem| problem.to_string())?;
         let text = str::from_utf8(&bytes).map_err(|_| "must be UTF-8 text")?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        for line in lines_with_dollars(text) {
-            self.problem(format!(
-                "line {line} has a $ that would stand for a variable; put the value into single quotes"
-            ));
+        for problem in dollar_problems(text) {
+            self.problem(problem);
         }
         let lines = Rc::new(Cell::new(0_usize));
         let reader = LineByLine {
