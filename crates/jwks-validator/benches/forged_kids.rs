@@ -43,7 +43,7 @@ use signer::{AUDIENCE, ISSUER, Signer, encode, good_claims, jwks};
 const GOOD_PER_SECOND: u32 = 1_000;
 /// A million in the minute that the rounds with them make up.
 const FORGED_PER_SECOND: u32 = 17_000;
-/// Beside a provider that hangs, each of them could hold a place for a second. No multiple of the good ones'
+/// Beside a provider that hangs, each of them could hold a permit to wait for a second. No multiple of the good ones'
 /// rate: what comes by itself does not fall due at the same instants as something else.
 const FORGED_WHILE_HANGING: u32 = 1_028;
 /// What the HTTP client gives up after.

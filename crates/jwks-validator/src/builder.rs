@@ -112,7 +112,8 @@ impl JwtValidatorBuilder {
         self
     }
 
-    /// Sets all rules for tokens at once, those that were set before included.
+    /// Replaces all rules for tokens, those that were set before included; rules that are set afterwards change this
+    /// policy.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
@@ -196,7 +197,7 @@ impl JwtValidatorBuilder {
     /// they may be absent.
     #[must_use]
     pub fn rfc9068(mut self, required: bool) -> Self {
-        self.policy.rfc9068 = required;
+        self.policy = self.policy.rfc9068(required);
         self
     }
 
@@ -204,7 +205,7 @@ impl JwtValidatorBuilder {
     /// any.
     #[must_use]
     pub fn clients_only(mut self, required: bool) -> Self {
-        self.policy.clients_only = required;
+        self.policy = self.policy.clients_only(required);
         self
     }
 
@@ -226,7 +227,7 @@ impl JwtValidatorBuilder {
     /// token with one is refused.
     #[must_use]
     pub fn allow_scope_array(mut self, allowed: bool) -> Self {
-        self.policy.scope_array = allowed;
+        self.policy = self.policy.allow_scope_array(allowed);
         self
     }
 
@@ -252,10 +253,9 @@ impl JwtValidatorBuilder {
     }
 
     /// Sets the hook that is asked about every token that passes all checks; [`DenyList`](crate::DenyList) is one.
-    /// Default: tokens are not asked about.
+    /// Default: no hook.
     ///
-    /// Tokens without a `jti` are then refused, unless
-    /// [`Revocation::needs_token_id`] says otherwise. What cannot be found out within 1 s gets 503.
+    /// With one, tokens without a `jti` are refused, unless [`Revocation::needs_token_id`] says otherwise. What cannot be found out within 1 s gets 503.
     #[must_use]
     pub fn revocation(mut self, revocation: impl Revocation) -> Self {
         self.revocation = Some(Arc::new(revocation));

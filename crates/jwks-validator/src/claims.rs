@@ -142,7 +142,7 @@ pub(crate) struct UnverifiedClaims<'a> {
     iss: Option<Item<'a>>,
     sub: Option<Item<'a>>,
     aud: Option<Item<'a>>,
-    /// What the policy reads the audience from, where that is no claim with a span of its own.
+    /// What the policy reads the audience from, where that is a claim without a field here.
     other_aud: Option<Item<'a>>,
     exp: Option<Item<'a>>,
     nbf: Option<Item<'a>>,

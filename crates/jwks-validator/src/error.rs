@@ -7,13 +7,13 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::http::{Challenges, RequestContext, is_grpc};
-use crate::reason::Reason;
+use crate::reason::{ErrorResponse, Reason};
 
 /// A request or token that was refused, or that could not be decided on.
 ///
-/// As a response it is the answer of RFC 6750 section 3, with a fixed description, or what gRPC has for
-/// it. It is also put into the response's extensions, so that a layer that logs the response can log the
-/// [`Reason`]. It holds no byte of the token or its claims.
+/// [As a response](Self::into_http_response) it is the answer of RFC 6750 section 3, with a fixed description, or
+/// what gRPC has for it. It is also put into the response's extensions, so that a layer that logs the response can
+/// log the [`Reason`]. It holds no byte of the token or its claims.
 #[derive(Clone)]
 pub struct AuthError {
     reason: Reason,
@@ -37,7 +37,6 @@ impl AuthError {
         self
     }
 
-    #[cfg(feature = "axum")]
     pub(crate) fn take_challenges(&mut self) -> Option<Arc<Challenges>> {
         self.challenges.take()
     }
@@ -72,12 +71,18 @@ impl AuthError {
     }
 }
 
-/// Where the answer is 503, it asks the caller to stay away for 1 s.
+/// Where the answer is 503, with a wait of 1 s; of 30 s where the clock is not set.
 impl From<Reason> for AuthError {
     fn from(reason: Reason) -> Self {
+        let wait_s = match reason {
+            // Setting a clock may take that long.
+            Reason::ClockUnset => Some(30),
+            _ if reason.response() == ErrorResponse::Unavailable => Some(1),
+            _ => None,
+        };
         Self {
             reason,
-            retry_after: None,
+            retry_after: wait_s.map(Duration::from_secs),
             challenges: None,
             for_grpc: false,
         }

@@ -63,7 +63,7 @@
 //! # One dependency
 //!
 //! What the signatures of this crate name of `clock`, `idp-http`, `secrecy`, `url` and `async-trait` is here
-//! too. Types of `http`, `axum` and `tower` are those of the server that is guarded. `axum` is needed by the
+//! too. Types of `http`, `http-body`, `bytes`, `axum` and `tower` are those of the server that is guarded. `axum` is needed by the
 //! feature of that name alone, which is on by default: without it the layers guard any tower service over the
 //! types of `http`, and there is no extractor.
 //!
@@ -179,7 +179,7 @@ mod weak_keys;
 #[cfg(feature = "jwks-client-rs")]
 pub use adapter::JwksSourceAdapter;
 pub use algorithm::{Algorithm, UnknownAlgorithm};
-/// The attribute that implementations of [`KeySource`] and [`Revocation`] want.
+/// The attribute that implementations of [`KeySource`] and [`Revocation`] need.
 pub use async_trait::async_trait;
 pub use builder::{BuildError, BuildErrorKind, JwtValidatorBuilder};
 pub use claims::Claims;

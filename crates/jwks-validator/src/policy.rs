@@ -190,13 +190,13 @@ impl Policy {
         self
     }
 
-    /// Returns the longest token that is looked at. A validator is built with no more than the limit; a policy
-    /// of its own may say anything.
+    /// Returns the longest token that is looked at. The limit holds here too: a policy without a validator is not
+    /// checked.
     pub(crate) fn longest_token(&self) -> usize {
         self.max_token_size.min(MAX_TOKEN_SIZE)
     }
 
-    /// Returns the leeway in seconds, within its limit in the same way.
+    /// Returns the leeway in seconds, at most [`MAX_LEEWAY`].
     pub(crate) fn leeway_s(&self) -> i64 {
         self.leeway.min(seconds(MAX_LEEWAY))
     }

@@ -6,6 +6,7 @@ use idp_http::whole_seconds;
 
 use super::grpc;
 use super::resource::ProtectedResource;
+use super::token_from::TokenFrom;
 use crate::builder::{BuildError, BuildErrorKind};
 use crate::error::AuthError;
 use crate::reason::ErrorResponse;
@@ -109,9 +110,8 @@ impl Challenges {
         if let Some(challenge) = challenge {
             headers.insert(WWW_AUTHENTICATE, challenge.clone());
         }
-        if answer == ErrorResponse::Unavailable {
-            let seconds = error.retry_after().map_or(1, whole_seconds);
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        if let Some(wait) = error.retry_after() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
         response.extensions_mut().insert(error);
         response
@@ -139,6 +139,20 @@ pub(super) fn keep_out_of_shared_caches(headers: &mut HeaderMap, name: &HeaderVa
                 vary.append(name.clone());
             }
         }
+    }
+}
+
+impl AuthError {
+    /// Returns the answer under the realm `api`; of a request without credentials that an optional layer let
+    /// through, with the challenge of that layer.
+    #[must_use]
+    pub fn into_http_response(mut self) -> Response<&'static str> {
+        let mut answer = match self.take_challenges() {
+            Some(challenges) => challenges.answer(self),
+            None => Challenges::default().answer(self),
+        };
+        keep_out_of_shared_caches(answer.headers_mut(), TokenFrom::authorization().vary());
+        answer
     }
 }
 

@@ -13,10 +13,11 @@ pub enum TokenScheme {
     Bearer,
 }
 
-/// The request that a token comes with, for [`JwtValidator::authenticate`](crate::JwtValidator::authenticate).
+/// The request that a token comes with, for [`TokenFrom::token`](crate::TokenFrom::token) and
+/// [`JwtValidator::authenticate`](crate::JwtValidator::authenticate).
 ///
-/// It borrows from the whole request and copies nothing. What a decision looks at is the validator's business:
-/// today the headers, which say whether the caller speaks gRPC, and the URI.
+/// It borrows, and copies nothing: the headers, which hold the token and say whether the caller speaks gRPC, and the
+/// URI, whose query may hold a token.
 #[derive(Clone, Copy)]
 pub struct RequestContext<'r> {
     pub(crate) headers: &'r HeaderMap,

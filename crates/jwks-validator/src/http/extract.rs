@@ -1,4 +1,4 @@
-//! What there is for axum besides: the extractor of an accepted token's claims, and errors as responses.
+//! For axum: the extractor of an accepted token's claims, and errors as responses.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -10,9 +10,7 @@ use http::Response;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use super::challenge::{Challenges, keep_out_of_shared_caches};
 use super::layer::without_claims;
-use super::token_from::TokenFrom;
 use crate::claims::Claims;
 use crate::error::AuthError;
 use crate::reason::Reason;
@@ -89,16 +87,9 @@ impl<S: Sync, C: FromClaims> OptionalFromRequestParts<S> for Jwt<C> {
     }
 }
 
-/// The answer under the realm `api`; of a request without credentials that an optional layer let
-/// through, with the challenge of that layer.
+/// The answer of [`AuthError::into_http_response`].
 impl IntoResponse for AuthError {
-    fn into_response(mut self) -> Response<Body> {
-        let answer = match self.take_challenges() {
-            Some(challenges) => challenges.answer(self),
-            None => Challenges::default().answer(self),
-        };
-        let mut answer = answer.map(Body::from);
-        keep_out_of_shared_caches(answer.headers_mut(), TokenFrom::authorization().vary());
-        answer
+    fn into_response(self) -> Response<Body> {
+        self.into_http_response().map(Body::from)
     }
 }

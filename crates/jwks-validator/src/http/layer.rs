@@ -33,7 +33,7 @@ use crate::validator::{Decision, JwtValidator, Recall};
 /// It guards any tower service over HTTP, whatever its bodies are. A gRPC request (by its content type,
 /// gRPC-Web not included) is refused in gRPC's words, with a status of 200 and no body: `grpc-status` is 16
 /// (`UNAUTHENTICATED`) for what is 401 or 400 otherwise, 7 (`PERMISSION_DENIED`) for 403 and 14
-/// (`UNAVAILABLE`) for 503, and the challenge is in the same header. That goes for
+/// (`UNAVAILABLE`) for 503, and the challenge is in `WWW-Authenticate` all the same. That goes for
 /// [`RequireScopes`](crate::RequireScopes) and [`Jwt`](crate::Jwt) too.
 #[derive(Clone, Debug)]
 pub struct JwtLayer {

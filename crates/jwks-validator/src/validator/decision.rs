@@ -73,7 +73,7 @@ impl JwtValidator {
 
     fn decide_by_keys(&self, token: &str, digest: Option<TokenDigest>) -> Decision {
         self.judge(token, digest)
-            .unwrap_or_else(|reason| Decision::Now(Err(refused(reason))))
+            .unwrap_or_else(|reason| Decision::Now(Err(reason.into())))
     }
 
     /// # Errors
@@ -124,7 +124,7 @@ impl JwtValidator {
 
     async fn ask_revocation(&self, claims: Arc<Claims>) -> Result<Arc<Claims>, AuthError> {
         if let Some(revocation) = &self.inner.revocation {
-            revocation.check(&claims).await.map_err(refused)?;
+            revocation.check(&claims).await.map_err(AuthError::from)?;
         }
         Ok(claims)
     }
@@ -223,16 +223,4 @@ fn needs_keys(refusal: &Refusal) -> bool {
             | Refusal::Signature
             | Refusal::Final(Reason::KeysUnavailable | Reason::KeysStale)
     )
-}
-
-/// For refusals that no keys would change.
-fn refused(reason: Reason) -> AuthError {
-    match reason {
-        // Setting a clock may take that long.
-        Reason::ClockUnset => AuthError::with_retry_after(reason, Duration::from_secs(30)),
-        _ if reason.response() == ErrorResponse::Unavailable => {
-            AuthError::with_retry_after(reason, Duration::from_secs(1))
-        }
-        _ => AuthError::from(reason),
-    }
 }

@@ -79,4 +79,9 @@ fn a_request_and_its_parts_give_the_same_token_and_show_none() {
     let (parts, ()) = request.into_parts();
     assert_eq!(of_request, Err(Reason::TokenInQuery));
     assert_eq!(place.token(&parts).err(), Some(Reason::TokenInQuery));
+    let request = Request::get("/").header("authorization", "Bearer eyJx");
+    let request = request.body(()).unwrap();
+    assert_eq!(place.token(&request), Ok((TokenScheme::Bearer, "eyJx")));
+    let (parts, ()) = request.into_parts();
+    assert_eq!(place.token(&parts), Ok((TokenScheme::Bearer, "eyJx")));
 }

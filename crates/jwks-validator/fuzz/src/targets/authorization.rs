@@ -57,7 +57,7 @@ pub(crate) fn authorization(bytes: &[u8]) {
     let status = ask(&values);
     match &values[..] {
         [value] => {
-            // A second time, the token may be one that is remembered. A key id that was asked about
+            // A second time, the token may be in the cache. A key id that was asked about
             // may then be one that nobody can be asked about.
             let again = ask(&values);
             assert!(
