@@ -1,48 +1,105 @@
 //! How many calls may be repeated.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tower::retry::budget::TpsBudget;
+use tokio::time::Instant;
 
-/// The time that the budget looks back on.
-const WINDOW: Duration = Duration::from_secs(10);
-/// In an outage protected-data gets at most a tenth more.
-const RETRIES_PER_CALL: f32 = 0.1;
+/// Seconds that the budget looks back on.
+const WINDOW: usize = 10;
+/// One repetition for so many calls: in an outage protected-data gets at most a tenth more.
+const CALLS_PER_RETRY: u32 = 10;
+
+/// Allows a repetition while fewer than a tenth of the calls of the last ten seconds were repeated.
+///
+/// Counted over a window and not as a bucket that fills: repetitions saved up in good times must not be
+/// spent on a service that is just failing.
+#[derive(Debug)]
+pub(crate) struct RetryBudget {
+    start: Instant,
+    seconds: Mutex<[Second; WINDOW]>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Second {
+    number: u64,
+    calls: u32,
+    retries: u32,
+}
+
+impl RetryBudget {
+    pub(crate) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            seconds: Mutex::default(),
+        }
+    }
+
+    /// Counts a call.
+    pub(crate) fn call(&self) {
+        self.with_current(|second, _| second.calls = second.calls.saturating_add(1));
+    }
+
+    /// Takes a repetition from the budget, if there is one.
+    pub(crate) fn take(&self) -> bool {
+        self.with_current(|second, (calls, retries)| {
+            let allowed = retries < calls / CALLS_PER_RETRY;
+            if allowed {
+                second.retries += 1;
+            }
+            allowed
+        })
+    }
+
+    fn with_current<T>(&self, act: impl FnOnce(&mut Second, (u32, u32)) -> T) -> T {
+        let number = self.start.elapsed().as_secs();
+        // Nothing in here panics half-way.
+        let mut seconds = self.seconds.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = u64::try_from(WINDOW).unwrap_or(u64::MAX);
+        let sums = seconds
+            .iter()
+            .filter(|second| number - second.number.min(number) < window)
+            .fold((0_u32, 0_u32), |(calls, retries), second| {
+                (
+                    calls.saturating_add(second.calls),
+                    retries.saturating_add(second.retries),
+                )
+            });
+        let index = usize::try_from(number % window).unwrap_or_default();
+        let current = &mut seconds[index];
+        if current.number != number {
+            *current = Second {
+                number,
+                ..Second::default()
+            };
+        }
+        act(current, sums)
+    }
+}
 
 /// How long a caller waits before a repetition: enough for a restarted listener, little for a caller.
 pub(crate) const RETRY_DELAY: Duration = Duration::from_millis(25);
 
-/// Returns a budget that allows a repetition while fewer than a tenth of the calls of the last ten seconds were
-/// repeated.
-///
-/// It has no reserve, and older calls do not count: repetitions saved up in good times must not be spent on a service
-/// that is just failing.
-pub(crate) fn retry_budget() -> TpsBudget {
-    TpsBudget::new(WINDOW, 0, RETRIES_PER_CALL)
-}
-
 #[cfg(test)]
 mod tests {
-    use tower::retry::budget::Budget as _;
-
     use super::*;
 
     /// C18
     #[tokio::test(start_paused = true)]
     async fn under_a_steady_load_at_most_a_tenth_of_the_calls_of_any_ten_seconds_is_repeated() {
         for rate in [1, 7, 10, 250] {
-            let budget = retry_budget();
+            let budget = RetryBudget::new();
             let mut retries_of_second: Vec<u32> = Vec::new();
             for _ in 0..60 {
                 let mut retries = 0;
                 for _ in 0..rate {
-                    budget.deposit();
-                    retries += u32::from(budget.withdraw());
+                    budget.call();
+                    retries += u32::from(budget.take());
                 }
                 retries_of_second.push(retries);
                 tokio::time::advance(Duration::from_secs(1)).await;
             }
-            for window in retries_of_second.windows(10) {
+            for window in retries_of_second.windows(WINDOW) {
                 assert!(
                     window.iter().sum::<u32>() <= rate,
                     "{rate} calls a second: {window:?}"
@@ -58,11 +115,11 @@ mod tests {
     /// C18
     #[tokio::test(start_paused = true)]
     async fn good_times_save_nothing_up() {
-        let budget = retry_budget();
+        let budget = RetryBudget::new();
         for _ in 0..10_000 {
-            budget.deposit();
+            budget.call();
         }
         tokio::time::advance(Duration::from_secs(11)).await;
-        assert!(!budget.withdraw());
+        assert!(!budget.take());
     }
 }

@@ -14,11 +14,10 @@ use serde::Deserialize;
 use service_kit::trace;
 use token_cache::{BearerTokenMiddleware, ConfigError, TokenCache, TokenError, TokenErrorKind};
 use tokio::time::Instant;
-use tower::retry::budget::{Budget as _, TpsBudget};
 use tracing::debug;
 use url::Url;
 
-use crate::budget::{RETRY_DELAY, retry_budget};
+use crate::budget::{RETRY_DELAY, RetryBudget};
 use crate::call_stats::CallStats;
 use crate::config::{Attaching, Config};
 use crate::refusal::Refusal;
@@ -43,7 +42,7 @@ pub struct Downstream {
     tokens: TokenCache,
     /// The statuses that reject a token.
     rejected_statuses: Vec<StatusCode>,
-    retries: TpsBudget,
+    retries: RetryBudget,
     calls: CallStats,
 }
 
@@ -134,7 +133,7 @@ impl Downstream {
             url,
             tokens,
             rejected_statuses: attaching.rejected_statuses.clone(),
-            retries: retry_budget(),
+            retries: RetryBudget::new(),
             calls: CallStats::new(),
         }
     }
@@ -158,11 +157,11 @@ impl Downstream {
     pub async fn protected_data(&self, headers: HeaderMap) -> Result<String, DownstreamError> {
         mark(|| "handler reached".to_owned());
         let begun = Instant::now();
-        self.retries.deposit();
+        self.retries.call();
         let exchange = |headers| trace::client("GET protected-data", self.exchange(headers));
         let call = async {
             match exchange(headers.clone()).await {
-                Err(error) if error.may_be_repeated() && self.retries.withdraw() => {
+                Err(error) if error.may_be_repeated() && self.retries.take() => {
                     debug!("calling protected-data once more: {error}");
                     self.calls.repeated();
                     tokio::time::sleep(RETRY_DELAY).await;
