@@ -110,6 +110,21 @@ async fn the_embedded_provider_is_not_mixed_with_endpoints_of_another() {
     }
 }
 
+#[tokio::test]
+async fn the_embedded_provider_is_not_asked_by_a_method_without_a_secret() {
+    let method = ("CLIENT_AUTH_METHOD", "client_assertion");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "one.two.three").unwrap();
+    let path = file.path().to_str().unwrap();
+    let variables = [method, ("CLIENT_ASSERTION_FILE", path)];
+    let variables = with(just(&FREE_PORTS), &variables);
+    let ended = Program::start("up", &["--check"], &variables).ended().await;
+    assert_eq!(ended.status.code(), Some(64), "{}", ended.stderr);
+    let expected =
+        "configuration: CLIENT_AUTH_METHOD: the embedded provider knows client secrets only";
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+}
+
 /// H3
 #[tokio::test]
 async fn the_embedded_provider_listens_on_loopback_or_it_is_a_problem_among_the_others() {

@@ -60,8 +60,9 @@ pub(crate) struct AssertionForm {
 }
 
 impl ClientAuth {
-    /// Whether the secret's source holds a text that is sent as it is.
-    pub(crate) fn shows_secret(self) -> bool {
+    /// Tells whether the client proves itself with a secret that the provider knows too.
+    #[must_use]
+    pub fn has_shared_secret(self) -> bool {
         matches!(
             self,
             Self::SecretBasic | Self::SecretBasicRaw | Self::SecretPost

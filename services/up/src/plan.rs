@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use dev_idp::{DEFAULT_AUDIENCE, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPE};
-use secrecy::ExposeSecret as _;
 use service_kit::config::{ConfigError, Environment, Problem, Reader, Runtime, Strings, VARIABLES};
 
 /// Everything that will be started.
@@ -62,6 +61,12 @@ impl Plan {
         }
         let protected_data = protected_data::Config::read(&mut reader);
         let public_data = public_data::Config::read(&mut reader);
+        if embedded && !public_data.client_auth.has_shared_secret() {
+            reader.problem(
+                "CLIENT_AUTH_METHOD",
+                "the embedded provider knows client secrets only; set ISSUER too",
+            );
+        }
         let process = Runtime::read(&mut reader);
         let provider = embedded.then(|| Provider::read(&mut reader));
         let warnings = reader.warnings().iter().map(ToString::to_string);
@@ -99,20 +104,6 @@ impl Provider {
                 .unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned()),
             scopes,
         }
-    }
-}
-
-/// Returns the client secret that the embedded provider has to know.
-pub(crate) fn client_secret(config: &public_data::Config) -> Result<String, String> {
-    match &config.client_secret {
-        Some(setting) => match setting.read() {
-            Ok(secret) => Ok(secret.expose_secret().to_owned()),
-            Err(problem) => Err(format!("CLIENT_SECRET_FILE: names a file that {problem}")),
-        },
-        None => Err(
-            "CLIENT_AUTH_METHOD: the provider that is started here knows client secrets only"
-                .to_owned(),
-        ),
     }
 }
 

@@ -9,13 +9,15 @@ use std::time::Duration;
 use dev_idp::{DevClient, DevIdp, StartErrorKind};
 use protected_data::Service as ProtectedData;
 use public_data::Service as PublicData;
+use secrecy::ExposeSecret as _;
+use service_kit::config::SecretSetting;
 use service_kit::server::reachable;
 use service_kit::shutdown::{Shutdown, ShutdownKind};
 use service_kit::{telemetry, with_sources};
 use token_cache::{StartupPolicy, TokenCache};
 use tokio::time::{Instant, timeout_at};
 
-use crate::plan::{Plan, Provider, Running, client_secret};
+use crate::plan::{Plan, Provider, Running};
 use crate::report::{advice_on_keys, advice_on_token, finding};
 use crate::say;
 
@@ -179,11 +181,16 @@ async fn start_provider(
     provider: &Provider,
     client: &public_data::Config,
 ) -> Result<DevIdp, Failure> {
-    let secret = client_secret(client)?;
+    // The plan has a method with a secret wherever it has a provider.
+    let secret = client.client_secret.as_ref().map(SecretSetting::read);
+    let secret = secret
+        .transpose()
+        .map_err(|problem| format!("CLIENT_SECRET_FILE: names a file that {problem}"))?
+        .unwrap_or_default();
     let mut builder = DevIdp::builder()
         .addr(provider.address)
         .default_audience(&provider.audience)
-        .client(DevClient::new(&client.client_id, &secret).scopes(&provider.scopes));
+        .client(DevClient::new(&client.client_id, secret.expose_secret()).scopes(&provider.scopes));
     if let Some(control) = provider.control {
         builder = builder.control_addr(control);
     }

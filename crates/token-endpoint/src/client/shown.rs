@@ -53,7 +53,7 @@ impl Client {
             return Ok(SecretString::from(assertion));
         }
         let secret = self.secret.read().await?;
-        if self.auth.shows_secret() && secret.expose_secret().contains(char::is_control) {
+        if self.auth.has_shared_secret() && secret.expose_secret().contains(char::is_control) {
             return Err(unusable(&format!("the client secret {HAS_CONTROL}")));
         }
         Ok(secret)
@@ -78,7 +78,9 @@ impl Client {
 impl Shown {
     /// Says what is odd about credentials that were rejected.
     pub(super) fn oddity(&self, auth: ClientAuth) -> Option<String> {
-        let secret = auth.shows_secret().then(|| self.credential.expose_secret());
+        let secret = auth
+            .has_shared_secret()
+            .then(|| self.credential.expose_secret());
         let of_id = copying_slip(&self.id).or_else(|| {
             let has_space = self.id.contains(char::is_whitespace);
             has_space.then_some("has a space inside")
