@@ -65,6 +65,6 @@ pub use proxy::Proxy;
 pub use reply::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Reply, retry_after, whole_seconds};
 pub use secrecy::SecretString;
 pub use supervisor::{Ended, SupervisedTask, Supervisor};
-pub use text::{calendar, copying_slip, printable};
+pub use text::{calendar, copying_slip, printable, span};
 pub use url::Url;
 pub use url_rules::{UrlProblem, is_loopback, is_loopback_address};

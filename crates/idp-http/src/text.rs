@@ -1,4 +1,4 @@
-//! Foreign text made fit for a log line, and dates for people.
+//! Foreign text made fit for a log line, and times for people.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -44,9 +44,39 @@ pub fn calendar(unix_seconds: i64) -> Option<String> {
     Some(humantime::format_rfc3339_seconds(time).to_string())
 }
 
+/// Returns a span of time to the second, as people say it: "1 h 30 s". One before zero is zero.
+#[must_use]
+pub fn span(seconds: i64) -> String {
+    let mut rest = seconds.max(0);
+    let mut parts = Vec::new();
+    for (unit, length) in [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)] {
+        let count = rest / length;
+        rest %= length;
+        if count > 0 || (unit == "s" && parts.is_empty()) {
+            parts.push(format!("{count} {unit}"));
+        }
+    }
+    parts.join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_are_told_as_people_read_them() {
+        for (seconds, expected) in [
+            (-1, "0 s"),
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3_601, "1 h 1 s"),
+            (86_400, "1 d"),
+            (90_061, "1 d 1 h 1 min 1 s"),
+        ] {
+            assert_eq!(span(seconds), expected, "{seconds}");
+        }
+    }
 
     #[test]
     fn dates_beyond_the_calendar_have_no_form() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::{Clock, unix_seconds};
-use idp_http::{Reader, calendar};
+use idp_http::{Reader, calendar, span};
 use jwks_validator::{
     CheckOutcome, Explanation, JwtValidator, RequireScopes, explain_without_keys,
 };
@@ -131,11 +131,9 @@ impl Inspector {
                 continue;
             };
             let shown = calendar(date).unwrap_or_else(|| "beyond the calendar".to_owned());
-            let away = date.saturating_sub(now);
-            let away = if away > 0 {
-                format!("in {away} s")
-            } else {
-                format!("{} s ago", away.unsigned_abs())
+            let away = match date > now {
+                true => format!("in {}", span(date.saturating_sub(now))),
+                false => format!("{} ago", span(now.saturating_sub(date))),
             };
             let _ = writeln!(text, "{} {shown}, {away}", coloured(name, 1, colour));
         }

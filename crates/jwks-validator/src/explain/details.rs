@@ -1,8 +1,8 @@
 //! The details of an explanation, in words that are fit for a log.
 
-use idp_http::{calendar, printable};
+use idp_http::{calendar, printable, span};
 
-use super::wording::{listed, named, near_miss, quoted, seconds, shortened, span};
+use super::wording::{listed, named, near_miss, quoted, seconds, shortened};
 use super::{Check, CheckOutcome};
 use crate::algorithm::Algorithm;
 use crate::claims::is_scope_token;

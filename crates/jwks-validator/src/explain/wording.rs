@@ -1,8 +1,8 @@
-//! How explanations quote, list and tell spans of time.
+//! How explanations quote and list.
 
 use std::time::Duration;
 
-use idp_http::printable;
+use idp_http::{printable, span};
 
 use crate::key::KeyIdentity;
 
@@ -65,38 +65,4 @@ pub(super) fn named(key: &KeyIdentity) -> String {
 
 pub(super) fn seconds(duration: Duration) -> String {
     span(duration.as_secs().try_into().unwrap_or(i64::MAX))
-}
-
-/// Returns a span of time to the second, as people say it: "1 h 30 s". One before zero is zero.
-pub(super) fn span(seconds: i64) -> String {
-    let mut rest = seconds.max(0);
-    let mut parts = Vec::new();
-    for (unit, length) in [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)] {
-        let count = rest / length;
-        rest %= length;
-        if count > 0 || (unit == "s" && parts.is_empty()) {
-            parts.push(format!("{count} {unit}"));
-        }
-    }
-    parts.join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::span;
-
-    #[test]
-    fn spans_are_told_as_people_read_them() {
-        for (seconds, expected) in [
-            (-1, "0 s"),
-            (0, "0 s"),
-            (59, "59 s"),
-            (60, "1 min"),
-            (3_601, "1 h 1 s"),
-            (86_400, "1 d"),
-            (90_061, "1 d 1 h 1 min 1 s"),
-        ] {
-            assert_eq!(span(seconds), expected, "{seconds}");
-        }
-    }
 }

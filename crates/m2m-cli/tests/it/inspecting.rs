@@ -51,6 +51,19 @@ async fn a_good_token_is_accepted_and_shown() {
 }
 
 #[tokio::test]
+async fn dates_are_told_with_how_far_away_they_are() {
+    let idp = idp().await;
+    let now = unix_seconds(SystemClock.now());
+    let spec = TokenSpec::new()
+        .claim("iat", now - 100_000)
+        .claim("exp", now + 100_000);
+    let found = inspect(&variables(idp.issuer()), &idp.mint(spec), true).await;
+    for part in [", 1 d 3 h 46 min 4", ", in 1 d 3 h 46 min"] {
+        assert!(found.text.contains(part), "{part}: {}", found.text);
+    }
+}
+
+#[tokio::test]
 async fn a_switch_that_is_written_out_as_off_is_as_if_unset() {
     let idp = idp().await;
     let off: Variables = [
