@@ -116,11 +116,9 @@ impl Config {
             );
         }
         let client_auth = reader.one_of("CLIENT_AUTH_METHOD", &AUTH_METHODS, ClientAuth::default());
-        let client_secret = match client_auth {
-            ClientAuth::SecretBasic | ClientAuth::SecretBasicRaw | ClientAuth::SecretPost => {
-                reader.required_secret("CLIENT_SECRET")
-            }
-            _ => reader.optional_secret("CLIENT_SECRET"),
+        let client_secret = match client_auth.has_shared_secret() {
+            true => reader.required_secret("CLIENT_SECRET"),
+            false => reader.optional_secret("CLIENT_SECRET"),
         };
         let protected_data = reader
             .endpoint("PROTECTED_DATA_URL", provider.allow_insecure_http)
@@ -142,7 +140,7 @@ impl Config {
         }
     }
 
-    /// Returns what asks for tokens with these settings. Asks nobody for anything.
+    /// Returns the token source of these settings. Sends no request.
     ///
     /// # Errors
     ///
@@ -178,7 +176,7 @@ impl Config {
             .map_err(StartError::Tokens)
     }
 
-    /// Tells whether what this method sends is configured.
+    /// Tells whether the method's credential is configured.
     #[must_use]
     pub fn has_credential(&self, auth: ClientAuth) -> bool {
         self.client_keys.credential(auth, self.secret()).is_some()
@@ -192,17 +190,29 @@ impl Config {
     }
 }
 
+/// Reads these variables, and returns the problems with them beside what came of them.
+#[cfg(test)]
+fn read_variables<T>(
+    variables: &[(&str, &str)],
+    read: impl FnOnce(&mut Reader<'_>) -> T,
+) -> (T, Vec<String>) {
+    let variables: std::collections::BTreeMap<&str, &str> = variables.iter().copied().collect();
+    let mut reader = Reader::new(&variables);
+    let value = read(&mut reader);
+    let problems = match reader.finish() {
+        Ok(()) => Vec::new(),
+        Err(error) => error.problems().iter().map(ToString::to_string).collect(),
+    };
+    (value, problems)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn read(name: &str, value: &str) -> Option<Attaching> {
-        let strings = BTreeMap::from([(name.to_owned(), value.to_owned())]);
-        let mut reader = Reader::new(&strings);
-        let attaching = Attaching::read(&mut reader);
-        reader.finish().is_ok().then_some(attaching)
+        let (attaching, problems) = read_variables(&[(name, value)], Attaching::read);
+        problems.is_empty().then_some(attaching)
     }
 
     /// N11

@@ -85,11 +85,8 @@ impl ClientKeys {
         if let Some((name, false)) = needed
             && !reader.has_problem(name)
         {
-            let methods = AUTH_METHODS.into_iter();
-            let method = methods
-                .filter(|(_, one)| *one == auth)
-                .map(|(name, _)| name);
-            let method: String = method.collect();
+            let method = AUTH_METHODS.iter().find(|(_, one)| *one == auth);
+            let method = method.map_or("", |(name, _)| name);
             reader.problem(
                 name,
                 format!("is required with CLIENT_AUTH_METHOD={method}"),
@@ -116,8 +113,8 @@ impl ClientKeys {
         }
     }
 
-    /// Returns where what the method sends comes from; `secret` is that of the methods with a shared one.
-    /// `None` where it is not configured.
+    /// Returns the source of the method's credential; `secret` is that of the methods with a shared one. `None`
+    /// where it is not configured.
     #[must_use]
     pub fn credential(
         &self,

@@ -138,23 +138,8 @@ fn parameter(pair: &str) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-
-    fn read<T>(
-        variables: &[(&str, &str)],
-        read: impl FnOnce(&mut Reader<'_>) -> T,
-    ) -> (T, Vec<String>) {
-        let variables: BTreeMap<&str, &str> = variables.iter().copied().collect();
-        let mut reader = Reader::new(&variables);
-        let value = read(&mut reader);
-        let problems = match reader.finish() {
-            Ok(()) => Vec::new(),
-            Err(error) => error.problems().iter().map(ToString::to_string).collect(),
-        };
-        (value, problems)
-    }
+    use crate::config::read_variables as read;
 
     /// M6, N35
     #[test]

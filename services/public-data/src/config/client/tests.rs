@@ -1,18 +1,10 @@
-use std::collections::BTreeMap;
-
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 
 use super::*;
+use crate::config::read_variables;
 
 fn read(auth: ClientAuth, variables: &[(&str, &str)]) -> (ClientKeys, Vec<String>) {
-    let variables: BTreeMap<&str, &str> = variables.iter().copied().collect();
-    let mut reader = Reader::new(&variables);
-    let keys = ClientKeys::read(&mut reader, auth);
-    let problems = match reader.finish() {
-        Ok(()) => Vec::new(),
-        Err(error) => error.problems().iter().map(ToString::to_string).collect(),
-    };
-    (keys, problems)
+    read_variables(variables, |reader| ClientKeys::read(reader, auth))
 }
 
 struct File(tempfile::NamedTempFile);
@@ -182,7 +174,7 @@ fn every_setting_of_a_key_reaches_the_client() {
             ("CLIENT_KEY_ALGORITHM", "ES256"),
             ("CLIENT_KEY_ID", "k1"),
             (CERTIFICATE_FILE, certificate.path()),
-            ("ASSERTION_AUDIENCE", "https://idp.example/token"),
+            ("ASSERTION_AUDIENCE", "https://idp.example/audience"),
             ("ASSERTION_HEADERS", "x5t x5t#S256 x5c"),
             ("ASSERTION_TYP", "JWT"),
             ("CLIENT_ASSERTION_TYPE", "jwt-spiffe"),
@@ -202,10 +194,13 @@ fn every_setting_of_a_key_reaches_the_client() {
     for part in [
         "Es256",
         "k1",
-        "\"https://idp.example/token\"",
+        "\"https://idp.example/audience\"",
+        "X5t,",
+        "X5tS256",
         "X5c",
         "\"JWT\"",
         "JwtSpiffe",
+        "has_client_id: false",
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }
