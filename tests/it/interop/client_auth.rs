@@ -26,7 +26,7 @@ async fn each_client_authentication_method_is_understood() {
 
 /// A34
 #[tokio::test]
-async fn each_kind_of_key_signs_an_assertion_that_is_taken_and_a_key_of_nobody_is_not() {
+async fn each_kind_of_key_signs_an_assertion_that_is_taken_and_that_of_another_client_is_not() {
     let Some(provider) = Provider::named().await else {
         return;
     };

@@ -1,5 +1,8 @@
 use dev_idp::{AuthMethod, DevClient, DevIdp};
-use rcgen::PublicKeyData as _;
+use rcgen::{
+    KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256,
+    PublicKeyData as _,
+};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 
 use super::{FORM, Reply, ask, basic, http, post, provider, token};
@@ -175,10 +178,7 @@ async fn debug_output_shows_no_secret() {
 #[tokio::test]
 async fn an_assertion_of_the_registered_key_is_let_in_and_another_is_not() {
     use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-    let (key, other) = (
-        rcgen::KeyPair::generate().unwrap(),
-        rcgen::KeyPair::generate().unwrap(),
-    );
+    let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let idp = DevIdp::builder()
         .client(DevClient::new("keyed", "x").public_key(key.subject_public_key_info()))
         .client(DevClient::new("keyless", "x"))
@@ -189,7 +189,7 @@ async fn an_assertion_of_the_registered_key_is_let_in_and_another_is_not() {
     let good = serde_json::json!({
         "iss": "keyed", "sub": "keyed", "aud": idp.issuer(), "jti": "1", "iat": now, "exp": now + 60,
     });
-    let form = |claims: &serde_json::Value, key: &rcgen::KeyPair| {
+    let form = |claims: &serde_json::Value, key: &KeyPair| {
         let key = EncodingKey::from_ec_der(&key.serialize_der());
         let jwt = encode(&Header::new(Algorithm::ES256), claims, &key).unwrap();
         format!(
@@ -232,4 +232,43 @@ async fn an_assertion_of_the_registered_key_is_let_in_and_another_is_not() {
     }
     let two = form(&good, &key) + "&client_secret=x";
     post(&idp, &two).await.assert_error(400, "invalid_request");
+}
+
+/// A34
+#[tokio::test]
+async fn an_assertion_may_be_signed_with_each_kind_of_key() {
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+    let idp = DevIdp::builder().start().await.unwrap();
+    let now = jsonwebtoken::get_current_timestamp();
+    let claims = serde_json::json!({
+        "iss": "keyed", "sub": "keyed", "aud": idp.issuer(), "jti": "1", "exp": now + 60,
+    });
+    let rsa = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+    let p256 = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let p384 = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
+    let edwards = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let rsa_key = EncodingKey::from_rsa_pem(rsa.serialize_pem().as_bytes()).unwrap();
+    let ec = |pair: &KeyPair| EncodingKey::from_ec_der(&pair.serialize_der());
+    for (algorithm, pair, key) in [
+        (Algorithm::RS256, &rsa, rsa_key.clone()),
+        (Algorithm::PS256, &rsa, rsa_key),
+        (Algorithm::ES256, &p256, ec(&p256)),
+        (Algorithm::ES384, &p384, ec(&p384)),
+        (
+            Algorithm::EdDSA,
+            &edwards,
+            EncodingKey::from_ed_der(&edwards.serialize_der()),
+        ),
+    ] {
+        let jwt = encode(&Header::new(algorithm), &claims, &key).unwrap();
+        let form = format!(
+            "{GRANT}&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer\
+             &client_assertion={jwt}"
+        );
+        let client = DevClient::new("keyed", "x").public_key(pair.subject_public_key_info());
+        idp.set_client(client);
+        post(&idp, &form).await.access_token();
+        let torn = form.replace(&jwt, &jwt[..jwt.len() - 4]);
+        post(&idp, &torn).await.assert_error(400, "invalid_client");
+    }
 }
