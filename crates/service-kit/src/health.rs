@@ -100,7 +100,7 @@ where
             READY_PATH,
             get(move || async move { readiness(&shutdown, &ready()) }),
         )
-        // Here: the routes are merged into others too late for a fallback of those.
+        // Set here: a fallback of the router that merges these comes too early for them.
         .method_not_allowed_fallback(problem::method_not_allowed)
 }
 

@@ -151,8 +151,8 @@ fn with_traces(
 
 /// Flushes the log when dropped; keep it until the process ends.
 ///
-/// Dropping it sends the last spans, then waits at most 1.5 s for the writer, then leaves the rest unwritten. When lines had to be
-/// dropped, the last line says how many.
+/// Dropping it sends the last spans, then waits at most 1.5 s for the writer, then leaves the rest unwritten. When lines
+/// had to be dropped, the last line says how many.
 #[derive(Debug)]
 #[must_use = "the log is flushed when the guard is dropped"]
 pub struct Guard {

@@ -8,9 +8,10 @@
 //! | `GET /metrics` | Prometheus text; 404 unless the binary has [installed](crate::metrics::install) a recorder |
 //!
 //! Nothing secret is shown, no token, and no text that another server sent except key ids. Which service calls
-//! which and what fails is for its operators alone, so the address is on loopback unless configured otherwise. A web page elsewhere gets nothing from it: requests with a foreign `Origin` are refused, and
-//! so are those that a page elsewhere embeds (`Sec-Fetch-Site`) and those with a foreign `Host`, which is how
-//! a name that was made to resolve to loopback shows itself. On a loopback listener, loopback addresses and
+//! which and what fails is for its operators alone, so the address is on loopback unless configured otherwise. A web
+//! page elsewhere gets nothing from it: requests with a foreign `Origin` are refused, and so are those that a page
+//! elsewhere embeds (`Sec-Fetch-Site`) and those with a foreign `Host`, which is how a name that was made to resolve
+//! to loopback shows itself. On a loopback listener, loopback addresses and
 //! `localhost` are not foreign; on another one, neither are other addresses and names without a dot, which
 //! cannot be registered. Other names that a scraper uses have to be [allowed](Admin::allow_hosts).
 //!

@@ -43,8 +43,8 @@ impl fmt::Debug for Environment {
 
 impl Environment {
     /// Reads `.env`, if there is one. A file that cannot be read or parsed becomes a problem that
-    /// [`Reader`](super::Reader) reports, and so does a name in it that is none of [`VARIABLES`](super::VARIABLES) and at most two
-    /// letters away from one; no `.env` is no problem.
+    /// [`Reader`](super::Reader) reports, and so does a name in it that is none of [`VARIABLES`](super::VARIABLES) and
+    /// at most two letters away from one; no `.env` is no problem.
     pub fn load() -> Self {
         match std::env::current_dir() {
             Ok(directory) => Self::load_from(&directory),

@@ -141,7 +141,7 @@ impl fmt::Debug for Exporter {
 
 impl Drop for Exporter {
     fn drop(&mut self) {
-        // The log is closed by now; spans that could not be sent in time are lost.
+        // Spans that could not be sent in time are lost.
         let _ = self.0.shutdown_with_timeout(FLUSH_LIMIT);
     }
 }
