@@ -8,6 +8,7 @@ use jwks_client_rs::{JsonWebKeySet, JwksClientError};
 use jwks_validator::{Fetched, JwksSourceAdapter, JwtValidator, KeySource as _, SourceErrorKind};
 use serde_json::{Value, json};
 
+use crate::fake_source::ready;
 use crate::signer::{AUDIENCE, ISSUER, NOW, Signer};
 
 struct Published(Value);
@@ -27,17 +28,16 @@ async fn keys_of_another_crates_source_validate_tokens() {
         Signer::new("EdDSA", "ed"),
     ];
     let keys: Vec<Value> = signers.iter().map(Signer::jwk).collect();
-    let validator = JwtValidator::builder()
-        .issuer(
-            ISSUER,
-            JwksSourceAdapter::new(Published(json!({ "keys": keys }))),
-        )
-        .audience(AUDIENCE)
-        .clock(Arc::new(clock::ManualClock::at_unix(NOW.unsigned_abs())))
-        .build()
-        .unwrap();
-    validator.start();
-    assert!(validator.wait_ready().await);
+    let validator = ready(
+        JwtValidator::builder()
+            .issuer(
+                ISSUER,
+                JwksSourceAdapter::new(Published(json!({ "keys": keys }))),
+            )
+            .audience(AUDIENCE)
+            .clock(Arc::new(clock::ManualClock::at_unix(NOW.unsigned_abs()))),
+    )
+    .await;
     for signer in &signers {
         assert!(
             validator.validate(&signer.good()).await.is_ok(),

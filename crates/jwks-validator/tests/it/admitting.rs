@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance};
 
-use crate::fake_source::{FakeSource, Script, builder, keys, reason, settle};
+use crate::fake_source::{FakeSource, Script, builder, keys, ready, reason, settle};
 use crate::signer::{AUDIENCE, ISSUER, NOW, Signer, good_claims};
 
 /// Admits the names that it has a source for, and keeps what it was asked.
@@ -139,12 +139,7 @@ async fn configured_issuers_are_not_affected() {
     let hanging = FakeSource::new(Script::Hang);
     let tenants = Tenants::with(RED, &hanging);
     let source = FakeSource::with_keys(&[&signer]);
-    let validator = builder(&source)
-        .admit_issuers(1, tenants.policy())
-        .build()
-        .unwrap();
-    validator.start();
-    assert!(validator.wait_ready().await);
+    let validator = ready(builder(&source).admit_issuers(1, tenants.policy())).await;
     let waiting = tokio::spawn({
         let (validator, token) = (validator.clone(), signer.token(&of(RED)));
         async move { reason(&validator, &token).await }
@@ -224,16 +219,15 @@ async fn a_tenant_claim_must_agree_with_the_issuer() {
         }
     };
     let required = IssuerKeys::new(source.clone()).require_claim("tenant", "home");
-    let validator = JwtValidator::builder()
-        .issuer(ISSUER, required)
-        .admit_issuers(8, admitting)
-        .audience(AUDIENCE)
-        .verified_cache(8)
-        .clock(Arc::new(ManualClock::at_unix(NOW.unsigned_abs())))
-        .build()
-        .unwrap();
-    validator.start();
-    assert!(validator.wait_ready().await);
+    let validator = ready(
+        JwtValidator::builder()
+            .issuer(ISSUER, required)
+            .admit_issuers(8, admitting)
+            .audience(AUDIENCE)
+            .verified_cache(8)
+            .clock(Arc::new(ManualClock::at_unix(NOW.unsigned_abs()))),
+    )
+    .await;
     let mismatch = Some(Reason::ClaimMismatch);
     for (issuer, tenant, expected) in [
         (ISSUER, json!("home"), None),

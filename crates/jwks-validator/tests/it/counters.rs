@@ -1,11 +1,11 @@
 //! The metrics, read back from a recorder of this thread.
 
-use jwks_validator::{Answer, JwtValidator};
+use jwks_validator::Answer;
 use metrics::LocalRecorderGuard;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use serde_json::json;
 
-use crate::fake_source::{FakeSource, Script, builder};
+use crate::fake_source::{FakeSource, Script, builder, ready};
 use crate::signer::{NOW, Signer, good_claims, jwks};
 
 struct Recorder {
@@ -53,19 +53,12 @@ fn counted(expected: &[(&str, f64)]) -> Vec<(String, f64)> {
         .collect()
 }
 
-async fn ready(source: &FakeSource) -> JwtValidator {
-    let validator = builder(source).verified_cache(8).build().unwrap();
-    validator.start();
-    assert!(validator.wait_ready().await);
-    validator
-}
-
 #[tokio::test(start_paused = true)]
 async fn decisions_are_counted_once_each_by_outcome_and_reason() {
     let recorder = Recorder::start();
     let (signer, new) = (Signer::es256("k"), Signer::es256("new"));
     let source = FakeSource::with_keys(&[&signer]);
-    let validator = ready(&source).await;
+    let validator = ready(builder(&source).verified_cache(8)).await;
     recorder.taken();
     let token = signer.good();
     let mut expired = good_claims();
@@ -106,7 +99,7 @@ async fn fetches_and_skipped_keys_are_counted_and_the_age_is_shown() {
     let signer = Signer::es256("k");
     let odd = json!({"kty": "oct", "k": "AA"});
     let source = FakeSource::new(Script::Keys(jwks(&[signer.jwk(), odd])));
-    let validator = ready(&source).await;
+    let validator = ready(builder(&source).verified_cache(8)).await;
     let issuer = "issuer=https://idp.example";
     assert_eq!(
         recorder.taken(),
@@ -135,7 +128,7 @@ async fn fetches_and_skipped_keys_are_counted_and_the_age_is_shown() {
 async fn no_byte_of_a_token_becomes_a_label() {
     let recorder = Recorder::start();
     let signer = Signer::es256("k");
-    let validator = ready(&FakeSource::with_keys(&[&signer])).await;
+    let validator = ready(builder(&FakeSource::with_keys(&[&signer])).verified_cache(8)).await;
     let mut claims = good_claims();
     claims["iss"] = "https://canary.example".into();
     claims["sub"] = "canary".into();

@@ -14,7 +14,7 @@ use jwks_validator::{
 use serde_json::{Value, json};
 
 use crate::checked::assert_consistent;
-use crate::fake_source::{FakeSource, Script, builder, keys, started};
+use crate::fake_source::{FakeSource, Script, builder, keys, ready, started};
 use crate::signer::{AUDIENCE, ISSUER, NOW, Signer, at, good_claims, jwks, policy};
 
 fn detail(explanation: &Explanation, check: Check) -> &str {
@@ -240,12 +240,8 @@ fn numbers_at_the_edge_are_no_trouble() {
 async fn the_clock_of_the_validator_counts() {
     let signer = Signer::es256("k");
     let clock = ManualClock::at_unix(NOW.unsigned_abs());
-    let validator = builder(&FakeSource::with_keys(&[&signer]))
-        .clock(Arc::new(clock.clone()))
-        .build()
-        .unwrap();
-    validator.start();
-    assert!(validator.wait_ready().await);
+    let validator =
+        ready(builder(&FakeSource::with_keys(&[&signer])).clock(Arc::new(clock.clone()))).await;
     clock.set(at(0));
     let explanation = explained(&validator, &signer.good()).await;
     assert_eq!(explanation.reason(), Some(Reason::ClockUnset));

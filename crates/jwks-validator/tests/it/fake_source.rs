@@ -157,12 +157,17 @@ pub(crate) fn builder(source: &FakeSource) -> JwtValidatorBuilder {
         .clock(Arc::new(ManualClock::at_unix(NOW.unsigned_abs())))
 }
 
-/// A validator that has fetched once.
-pub(crate) async fn started(source: &FakeSource) -> JwtValidator {
-    let validator = builder(source).build().unwrap();
+/// A validator with these settings that has its keys.
+pub(crate) async fn ready(builder: JwtValidatorBuilder) -> JwtValidator {
+    let validator = builder.build().unwrap();
     validator.start();
     assert!(validator.wait_ready().await);
     validator
+}
+
+/// A validator that has fetched once.
+pub(crate) async fn started(source: &FakeSource) -> JwtValidator {
+    ready(builder(source)).await
 }
 
 /// Why a token is refused; `None` if it is accepted.

@@ -8,7 +8,7 @@ use jwks_validator::{Answer, JwtValidator, Reason};
 use tokio::time::Instant;
 
 use crate::fake_source::{
-    FakeSource, SECOND, Script, at_once, builder, keys, pass, reason, settle,
+    FakeSource, SECOND, Script, at_once, builder, keys, pass, ready, reason, settle,
 };
 use crate::signer::{NOW, Signer};
 
@@ -27,13 +27,12 @@ async fn setup(cached: usize) -> Setup {
     let signer = Signer::es256("k");
     let source = FakeSource::with_keys(&[&signer]);
     let clock = ManualClock::at_unix(NOW.unsigned_abs());
-    let validator = builder(&source)
-        .clock(Arc::new(clock.clone()))
-        .verified_cache(cached)
-        .build()
-        .unwrap();
-    validator.start();
-    assert!(validator.wait_ready().await);
+    let validator = ready(
+        builder(&source)
+            .clock(Arc::new(clock.clone()))
+            .verified_cache(cached),
+    )
+    .await;
     let mut claims = crate::signer::good_claims();
     claims["exp"] = (NOW + 12 * 3_600).into();
     Setup {

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, advance};
 
 use crate::fake_source::{
-    FakeSource, SECOND, Script, builder, keys, pass, reason, settle, started,
+    FakeSource, SECOND, Script, builder, keys, pass, ready, reason, settle, started,
 };
 use crate::signer::{ISSUER, NOW, Signer, good_claims};
 
@@ -161,9 +161,7 @@ async fn a_refresh_starts_a_validator_and_ends_with_it() {
 async fn a_revoked_key_is_dead_at_once_and_stays_dead_while_it_is_published() {
     let (bad, good) = (Signer::es256("bad"), Signer::es256("good"));
     let source = FakeSource::with_keys(&[&bad, &good]);
-    let validator = builder(&source).verified_cache(8).build().unwrap();
-    validator.start();
-    assert!(validator.wait_ready().await);
+    let validator = ready(builder(&source).verified_cache(8)).await;
     let token = bad.good();
     assert_eq!(reason(&validator, &token).await, None, "cached now");
     validator.revoke_kid(ISSUER, "bad").unwrap();
@@ -196,12 +194,7 @@ async fn a_revoked_key_is_dead_at_once_and_stays_dead_while_it_is_published() {
 #[tokio::test(start_paused = true)]
 async fn a_revoked_key_is_no_choice_for_tokens_that_name_none() {
     let (bad, good) = (Signer::es256("bad"), Signer::es256("good"));
-    let validator = builder(&FakeSource::with_keys(&[&bad, &good]))
-        .verified_cache(8)
-        .build()
-        .unwrap();
-    validator.start();
-    assert!(validator.wait_ready().await);
+    let validator = ready(builder(&FakeSource::with_keys(&[&bad, &good])).verified_cache(8)).await;
     let nameless = |signer: &Signer| signer.raw(r#"{"alg":"ES256"}"#, good_claims().to_string());
     let (of_bad, of_good) = (nameless(&bad), nameless(&good));
     assert_eq!(reason(&validator, &of_bad).await, None);
@@ -251,12 +244,7 @@ async fn a_step_of_the_wall_clock_moves_no_fetch() {
     for step in [Duration::from_secs(30 * 86_400), Duration::ZERO] {
         let source = FakeSource::with_keys(&[&signer]);
         let clock = ManualClock::at_unix(NOW.unsigned_abs());
-        let validator = builder(&source)
-            .clock(Arc::new(clock.clone()))
-            .build()
-            .unwrap();
-        validator.start();
-        assert!(validator.wait_ready().await);
+        let validator = ready(builder(&source).clock(Arc::new(clock.clone()))).await;
         let before = Instant::now();
         clock.advance(step);
         clock.step_back(step * 2);

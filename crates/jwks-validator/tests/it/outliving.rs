@@ -10,7 +10,7 @@ use jwks_validator::{Jwt, JwtLayer, Reason, RequireScopes};
 use tokio::time::advance;
 
 use crate::asking::{ask, bearer, reason, text};
-use crate::fake_source::{FakeSource, builder, keys};
+use crate::fake_source::{FakeSource, builder, keys, ready};
 use crate::signer::{ISSUER, NOW, Signer};
 
 /// F26
@@ -18,13 +18,12 @@ use crate::signer::{ISSUER, NOW, Signer};
 async fn a_request_completes_although_its_token_expires_meanwhile() {
     let signer = Signer::es256("k");
     let clock = ManualClock::at_unix(NOW.unsigned_abs());
-    let validator = builder(&FakeSource::with_keys(&[&signer]))
-        .clock(Arc::new(clock.clone()))
-        .verified_cache(8)
-        .build()
-        .unwrap();
-    validator.start();
-    assert!(validator.wait_ready().await);
+    let validator = ready(
+        builder(&FakeSource::with_keys(&[&signer]))
+            .clock(Arc::new(clock.clone()))
+            .verified_cache(8),
+    )
+    .await;
     let slow = move |claims: Jwt| {
         let clock = clock.clone();
         async move {
@@ -50,9 +49,7 @@ async fn a_request_completes_although_its_key_is_revoked_or_withdrawn_meanwhile(
     let (signer, other) = (Signer::es256("k"), Signer::es256("other"));
     for is_revoked in [true, false] {
         let source = FakeSource::with_keys(&[&signer]);
-        let validator = builder(&source).verified_cache(8).build().unwrap();
-        validator.start();
-        assert!(validator.wait_ready().await);
+        let validator = ready(builder(&source).verified_cache(8)).await;
         let slow = {
             let (validator, source) = (validator.clone(), source.clone());
             let others = keys(&[&other]);

@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::time::{Instant, advance};
 
 use crate::fake_source::{
-    FakeSource, SECOND, Script, builder, keys, pass, reason, settle, started,
+    FakeSource, SECOND, Script, builder, keys, pass, ready, reason, settle, started,
 };
 use crate::signer::{AUDIENCE, ISSUER, NOW, Signer, good_claims, jwks};
 
@@ -322,12 +322,7 @@ async fn a_clock_that_is_not_set_gives_503() {
     let signer = Signer::es256("k");
     let source = FakeSource::with_keys(&[&signer]);
     let clock = ManualClock::at_unix(NOW.unsigned_abs());
-    let validator = builder(&source)
-        .clock(Arc::new(clock.clone()))
-        .build()
-        .unwrap();
-    validator.start();
-    assert!(validator.wait_ready().await);
+    let validator = ready(builder(&source).clock(Arc::new(clock.clone()))).await;
     clock.set(std::time::UNIX_EPOCH);
     let error = validator.validate(&signer.good()).await.unwrap_err();
     assert_eq!(error.reason(), Reason::ClockUnset);

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::asking::{self, ask, bearer};
-use crate::fake_source::{FakeSource, builder, keys, reason};
+use crate::fake_source::{FakeSource, builder, keys, ready, reason};
 use crate::signatures::twin;
 use crate::signer::{ISSUER, NOW, Signer, at, good_claims};
 
@@ -71,15 +71,8 @@ impl Revocation for Hook {
     }
 }
 
-async fn ready(source: &FakeSource, hook: impl Revocation) -> JwtValidator {
-    let validator = builder(source)
-        .verified_cache(8)
-        .revocation(hook)
-        .build()
-        .unwrap();
-    validator.start();
-    assert!(validator.wait_ready().await);
-    validator
+async fn with_hook(source: &FakeSource, hook: impl Revocation) -> JwtValidator {
+    ready(builder(source).verified_cache(8).revocation(hook)).await
 }
 
 fn without(claim: &str) -> Value {
@@ -93,7 +86,7 @@ async fn the_hook_is_asked_about_every_token_that_passes_and_about_no_other() {
     let signer = Signer::es256("k");
     let source = FakeSource::with_keys(&[&signer]);
     let hook = Hook::new(Answer::Good);
-    let validator = ready(&source, hook.clone()).await;
+    let validator = with_hook(&source, hook.clone()).await;
     let token = signer.good();
     assert_eq!(reason(&validator, &token).await, None);
     assert_eq!(reason(&validator, &token).await, None, "cached");
@@ -128,7 +121,7 @@ async fn a_hook_that_cannot_tell_gets_503_unless_told_otherwise() {
     let signer = Signer::es256("k");
     let source = FakeSource::with_keys(&[&signer]);
     for (answer, wait) in [(Answer::Fail, 0), (Answer::Hang, 1)] {
-        let validator = ready(&source, Hook::new(answer)).await;
+        let validator = with_hook(&source, Hook::new(answer)).await;
         let before = Instant::now();
         let error = validator.validate(&signer.good()).await.unwrap_err();
         assert_eq!(before.elapsed(), Duration::from_secs(wait), "{answer:?}");
@@ -136,22 +129,20 @@ async fn a_hook_that_cannot_tell_gets_503_unless_told_otherwise() {
         assert_eq!(error.status(), 503);
         assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
 
-        let open = builder(&source)
-            .revocation(Hook::new(answer))
-            .dangerous_accept_when_revocation_fails(true)
-            .build()
-            .unwrap();
-        open.start();
-        assert!(open.wait_ready().await);
+        let open = ready(
+            builder(&source)
+                .revocation(Hook::new(answer))
+                .dangerous_accept_when_revocation_fails(true),
+        )
+        .await;
         assert_eq!(reason(&open, &signer.good()).await, None, "{answer:?}");
     }
-    let open = builder(&source)
-        .revocation(Hook::new(Answer::Revoked))
-        .dangerous_accept_when_revocation_fails(true)
-        .build()
-        .unwrap();
-    open.start();
-    assert!(open.wait_ready().await);
+    let open = ready(
+        builder(&source)
+            .revocation(Hook::new(Answer::Revoked))
+            .dangerous_accept_when_revocation_fails(true),
+    )
+    .await;
     assert_eq!(
         reason(&open, &signer.good()).await,
         Some(Reason::Revoked),
@@ -169,18 +160,18 @@ async fn a_token_that_has_no_name_to_revoke_it_by_is_refused() {
     empty["jti"] = "".into();
     let empty = signer.token(&empty);
     let mut hook = Hook::new(Answer::Good);
-    let strict = ready(&source, hook.clone()).await;
+    let strict = with_hook(&source, hook.clone()).await;
     for token in [&nameless, &empty] {
         assert_eq!(reason(&strict, token).await, Some(Reason::TokenIdMissing));
     }
     assert_eq!(hook.calls(), 0);
     hook.needs_token_id = false;
-    let by_other_claims = ready(&source, hook.clone()).await;
+    let by_other_claims = with_hook(&source, hook.clone()).await;
     for token in [&nameless, &empty] {
         assert_eq!(reason(&by_other_claims, token).await, None);
     }
     assert_eq!(hook.calls(), 2);
-    let list = ready(&source, DenyList::new(1)).await;
+    let list = with_hook(&source, DenyList::new(1)).await;
     assert_eq!(reason(&list, &nameless).await, Some(Reason::TokenIdMissing));
 }
 
@@ -189,7 +180,7 @@ async fn a_token_that_has_no_name_to_revoke_it_by_is_refused() {
 async fn a_revoked_token_stays_revoked_under_its_other_signature() {
     let signer = Signer::es256("k");
     let list = DenyList::new(8);
-    let validator = ready(&FakeSource::with_keys(&[&signer]), list.clone()).await;
+    let validator = with_hook(&FakeSource::with_keys(&[&signer]), list.clone()).await;
     let token = signer.good();
     let twin = twin(&token);
     assert_ne!(token, twin);
@@ -212,13 +203,12 @@ async fn a_token_id_is_one_issuers_own() {
     let (a, b) = (Signer::es256("k"), Signer::es256("k"));
     let list = DenyList::new(8);
     let source_b = FakeSource::with_keys(&[&b]);
-    let validator = builder(&FakeSource::with_keys(&[&a]))
-        .issuer("https://b.example", source_b.clone())
-        .revocation(list.clone())
-        .build()
-        .unwrap();
-    validator.start();
-    assert!(validator.wait_ready().await);
+    let validator = ready(
+        builder(&FakeSource::with_keys(&[&a]))
+            .issuer("https://b.example", source_b.clone())
+            .revocation(list.clone()),
+    )
+    .await;
     source_b.ended(1).await;
     list.revoke(ISSUER, "1", at(NOW + 300)).unwrap();
     let mut of_b = good_claims();
@@ -262,7 +252,7 @@ async fn the_layer_asks_the_hook_too() {
     let signer = Signer::es256("k");
     let hook = Hook::new(Answer::Good);
     let source = FakeSource::with_keys(&[&signer]);
-    let validator = ready(&source, hook.clone()).await;
+    let validator = with_hook(&source, hook.clone()).await;
     let app = Router::new()
         .route("/", get(async || "in"))
         .layer(JwtLayer::new(validator));

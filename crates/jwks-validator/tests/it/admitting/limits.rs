@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::advance;
 
 use super::{BLUE, RED, Tenants, of, only};
-use crate::fake_source::{FakeSource, Script, builder, elapse, keys, reason, settle};
+use crate::fake_source::{FakeSource, Script, builder, elapse, keys, ready, reason, settle};
 use crate::signer::{NOW, Signer};
 
 /// D19
@@ -19,12 +19,8 @@ async fn admissions_are_bounded_in_number_and_rate() {
         let source = source.clone();
         move |_: &str| Some(IssuerKeys::new(source.clone()))
     };
-    let validator = builder(&FakeSource::with_keys(&[&signer]))
-        .admit_issuers(20, everything)
-        .build()
-        .unwrap();
-    validator.start();
-    assert!(validator.wait_ready().await);
+    let validator =
+        ready(builder(&FakeSource::with_keys(&[&signer])).admit_issuers(20, everything)).await;
     let invented = |n: u32| signer.token(&of(&format!("https://{n}.example")));
     for n in 0..16 {
         let refused = reason(&validator, &invented(n)).await;
@@ -56,12 +52,8 @@ async fn a_token_that_would_be_refused_anyway_is_refused_at_the_limit_too() {
         name.starts_with(RED)
             .then(|| IssuerKeys::new(source.clone()))
     };
-    let validator = builder(&FakeSource::with_keys(&[&signer]))
-        .admit_issuers(100, ours)
-        .build()
-        .unwrap();
-    validator.start();
-    assert!(validator.wait_ready().await);
+    let validator =
+        ready(builder(&FakeSource::with_keys(&[&signer])).admit_issuers(100, ours)).await;
     let claims = |n: u32| of(&format!("{RED}/{n}"));
     for n in 0..16 {
         let refused = reason(&validator, &signer.token(&claims(n))).await;
