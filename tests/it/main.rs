@@ -7,6 +7,7 @@
 )]
 
 mod accepting;
+mod client_certificate;
 mod coverage;
 mod deploy;
 mod documents;
