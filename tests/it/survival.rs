@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
-use dev_idp::{DevIdp, Endpoint, Fault, TokenSpec};
+use dev_idp::{DevIdp, Endpoint, Fault};
 use reqwest::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -237,7 +237,7 @@ async fn a_service_with_few_descriptors_answers_beside_peers_that_only_connect()
     for _ in 0..100 {
         open.push(TcpStream::connect(&address).await.unwrap());
     }
-    let token = idp.mint(TokenSpec::new());
+    let token = idp.mint(dev_idp::TokenSpec::new());
     let request = client().get(format!("http://{address}/api/protected/data"));
     let response = in_time(request.bearer_auth(token).send()).await;
     assert_eq!(response.unwrap().status(), StatusCode::OK);

@@ -1,5 +1,14 @@
 //! The binary, driven by environment, `.env`, flags and signals.
 
+#![cfg_attr(
+    not(unix),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "what runs until a signal ends it is for Unix"
+    )
+)]
+
 use std::path::Path;
 use std::process::{Output, Stdio};
 

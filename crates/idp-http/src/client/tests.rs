@@ -2,7 +2,9 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpListener;
+#[cfg(target_os = "linux")]
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::*;
 
@@ -94,6 +96,7 @@ async fn a_provider_that_moved_is_found_at_its_new_address() {
 
 /// A listener that answers no handshake: its backlog is full, and what else comes is dropped, as by a
 /// black hole. Port 0 takes any.
+#[cfg(target_os = "linux")]
 async fn black_hole(address: &str, port: u16) -> (TcpListener, Vec<TcpStream>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
@@ -110,6 +113,7 @@ async fn black_hole(address: &str, port: u16) -> (TcpListener, Vec<TcpStream>) {
 }
 
 /// Waits until a connection to this address is under way that nobody has answered, by Linux's list of them.
+#[cfg(target_os = "linux")]
 async fn knocks_at(address: SocketAddr) {
     const SYN_SENT: &str = "02";
     let std::net::IpAddr::V4(ip) = address.ip() else {
@@ -133,6 +137,7 @@ async fn knocks_at(address: SocketAddr) {
     }
 }
 
+#[cfg(target_os = "linux")]
 async fn answer(listener: &TcpListener) {
     loop {
         let (mut stream, _) = listener.accept().await.unwrap();

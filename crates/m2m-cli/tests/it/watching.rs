@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::world::{LIMIT, Pair, Variables, idp, variables, with};
+use crate::world::{LIMIT, Pair, Variables, variables, with};
 
 /// A running `m2m watch`.
 struct Watch {
@@ -159,7 +159,7 @@ async fn one_address_is_enough_and_a_reader_that_leaves_ends_it() {
 #[cfg(unix)]
 #[tokio::test]
 async fn it_ends_by_itself_when_it_is_told_to_or_its_terminal_goes() {
-    let idp = idp().await;
+    let idp = crate::world::idp().await;
     let pair = Pair::start(&open(idp.issuer())).await;
     pair.wait_ready().await;
     let address = pair.variables["PUBLIC_DATA_ADMIN_ADDR"].clone();

@@ -7,9 +7,9 @@ use http::HeaderMap;
 use idp_http::IdpClient;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use token_cache::{
-    AssertionAlgorithm, AssertionSigner, AssertionType, ClientAuth, ClientCredentials,
-    EndpointError, SecretProvider, SecretSource, SecretString, SignerError, TokenErrorKind,
-    TokenRequest, TokenSource, async_trait,
+    AssertionAlgorithm, AssertionSigner, ClientAuth, ClientCredentials, EndpointError,
+    SecretProvider, SecretSource, SecretString, SignerError, TokenErrorKind, TokenRequest,
+    TokenSource, async_trait,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -207,7 +207,7 @@ async fn an_assertion_behind_a_link_is_followed_when_the_link_is_replaced() {
     let source = ClientCredentials::builder("client", SecretSource::File(path("token")))
         .token_endpoint(&url)
         .auth(ClientAuth::ClientAssertion)
-        .client_assertion_type(AssertionType::JwtSpiffe)
+        .client_assertion_type(token_cache::AssertionType::JwtSpiffe)
         .client_id_in_form(false)
         .build()
         .unwrap();
