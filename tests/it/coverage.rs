@@ -34,10 +34,18 @@ fn tests_of<'a>(item: &Item, marks: &'a [Mark]) -> Vec<&'a Mark> {
         .collect()
 }
 
+/// The feature that an item waits for.
+fn awaited<'a>(item: &'a Item, marks: &[Mark]) -> Option<&'a str> {
+    let of_group = item.unless_named.as_deref();
+    let of_group = of_group.filter(|_| tests_of(item, marks).is_empty());
+    item.later.as_deref().or(of_group)
+}
+
 /// Items that no test names, that wait for nothing and that no gate covers.
 fn without_test(faults: &Faults, marks: &[Mark]) -> BTreeSet<String> {
     let is_open = |item: &&Item| {
-        item.later.is_none() && item.gates.is_empty() && tests_of(item, marks).is_empty()
+        let waits = awaited(item, marks).is_some();
+        !waits && item.gates.is_empty() && tests_of(item, marks).is_empty()
     };
     let open = faults.items.iter().filter(is_open);
     open.map(|item| item.number.clone()).collect()
@@ -53,7 +61,8 @@ fn table(faults: &Faults, marks: &[Mark]) -> String {
             .any(|mark| !mark.is_long_list())
     };
     let in_short_lists = faults.items.iter().filter(in_short_list).count();
-    let later = faults.items.iter().filter(|it| it.later.is_some()).count();
+    let waits = |item: &&Item| awaited(item, marks).is_some();
+    let later = faults.items.iter().filter(waits).count();
     let mut text = format!(
         "# Faults and the tests that name them\n\n\
          {} items: {in_short_lists} are named by a test, alone or in a list of at most {LONGEST}, {} only in longer lists, \
@@ -79,7 +88,7 @@ fn table(faults: &Faults, marks: &[Mark]) -> String {
         let mut covered: Vec<String> = tests_of(item, marks).into_iter().map(Mark::cell).collect();
         let gate = |gate: &items::Gate| format!("`{}` in `{}`", gate.text, gate.file);
         covered.extend(item.gates.iter().map(gate));
-        if let Some(feature) = &item.later {
+        if let Some(feature) = awaited(item, marks) {
             covered.push(format!("waits for {feature}"));
         }
         if missing.contains(&item.number) {

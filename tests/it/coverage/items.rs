@@ -16,6 +16,8 @@ pub(super) struct Item {
     pub(super) answer: String,
     /// The feature that the item waits for.
     pub(super) later: Option<String>,
+    /// The feature that it waits for until a test names it.
+    pub(super) unless_named: Option<String>,
     pub(super) gates: Vec<Gate>,
 }
 
@@ -27,11 +29,14 @@ pub(super) struct Faults {
 
 const MISSING: &str = "## Missing";
 
+/// Begins the line of a group whose items may do without a test until a feature is there.
+const UNLESS_NAMED: &str = "A test names an item, or it waits: later: ";
+
 /// Whether a text is the number of an item.
 pub(super) fn is_number(text: &str) -> bool {
     let digits = text.strip_prefix(|c: char| c.is_ascii_uppercase());
     digits.is_some_and(|digits| {
-        (1..=2).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
+        (1..=3).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
     })
 }
 
@@ -47,9 +52,14 @@ impl Faults {
         let (tables, missing) = source.split_once(MISSING).unwrap_or((source, ""));
         let mut items: Vec<Item> = Vec::new();
         let mut group = String::new();
+        let mut unless_named = None;
         for line in tables.lines() {
             if let Some(title) = line.strip_prefix("## ") {
                 title.clone_into(&mut group);
+                unless_named = None;
+            }
+            if let Some(feature) = line.strip_prefix(UNLESS_NAMED) {
+                unless_named = Some(feature.to_owned());
             }
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
             let ["", number, fault, answer, instead, ""] = cells[..] else {
@@ -76,6 +86,7 @@ impl Faults {
                 fault: fault.to_owned(),
                 answer: answer.to_owned(),
                 later: instead.strip_prefix("later: ").map(str::to_owned),
+                unless_named: unless_named.clone(),
                 gates: gates(number, instead, problem),
             });
         }
