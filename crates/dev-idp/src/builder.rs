@@ -13,10 +13,14 @@ use crate::client::{DevClient, SecretDigest};
 use crate::control;
 use crate::error::{KeyError, StartError, StartErrorKind};
 use crate::faults::Faults;
+use crate::grants::{Grants, RefreshTokens};
 use crate::handle::DevIdp;
 use crate::keyring::{KeyRing, generate_all};
 use crate::keys::{Algorithm, random_id};
+use crate::limiter::Limiter;
+use crate::logins::Logins;
 use crate::metadata::routes;
+use crate::people::{self, DevPerson, Directory};
 use crate::provider::{ExpiresIn, Guarded, Provider, Settings};
 use crate::requests::RequestCounts;
 use crate::server::{Handler, Server, listen};
@@ -30,6 +34,7 @@ pub struct DevIdpBuilder {
     control_addr: Option<SocketAddr>,
     issuer: Option<String>,
     clients: Vec<DevClient>,
+    people: Vec<DevPerson>,
     default_audience: String,
     lifetime: Duration,
     expires_in: ExpiresIn,
@@ -44,6 +49,7 @@ impl Default for DevIdpBuilder {
             control_addr: None,
             issuer: None,
             clients: Vec::new(),
+            people: Vec::new(),
             default_audience: DEFAULT_AUDIENCE.to_owned(),
             lifetime: Duration::from_secs(300),
             expires_in: ExpiresIn::Lifetime,
@@ -74,9 +80,16 @@ impl DevIdpBuilder {
     }
 
     /// Adds a client. Without any, the provider knows [`DEFAULT_CLIENT_ID`] with
-    /// [`DEFAULT_CLIENT_SECRET`] and [`DEFAULT_SCOPE`].
+    /// [`DEFAULT_CLIENT_SECRET`] and [`DEFAULT_SCOPE`], and [`DevClient::web`].
     pub fn client(mut self, client: DevClient) -> Self {
         self.clients.push(client);
+        self
+    }
+
+    /// Adds a person, in the place of the one with their address. Without any, the provider knows those of its
+    /// documentation.
+    pub fn person(mut self, person: DevPerson) -> Self {
+        self.people.push(person);
         self
     }
 
@@ -123,6 +136,10 @@ impl DevIdpBuilder {
         if self.clients.is_empty() {
             let client = DevClient::new(DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET);
             self.clients.push(client.scopes(DEFAULT_SCOPE.split(' ')));
+            self.clients.push(DevClient::web());
+        }
+        if self.people.is_empty() {
+            self.people = people::defaults();
         }
         let mut clients = HashMap::new();
         for client in self.clients {
@@ -145,14 +162,19 @@ impl DevIdpBuilder {
             clock: self.clock,
             faults: Faults::new(),
             requests: watch::Sender::new(RequestCounts::default()),
-            unknown_client: SecretDigest::of(&nobodys_secret),
+            nobodys_secret: SecretDigest::of(&nobodys_secret),
             clients: Guarded::new(clients),
             keys: Guarded::new(KeyRing::new(keys)),
             settings: Guarded::new(Settings {
                 lifetime: self.lifetime,
                 expires_in: self.expires_in,
                 algorithm: self.algorithm,
+                refresh_tokens: RefreshTokens::default(),
             }),
+            people: Guarded::new(Directory::new(self.people)),
+            logins: Guarded::new(Logins::new()),
+            grants: Guarded::new(Grants::new()),
+            passwords: Guarded::new(Limiter::new()),
         });
         tracing::warn!(
             issuer = provider.issuer,

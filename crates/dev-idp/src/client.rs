@@ -3,6 +3,9 @@ use std::fmt;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Digest, SHA256, digest};
 
+use crate::redirect::{self, TENANT_NAME};
+use crate::{DEFAULT_WEB_CLIENT_ID, DEFAULT_WEB_CLIENT_SECRET, DEFAULT_WEB_SCOPE};
+
 /// How a client authenticates at the token endpoint (RFC 6749 section 2.3.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -44,6 +47,11 @@ pub struct DevClient {
     audiences: Vec<String>,
     methods: Vec<AuthMethod>,
     grant_allowed: bool,
+    application: Option<String>,
+    redirect_uris: Vec<String>,
+    post_logout_redirect_uris: Vec<String>,
+    login_url: Option<String>,
+    back_channel_logout_uri: Option<String>,
 }
 
 impl DevClient {
@@ -59,7 +67,25 @@ impl DevClient {
             audiences: Vec::new(),
             methods: AuthMethod::ALL.to_vec(),
             grant_allowed: true,
+            application: None,
+            redirect_uris: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
+            login_url: None,
+            back_channel_logout_uri: None,
         }
+    }
+
+    /// Returns the client that the provider knows when none was configured, for an application that people sign
+    /// in to: [`DEFAULT_WEB_CLIENT_ID`] with [`DEFAULT_WEB_CLIENT_SECRET`] and [`DEFAULT_WEB_SCOPE`], at
+    /// `http://localhost:6004` and `http://{tenant_name}.localhost:6004`.
+    ///
+    /// Another address is added with [`DevClient::application_at`].
+    #[must_use]
+    pub fn web() -> Self {
+        Self::new(DEFAULT_WEB_CLIENT_ID, DEFAULT_WEB_CLIENT_SECRET)
+            .scopes(DEFAULT_WEB_SCOPE.split(' '))
+            .application_at("http://{tenant_name}.localhost:6004")
+            .application_at("http://localhost:6004")
     }
 
     /// Sets the key that the client's assertions are verified with ([`AuthMethod::PrivateKeyJwt`]): DER of a
@@ -97,6 +123,84 @@ impl DevClient {
     pub fn deny_grant(mut self) -> Self {
         self.grant_allowed = false;
         self
+    }
+
+    /// Registers the addresses of an application at this origin, without a slash at its end: `/api/auth/callback`
+    /// and, for after the logout, `/api/auth/logged-out` beside those that are registered, and in the place of
+    /// others `/api/auth/login` and, unless the origin has a placeholder, `/api/auth/backchannel-logout`.
+    #[must_use]
+    pub fn application_at(self, origin: &str) -> Self {
+        let client = self
+            .redirect_uri(format!("{origin}/api/auth/callback"))
+            .post_logout_redirect_uri(format!("{origin}/api/auth/logged-out"))
+            .login_url(format!("{origin}/api/auth/login"));
+        if origin.contains(TENANT_NAME) {
+            return client;
+        }
+        client.back_channel_logout_uri(format!("{origin}/api/auth/backchannel-logout"))
+    }
+
+    /// Adds an address that people are sent back to after they signed in. A request must name it exactly, but
+    /// that `{tenant_name}` as the first label of its host stands for the name of the request's tenant.
+    #[must_use]
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.redirect_uris.push(uri.into());
+        self
+    }
+
+    /// Adds an address that people may be sent to after they signed out, as [`DevClient::redirect_uri`] does.
+    #[must_use]
+    pub fn post_logout_redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.post_logout_redirect_uris.push(uri.into());
+        self
+    }
+
+    /// Sets the address at which the application begins a login. Pages that find out a person's tenant send the
+    /// browser there, with the parameters `tenant_name` and `login_hint`.
+    #[must_use]
+    pub fn login_url(mut self, url: impl Into<String>) -> Self {
+        self.login_url = Some(url.into());
+        self
+    }
+
+    /// Sets the address that logout tokens are posted to (OpenID Connect Back-Channel Logout 1.0). It must be
+    /// plain HTTP on loopback.
+    #[must_use]
+    pub fn back_channel_logout_uri(mut self, uri: impl Into<String>) -> Self {
+        self.back_channel_logout_uri = Some(uri.into());
+        self
+    }
+
+    /// Sets the application's id, which the names of roles contain and userinfo tells. The client's id by default.
+    #[must_use]
+    pub fn application_id(mut self, id: impl Into<String>) -> Self {
+        self.application = Some(id.into());
+        self
+    }
+
+    pub(crate) fn application(&self) -> &str {
+        self.application.as_deref().unwrap_or(&self.id)
+    }
+
+    /// Tells whether people may be sent back to `asked` after they signed in at `tenant`.
+    pub(crate) fn redirects_to(&self, asked: &str, tenant: Option<&str>) -> bool {
+        let mut registered = self.redirect_uris.iter();
+        registered.any(|registered| redirect::matches(registered, asked, tenant))
+    }
+
+    /// Returns the origins that the client's pages are at, as sources of a content security policy.
+    pub(crate) fn csp_sources(&self) -> Vec<String> {
+        let addresses = self
+            .redirect_uris
+            .iter()
+            .chain(&self.post_logout_redirect_uris)
+            .chain(&self.login_url);
+        let mut sources: Vec<String> = addresses
+            .filter_map(|address| redirect::csp_source(address))
+            .collect();
+        sources.sort();
+        sources.dedup();
+        sources
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -139,6 +243,7 @@ impl fmt::Debug for DevClient {
             .field("scopes", &self.scopes)
             .field("audiences", &self.audiences)
             .field("methods", &self.methods)
+            .field("redirect_uris", &self.redirect_uris)
             .finish_non_exhaustive()
     }
 }

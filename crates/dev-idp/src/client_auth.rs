@@ -37,7 +37,7 @@ pub(crate) fn authenticate(
     let known = clients.get(&presented.id);
     // An unknown id is compared as well, with a secret that nobody has: both cases do the same
     // work and get the same answer.
-    let expected = known.map_or(&provider.unknown_client, DevClient::secret);
+    let expected = known.map_or(&provider.nobodys_secret, DevClient::secret);
     let matches = presented.secret.matches(expected);
     match known {
         Some(client) if matches && client.allows(presented.method) => Ok(client.clone()),

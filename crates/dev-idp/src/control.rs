@@ -1,6 +1,5 @@
 //! The control API, see the crate's documentation.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +9,8 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::header::{CONTENT_TYPE, HOST, ORIGIN};
-use http::uri::Authority;
-use http::{HeaderMap, StatusCode, Uri};
+use http::header::{CONTENT_TYPE, ORIGIN};
+use http::{StatusCode, Uri};
 use serde_json::{Map, Value, json};
 
 use crate::faults::{Effect, Fault};
@@ -20,6 +18,7 @@ use crate::form::Form;
 use crate::keyring::Rotation;
 use crate::keys::Algorithm;
 use crate::mint::TokenSpec;
+use crate::pages::is_loopback_host;
 use crate::provider::{Provider, route};
 use crate::requests::Endpoint;
 use crate::server::Handler;
@@ -87,18 +86,6 @@ async fn refuse_web_pages(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-fn is_loopback_host(headers: &HeaderMap) -> bool {
-    let authority = headers
-        .get(HOST)
-        .and_then(|host| Authority::try_from(host.as_bytes()).ok());
-    authority.is_some_and(|authority| {
-        let host = authority.host();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        host.eq_ignore_ascii_case("localhost")
-            || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
-    })
-}
-
 async fn rotate(State(provider): State<Arc<Provider>>, uri: Uri) -> Result<Json<Value>, Response> {
     let query = query(&uri).map_err(IntoResponse::into_response)?;
     let rotation = match query.value("mode") {
@@ -161,6 +148,12 @@ async fn requests(State(provider): State<Arc<Provider>>) -> Json<Value> {
         "token": counts.token,
         "jwks": counts.jwks,
         "metadata": counts.metadata,
+        "authorize": counts.authorize,
+        "pages": counts.pages,
+        "userinfo": counts.userinfo,
+        "revocation": counts.revocation,
+        "logout": counts.logout,
+        "pushed_request": counts.pushed_request,
         "other": counts.other,
     }))
 }
@@ -240,8 +233,19 @@ fn fault(query: &Form) -> Result<Fault, BadRequest> {
         Some("token") => Endpoint::Token,
         Some("jwks") => Endpoint::Jwks,
         Some("metadata") => Endpoint::Metadata,
+        Some("authorize") => Endpoint::Authorize,
+        Some("pages") => Endpoint::Pages,
+        Some("userinfo") => Endpoint::Userinfo,
+        Some("revocation") => Endpoint::Revocation,
+        Some("logout") => Endpoint::Logout,
+        Some("pushed_request") => Endpoint::PushedRequest,
         None | Some("any") => Endpoint::Any,
-        Some(_) => return Err(BadRequest("`endpoint` is token, jwks, metadata or any.")),
+        Some(_) => {
+            return Err(BadRequest(
+                "`endpoint` is token, jwks, metadata, authorize, pages, userinfo, revocation, logout, \
+                 pushed_request or any.",
+            ));
+        }
     };
     let mut fault = Fault::on(endpoint);
     match number(query, "count")?.unwrap_or(1) {

@@ -5,17 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use url::Url;
 
+use crate::authorize::{self, AuthorizationRequest};
 use crate::builder::DevIdpBuilder;
 use crate::client::DevClient;
 use crate::error::{KeyError, UnknownClient};
 use crate::faults::Fault;
+use crate::grants::RefreshTokens;
 use crate::keyring::{Rotation, generate_all};
 use crate::keys::Algorithm;
 use crate::mint::{TokenSpec, seal};
+use crate::people::DevPerson;
 use crate::provider::{ExpiresIn, Provider};
+use crate::redirect::TENANT_NAME;
 use crate::requests::{Endpoint, JWKS_PATH, RequestCounts, TOKEN_PATH};
 use crate::server::Server;
+use crate::sign_in;
 
 /// A running identity provider. Dropping it ends its tasks and closes its listeners.
 pub struct DevIdp {
@@ -59,6 +65,64 @@ impl DevIdp {
     #[must_use]
     pub fn jwks_uri(&self) -> String {
         format!("{}{JWKS_PATH}", self.provider.base)
+    }
+
+    /// Returns the URL of the authorization endpoint with `{tenant_name}` in the place of the tenant's name. The one
+    /// that the metadata name has no tenant: there, a person signs in at the first of their tenants.
+    #[must_use]
+    pub fn authorization_endpoint(&self) -> String {
+        authorize::endpoint(&self.provider, TENANT_NAME)
+    }
+
+    /// Answers an authorization request as if this person had just signed in, in a browser that never was here, and
+    /// returns the address that the browser is sent to: the client's callback with a code.
+    ///
+    /// Over HTTP the same is a `POST` of `email` and `password` to that address with `login` in the place of
+    /// `api/v1/oauth2/authorize`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the request is refused, or the person may not sign in there.
+    #[must_use]
+    #[track_caller]
+    pub fn sign_in(&self, authorization_url: &str, email: &str) -> String {
+        let url = Url::parse(authorization_url).expect("an authorization URL");
+        let path = url.path().strip_prefix("/tenants/");
+        let tenant = path.and_then(|rest| Some(rest.split_once('/')?.0));
+        let provider = &self.provider;
+        let query = url.query().unwrap_or_default();
+        let request = AuthorizationRequest::read(provider, tenant, query).ok();
+        let request = request.expect("an authorization request that is not refused");
+        let found = {
+            let people = provider.people.lock();
+            let first = people
+                .person(email)
+                .and_then(|person| person.tenants().next());
+            let tenant = tenant.or(first).unwrap_or_default().to_owned();
+            let member = people.member(email, &tenant);
+            member.map(|person| (person.email().to_owned(), tenant))
+        };
+        let (email, tenant) = found.expect("a person who may sign in there");
+        let entered = sign_in::enter(provider, None, &request, email, tenant);
+        let (location, _) = entered.expect("signing in fails only without randomness");
+        location
+    }
+
+    /// Adds a person, or puts them in the place of the one with their address.
+    pub fn set_person(&self, person: DevPerson) {
+        self.provider.people.lock().put(person);
+    }
+
+    /// Returns the subject of the person with this address (`sub`), whether the provider knows them or not. It is
+    /// the same whenever the provider starts.
+    #[must_use]
+    pub fn subject(&self, email: &str) -> String {
+        DevPerson::new(email, "").subject()
+    }
+
+    /// Sets what becomes of refresh tokens from now on.
+    pub fn set_refresh_tokens(&self, tokens: RefreshTokens) {
+        self.provider.settings.lock().refresh_tokens = tokens;
     }
 
     /// Makes a new key of each algorithm and signs with them from now on.

@@ -1,8 +1,9 @@
 //! An identity provider that runs inside the process, for development and tests.
 //!
 //! It issues signed access tokens to machines (the client-credentials grant of RFC 6749 section
-//! 4.4, tokens shaped as RFC 9068 says) and publishes the keys to check them with. Keys are made
-//! when it starts and live only in memory. It listens on loopback and refuses anything else.
+//! 4.4, tokens shaped as RFC 9068 says), lets people of several tenants sign in at an application (OpenID
+//! Connect), and publishes the keys to check the tokens with. Keys are made when it starts and live, like
+//! everything else, only in memory. It listens on loopback and refuses anything else.
 //! **Nothing that it signs may be trusted by a real service.**
 //!
 //! It does on request what a real provider does on a bad day: it rotates and withdraws
@@ -15,8 +16,12 @@
 //! |---|---|
 //! | `GET /.well-known/openid-configuration` | metadata, OpenID Connect Discovery 1.0 |
 //! | `GET /.well-known/oauth-authorization-server` | the same, RFC 8414 |
-//! | `POST /api/v1/oauth2/token` | an access token, or an error of RFC 6749 section 5.2 |
+//! | `POST /api/v1/oauth2/token` | tokens for a machine, a code or a refresh token, or an error of RFC 6749 section 5.2 |
 //! | `GET /api/v1/oauth2/jwks` | the public keys, RFC 7517 |
+//! | `GET [/tenants/T]/api/v1/oauth2/authorize` | a redirect to the sign-in page, or to the client with a code or an error |
+//! | `GET`, `POST /tenants/T/login`, `/sign-in` | the sign-in page of a tenant, and the one without a tenant |
+//! | `GET`, `POST /api/v1/oauth2/userinfo` | who the user token is for, OpenID Connect Core 1.0 section 5.3 |
+//! | `POST /api/v1/oauth2/revoke` | empty, RFC 7009 |
 //!
 //! # Example
 //!
@@ -58,6 +63,41 @@
 //! audience or resource it asks for, because this is a development provider; list some with
 //! [`DevClient::audiences`] to see `invalid_target`.
 //!
+//! # People
+//!
+//! Without people of your own ([`DevIdpBuilder::person`]) there are `owner@acme.example` and `viewer@acme.example` of
+//! the tenant `acme`, `owner@globex.example` of `globex`, and `both@example.com`, a viewer of `acme` and owner of
+//! `globex`. All have the password [`DEFAULT_PASSWORD`]. Their subjects are the same whenever the provider starts.
+//!
+//! A client that people sign in to registers its addresses ([`DevClient::application_at`], or one by one); it may do
+//! so after the provider has started, for example once its own port is known ([`DevIdp::set_client`]). It must send
+//! `scope` with `openid`, and a challenge by `S256` (RFC 7636). Codes are good for 60 s and once. Refresh tokens come
+//! with `offline_access` and rotate ([`RefreshTokens`] has other ways); whoever uses one twice ends what came of that
+//! sign-in. After ten wrong passwords an address has one more try every 6 s.
+//!
+//! A test needs no browser:
+//!
+//! ```
+//! use dev_idp::{DevClient, DevIdp};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let idp = DevIdp::builder().client(DevClient::web()).start().await?;
+//! idp.set_client(DevClient::web().application_at("http://localhost:41234"));
+//!
+//! // The application's login answers with such a redirect:
+//! let location = format!(
+//!     "{}?response_type=code&client_id=dev-web&scope=openid&state=s&code_challenge_method=S256\
+//!      &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM\
+//!      &redirect_uri=http://localhost:41234/api/auth/callback",
+//!     idp.authorization_endpoint().replace("{tenant_name}", "acme"),
+//! );
+//! let callback = idp.sign_in(&location, "owner@acme.example");
+//! assert!(callback.starts_with("http://localhost:41234/api/auth/callback?code="));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Control over HTTP
 //!
 //! For programs that cannot call this library there is a control API on a listener of its own, off
@@ -71,11 +111,16 @@
 //! | `POST /retire` | withdraws all but the newest key of each algorithm |
 //! | `POST /algorithm?name=RS256\|ES256\|EdDSA` | what the token endpoint signs with |
 //! | `POST /lifetime?seconds=N` | lifetime of the tokens issued from now on |
-//! | `POST /fault?endpoint=token\|jwks\|metadata\|any&status=&delay_ms=&count=&retry_after=&body=` | adds a fault: `status=-1` closes the connection, no `status` only delays; `count` is 1 unless given, 0 lasts until cleared |
+//! | `POST /fault?endpoint=NAME&status=&delay_ms=&count=&retry_after=&body=` | adds a fault: `status=-1` closes the connection, no `status` only delays; `count` is 1 unless given, 0 lasts until cleared |
 //! | `DELETE /fault` | clears all faults |
 //! | `POST /mint` with `{"claims":{},"header":{},"without":[],"without_header":[],"algorithm":"","lifetime_s":0}` | `{"access_token":"…"}`; every member may be left out |
 //! | `GET /requests` | the request counts |
+//!
+//! The endpoints of a fault are `token`, `jwks`, `metadata`, `authorize`, `pages`, `userinfo`, `revocation`, `logout`,
+//! `pushed_request` and `any`, which is the default.
 
+mod authorize;
+mod bounded;
 mod builder;
 mod client;
 mod client_auth;
@@ -83,25 +128,38 @@ mod control;
 mod error;
 mod faults;
 mod form;
+mod grants;
 mod handle;
 mod keyring;
 mod keys;
+mod limiter;
+mod logins;
 mod metadata;
 mod mint;
 mod oauth_error;
+mod pages;
+mod people;
+mod person_grants;
+mod person_tokens;
 mod provider;
+mod redirect;
 mod requests;
+mod revoke;
 mod server;
+mod sign_in;
 mod token;
+mod userinfo;
 
 pub use builder::DevIdpBuilder;
 pub use client::{AuthMethod, DevClient};
 pub use error::{KeyError, StartError, StartErrorKind, UnknownClient};
 pub use faults::{Effect, Fault};
+pub use grants::RefreshTokens;
 pub use handle::DevIdp;
 pub use keyring::Rotation;
 pub use keys::{Algorithm, SigningKey};
 pub use mint::TokenSpec;
+pub use people::DevPerson;
 pub use provider::ExpiresIn;
 pub use requests::{Endpoint, RequestCounts};
 
@@ -110,6 +168,18 @@ pub const DEFAULT_CLIENT_ID: &str = "dev-client";
 
 /// Secret of [`DEFAULT_CLIENT_ID`]. It is public, which is why the provider binds loopback only.
 pub const DEFAULT_CLIENT_SECRET: &str = "dev-secret";
+
+/// Client id of [`DevClient::web`].
+pub const DEFAULT_WEB_CLIENT_ID: &str = "dev-web";
+
+/// Secret of [`DEFAULT_WEB_CLIENT_ID`].
+pub const DEFAULT_WEB_CLIENT_SECRET: &str = "dev-web-secret";
+
+/// Scopes of [`DEFAULT_WEB_CLIENT_ID`], separated by spaces.
+pub const DEFAULT_WEB_SCOPE: &str = "openid offline_access profile email roles data:read";
+
+/// Password of the people that the provider knows when none was configured.
+pub const DEFAULT_PASSWORD: &str = "dev-password";
 
 /// Audience of a token for which neither an audience nor a resource was requested.
 pub const DEFAULT_AUDIENCE: &str = "https://protected-data.example";

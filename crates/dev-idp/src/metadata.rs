@@ -15,8 +15,34 @@ use crate::client::AuthMethod;
 use crate::client_auth::ASSERTION_ALGORITHMS;
 use crate::keys::Algorithm;
 use crate::provider::Provider;
-use crate::requests::{JWKS_PATH, OAUTH_PATH, OPENID_PATH, TOKEN_PATH};
-use crate::token;
+use crate::requests::{
+    AUTHORIZE_PATH, JWKS_PATH, LOGIN_PATH, OAUTH_PATH, OPENID_PATH, REVOCATION_PATH, SIGN_IN_PATH,
+    STYLE_PATH, TOKEN_PATH, USERINFO_PATH,
+};
+use crate::{authorize, pages, revoke, sign_in, token, userinfo};
+
+/// The claims of the ID token and of userinfo.
+const CLAIMS: [&str; 19] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "auth_time",
+    "nonce",
+    "sid",
+    "at_hash",
+    "amr",
+    "tnt_id",
+    "tnt_name",
+    "idp_name",
+    "app_id",
+    "email",
+    "email_verified",
+    "name",
+    "preferred_username",
+    "roles",
+];
 
 pub(crate) fn routes(provider: Arc<Provider>) -> Router {
     Router::new()
@@ -24,9 +50,25 @@ pub(crate) fn routes(provider: Arc<Provider>) -> Router {
         .route(OAUTH_PATH, get(metadata))
         .route(JWKS_PATH, get(jwks))
         .route(TOKEN_PATH, post(token::issue))
+        .route(AUTHORIZE_PATH, get(authorize::authorize))
+        .route(SIGN_IN_PATH, get(sign_in::page).post(sign_in::submit))
+        .route(
+            USERINFO_PATH,
+            get(userinfo::userinfo).post(userinfo::userinfo),
+        )
+        .route(REVOCATION_PATH, post(revoke::revoke))
+        .route(STYLE_PATH, get(pages::style))
+        .nest("/tenants/{tenant}", tenant_routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(provider)
+}
+
+fn tenant_routes() -> Router<Arc<Provider>> {
+    let sign_in = get(sign_in::page_of_tenant).post(sign_in::submit_at_tenant);
+    Router::new()
+        .route(AUTHORIZE_PATH, get(authorize::authorize_at_tenant))
+        .route(LOGIN_PATH, sign_in)
 }
 
 /// OpenID Connect Discovery 1.0 section 3 and RFC 8414 section 2.
@@ -41,11 +83,18 @@ async fn metadata(State(provider): State<Arc<Provider>>) -> Json<Value> {
         "issuer": provider.issuer,
         "token_endpoint": format!("{}{TOKEN_PATH}", provider.base),
         "jwks_uri": format!("{}{JWKS_PATH}", provider.base),
-        "grant_types_supported": ["client_credentials"],
+        "authorization_endpoint": format!("{}{AUTHORIZE_PATH}", provider.base),
+        "userinfo_endpoint": format!("{}{USERINFO_PATH}", provider.base),
+        "revocation_endpoint": format!("{}{REVOCATION_PATH}", provider.base),
+        "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
         "token_endpoint_auth_methods_supported": AuthMethod::ALL.map(AuthMethod::name),
         "token_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS,
-        // Required by both documents; empty, as there is no authorization endpoint.
-        "response_types_supported": [],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
+        "prompt_values_supported": ["login", "none"],
+        "claims_supported": CLAIMS,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": Algorithm::ALL.map(Algorithm::name),
     });

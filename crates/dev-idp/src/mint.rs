@@ -101,34 +101,53 @@ impl TokenSpec {
     }
 
     pub(crate) fn sign(self, provider: &Provider) -> Result<String, Unspecified> {
-        let key = self
-            .key
-            .unwrap_or_else(|| provider.signing_key(self.algorithm));
-        let mut header = json!({
-            "alg": key.algorithm().name(),
-            "kid": key.kid(),
-            "typ": "at+jwt",
-        });
-        apply(&mut header, self.header);
-
-        let lifetime = self
-            .lifetime
-            .unwrap_or_else(|| provider.settings.lock().lifetime);
         let now = unix_seconds(provider.clock.now());
-        let expiry = now.saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
-        let mut claims = json!({
+        let lifetime = provider.settings.lock().lifetime;
+        let claims = json!({
             "iss": provider.issuer,
             "sub": DEFAULT_CLIENT_ID,
             "aud": provider.default_audience,
-            "exp": expiry,
+            "exp": expiry(now, lifetime),
             "iat": now,
             "jti": random_id()?,
             "client_id": DEFAULT_CLIENT_ID,
             "scope": DEFAULT_SCOPE,
         });
+        self.sign_claims(provider, "at+jwt", claims)
+    }
+
+    /// Signs another kind of token: these claims under this `typ`, but for what the methods have changed.
+    pub(crate) fn sign_claims(
+        self,
+        provider: &Provider,
+        typ: &str,
+        mut claims: Value,
+    ) -> Result<String, Unspecified> {
+        let key = self.signing_key(provider);
+        let mut header = json!({
+            "alg": key.algorithm().name(),
+            "kid": key.kid(),
+            "typ": typ,
+        });
+        apply(&mut header, self.header);
+        if let Some(lifetime) = self.lifetime {
+            claims["exp"] = json!(expiry(unix_seconds(provider.clock.now()), lifetime));
+        }
         apply(&mut claims, self.claims);
         seal(&key, &header.to_string(), &claims.to_string())
     }
+
+    /// Returns the key that it will be signed with, if nothing rotates the keys before.
+    pub(crate) fn signing_key(&self, provider: &Provider) -> SigningKey {
+        match &self.key {
+            Some(key) => key.clone(),
+            None => provider.signing_key(self.algorithm),
+        }
+    }
+}
+
+fn expiry(now: i64, lifetime: Duration) -> i64 {
+    now.saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// Signs two texts as they stand (RFC 7515 section 7.1, compact serialization).

@@ -8,7 +8,8 @@ use serde_json::json;
 pub(crate) const NO_STORE: [(HeaderName, &str); 2] =
     [(CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")];
 
-/// An error of the token endpoint (RFC 6749 section 5.2, RFC 8707 section 2).
+/// An error of the token endpoint (RFC 6749 section 5.2, RFC 8707 section 2) and its kin, or of the authorization
+/// endpoint (RFC 6749 section 4.1.2.1).
 #[derive(Debug)]
 pub(crate) struct OAuthError {
     status: StatusCode,
@@ -57,10 +58,24 @@ impl OAuthError {
     }
 
     pub(crate) fn unsupported_grant_type() -> Self {
+        Self::new("unsupported_grant_type", "the grant is not supported")
+    }
+
+    /// The same words whatever is wrong, so that the answer does not tell what was guessed right.
+    pub(crate) fn invalid_grant() -> Self {
         Self::new(
-            "unsupported_grant_type",
-            "only client_credentials is supported",
+            "invalid_grant",
+            "the code or refresh token is unknown, used, expired, revoked or another client's",
         )
+    }
+
+    /// OpenID Connect Core 1.0 section 3.1.2.6.
+    pub(crate) fn request_not_supported() -> Self {
+        Self::new("request_not_supported", "request objects are not supported")
+    }
+
+    pub(crate) fn unsupported_response_type() -> Self {
+        Self::new("unsupported_response_type", "response_type is not code")
     }
 
     pub(crate) fn invalid_scope(description: &'static str) -> Self {

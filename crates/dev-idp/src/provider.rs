@@ -13,8 +13,12 @@ use tower::ServiceExt as _;
 
 use crate::client::{DevClient, SecretDigest};
 use crate::faults::{self, Effect, Faults};
+use crate::grants::{Grants, RefreshTokens};
 use crate::keyring::KeyRing;
 use crate::keys::{Algorithm, SigningKey};
+use crate::limiter::Limiter;
+use crate::logins::Logins;
+use crate::people::Directory;
 use crate::requests::{Endpoint, RequestCounts};
 use crate::server::HangUp;
 
@@ -40,10 +44,15 @@ pub(crate) struct Provider {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) faults: Faults,
     pub(crate) requests: watch::Sender<RequestCounts>,
-    pub(crate) unknown_client: SecretDigest,
+    /// The digest of a secret that nobody has.
+    pub(crate) nobodys_secret: SecretDigest,
     pub(crate) clients: Guarded<HashMap<String, DevClient>>,
     pub(crate) keys: Guarded<KeyRing>,
     pub(crate) settings: Guarded<Settings>,
+    pub(crate) people: Guarded<Directory>,
+    pub(crate) logins: Guarded<Logins>,
+    pub(crate) grants: Guarded<Grants>,
+    pub(crate) passwords: Guarded<Limiter>,
 }
 
 /// The settings that can be changed while the provider runs.
@@ -52,6 +61,7 @@ pub(crate) struct Settings {
     pub(crate) lifetime: Duration,
     pub(crate) expires_in: ExpiresIn,
     pub(crate) algorithm: Algorithm,
+    pub(crate) refresh_tokens: RefreshTokens,
 }
 
 impl Provider {

@@ -1,4 +1,5 @@
-//! The token endpoint: client credentials (RFC 6749 section 4.4), resource indicators (RFC 8707).
+//! The token endpoint: client credentials (RFC 6749 section 4.4), codes (section 4.1.3) and refresh tokens (section
+//! 6), resource indicators (RFC 8707).
 
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ use crate::client_auth::authenticate;
 use crate::form::Form;
 use crate::mint::TokenSpec;
 use crate::oauth_error::{NO_STORE, OAuthError};
-use crate::provider::{ExpiresIn, Provider};
+use crate::person_grants;
+use crate::provider::{ExpiresIn, Provider, Settings};
 
 // Far above any request of ours; it bounds what a stray client can make us hold.
 const MAX_BODY: usize = 64 * 1024;
@@ -39,20 +41,28 @@ pub(crate) async fn issue(State(provider): State<Arc<Provider>>, request: Reques
 async fn reply(provider: &Provider, headers: &HeaderMap, body: Body) -> Result<Value, OAuthError> {
     let form = read_form(headers, body).await?;
     let client = authenticate(provider, headers, &form)?;
-    match form.value("grant_type") {
-        Some("client_credentials") => {}
+    let grant = form.value("grant_type");
+    match grant {
+        Some("client_credentials" | "authorization_code" | "refresh_token") => {}
         Some(_) => return Err(OAuthError::unsupported_grant_type()),
         None => return Err(OAuthError::invalid_request("grant_type is missing")),
     }
     if !client.grant_allowed() {
         return Err(OAuthError::unauthorized_client());
     }
+    match grant {
+        Some("authorization_code") => {
+            return person_grants::exchange_code(provider, &client, &form);
+        }
+        Some("refresh_token") => return person_grants::refresh(provider, &client, &form),
+        _ => {}
+    }
     let scope = scope(&client, form.value("scope"))?;
     let audience = audience(provider, &client, &form)?;
     sign(provider, &client, scope, audience)
 }
 
-async fn read_form(headers: &HeaderMap, body: Body) -> Result<Form, OAuthError> {
+pub(crate) async fn read_form(headers: &HeaderMap, body: Body) -> Result<Form, OAuthError> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let is_form = types
         .next()
@@ -81,7 +91,10 @@ async fn read_form(headers: &HeaderMap, body: Body) -> Result<Form, OAuthError> 
 }
 
 /// Returns the scopes to grant, each once: those asked for, or all that the client has.
-fn scope(client: &DevClient, requested: Option<&str>) -> Result<Vec<String>, OAuthError> {
+pub(crate) fn scope(
+    client: &DevClient,
+    requested: Option<&str>,
+) -> Result<Vec<String>, OAuthError> {
     let Some(requested) = requested else {
         return Ok(client.granted_scopes().to_vec());
     };
@@ -102,7 +115,11 @@ fn scope(client: &DevClient, requested: Option<&str>) -> Result<Vec<String>, OAu
 }
 
 /// Returns the `aud` claim: a string for one audience, an array for several.
-fn audience(provider: &Provider, client: &DevClient, form: &Form) -> Result<Value, OAuthError> {
+pub(crate) fn audience(
+    provider: &Provider,
+    client: &DevClient,
+    form: &Form,
+) -> Result<Value, OAuthError> {
     let listed = client.listed_audiences();
     let mut audiences: Vec<&str> = Vec::new();
     for resource in form.values("resource") {
@@ -165,6 +182,11 @@ fn sign(
         "issued a token"
     );
 
+    Ok(token_reply(&token, &scope, settings))
+}
+
+/// Returns the members that every reply with an access token has (RFC 6749 section 5.1).
+pub(crate) fn token_reply(token: &str, scope: &str, settings: Settings) -> Value {
     let mut reply = json!({ "access_token": token, "token_type": "Bearer" });
     match settings.expires_in {
         ExpiresIn::Lifetime => reply["expires_in"] = json!(settings.lifetime.as_secs()),
@@ -174,5 +196,5 @@ fn sign(
     if !scope.is_empty() {
         reply["scope"] = json!(scope);
     }
-    Ok(reply)
+    reply
 }

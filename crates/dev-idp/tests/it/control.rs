@@ -176,7 +176,10 @@ async fn it_tells_the_request_counts() {
     let counts = Reply::of(http().get(url(&idp, "/requests"))).await.json();
     assert_eq!(
         counts,
-        json!({ "token": 1, "jwks": 1, "metadata": 0, "other": 0 })
+        json!({
+            "token": 1, "jwks": 1, "metadata": 0, "authorize": 0, "pages": 0, "userinfo": 0,
+            "revocation": 0, "logout": 0, "pushed_request": 0, "other": 0,
+        })
     );
 }
 

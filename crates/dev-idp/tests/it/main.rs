@@ -5,15 +5,22 @@
     reason = "helpers of tests panic where they break"
 )]
 
+mod authorize;
 mod client_auth;
+mod code;
 mod control;
 mod faults;
 mod keys;
 mod lifecycle;
 mod metadata;
 mod mint;
+mod person;
 mod program;
+mod refresh;
+mod revoke;
+mod sign_in;
 mod token;
+mod userinfo;
 
 use std::sync::LazyLock;
 
@@ -75,6 +82,7 @@ impl Reply {
 fn http() -> reqwest::Client {
     static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
         let builder = reqwest::Client::builder().no_proxy();
+        let builder = builder.redirect(reqwest::redirect::Policy::none());
         builder.pool_max_idle_per_host(0).build().unwrap()
     });
     CLIENT.clone()

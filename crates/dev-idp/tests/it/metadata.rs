@@ -11,24 +11,30 @@ async fn both_documents_say_where_everything_is() {
         "issuer": format!("http://{}", idp.addr()),
         "token_endpoint": format!("http://{}/api/v1/oauth2/token", idp.addr()),
         "jwks_uri": format!("http://{}/api/v1/oauth2/jwks", idp.addr()),
-        "grant_types_supported": ["client_credentials"],
+        "authorization_endpoint": format!("http://{}/api/v1/oauth2/authorize", idp.addr()),
+        "userinfo_endpoint": format!("http://{}/api/v1/oauth2/userinfo", idp.addr()),
+        "revocation_endpoint": format!("http://{}/api/v1/oauth2/revoke", idp.addr()),
+        "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
         "token_endpoint_auth_methods_supported":
             ["client_secret_basic", "client_secret_post", "private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported":
             ["RS256", "PS256", "ES256", "ES384", "EdDSA"],
         "scopes_supported": ["read", "write"],
-        "response_types_supported": [],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
+        "prompt_values_supported": ["login", "none"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256", "EdDSA"],
     });
     for name in ["openid-configuration", "oauth-authorization-server"] {
         let url = format!("{}/.well-known/{name}", idp.issuer());
         let reply = Reply::of(http().get(url)).await;
-        assert_eq!(
-            (reply.status, reply.json()),
-            (200, expected.clone()),
-            "{name}"
-        );
+        let mut document = reply.json();
+        let claims = document.as_object_mut().unwrap().remove("claims_supported");
+        assert!(claims.unwrap().as_array().unwrap().contains(&json!("sid")));
+        assert_eq!((reply.status, document), (200, expected.clone()), "{name}");
     }
     assert_eq!(idp.requests().metadata, 2);
 }
