@@ -87,12 +87,12 @@ pub(crate) enum LogFormat {
 /// A variable that is wrong, and what it should be. It does not hold the value, which may be a
 /// secret in the wrong place.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Problem {
+pub(crate) struct ConfigProblem {
     variable: &'static str,
     expected: Cow<'static, str>,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.variable, self.expected)
     }
@@ -101,7 +101,7 @@ impl fmt::Display for Problem {
 /// Adds all variables of the nearest `.env` to the environment of the process, and returns what is wrong with either.
 ///
 /// A variable that the process has wins even when it is empty, so that one of the file can be unset for one run.
-pub(crate) fn load_dot_env() -> Vec<Problem> {
+pub(crate) fn load_dot_env() -> Vec<ConfigProblem> {
     // dotenvy takes one that is no text for none, and would replace it.
     #[expect(
         clippy::disallowed_methods,
@@ -109,7 +109,7 @@ pub(crate) fn load_dot_env() -> Vec<Problem> {
     )]
     let is_no_text =
         |name: &&'static str| matches!(std::env::var(name), Err(VarError::NotUnicode(_)));
-    let no_text: Vec<Problem> = VARIABLES
+    let no_text: Vec<ConfigProblem> = VARIABLES
         .into_iter()
         .filter(is_no_text)
         .map(no_utf8)
@@ -117,7 +117,7 @@ pub(crate) fn load_dot_env() -> Vec<Problem> {
     if !no_text.is_empty() {
         return no_text;
     }
-    let problem = |expected| Problem {
+    let problem = |expected| ConfigProblem {
         variable: ".env",
         expected,
     };
@@ -136,7 +136,7 @@ pub(crate) fn load_dot_env() -> Vec<Problem> {
     };
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let dollars = dollar_problems(text).map(|text| problem(Cow::Owned(text)));
-    let mut problems: Vec<Problem> = dollars.collect();
+    let mut problems: Vec<ConfigProblem> = dollars.collect();
     if dotenvy::from_read(text.as_bytes()).is_err() {
         problems.push(unreadable);
     }
@@ -144,7 +144,10 @@ pub(crate) fn load_dot_env() -> Vec<Problem> {
 }
 
 /// Checks the flags, and the variables that have none. Returns all that is wrong at once, after `problems`.
-pub(crate) fn read(flags: Flags, mut problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
+pub(crate) fn read(
+    flags: Flags,
+    mut problems: Vec<ConfigProblem>,
+) -> Result<Config, Vec<ConfigProblem>> {
     #[expect(
         clippy::disallowed_methods,
         reason = "this binary cannot use service-kit: the provider depends on none of our crates that it helps to test"
@@ -161,15 +164,15 @@ pub(crate) fn read(flags: Flags, mut problems: Vec<Problem>) -> Result<Config, V
     }
 }
 
-fn no_utf8(variable: &'static str) -> Problem {
+fn no_utf8(variable: &'static str) -> ConfigProblem {
     let expected = Cow::Borrowed("expected UTF-8");
-    Problem { variable, expected }
+    ConfigProblem { variable, expected }
 }
 
 fn parse(
     flags: Flags,
     variable: impl Fn(&str) -> Result<String, VarError>,
-) -> Result<Config, Vec<Problem>> {
+) -> Result<Config, Vec<ConfigProblem>> {
     let mut problems = Vec::new();
     let mut text = |variable, value: Result<Option<String>, OsString>| match value {
         Ok(value) => value.filter(|value| !value.is_empty()),
@@ -199,7 +202,7 @@ fn parse(
     let mut check = |variable, expected: &'static str, correct: bool| {
         if !correct {
             let expected = expected.into();
-            problems.push(Problem { variable, expected });
+            problems.push(ConfigProblem { variable, expected });
         }
     };
 

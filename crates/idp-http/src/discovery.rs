@@ -18,7 +18,7 @@ use crate::text::printable;
 use crate::url_rules::{self, UrlProblem};
 
 pub use self::error::DiscoveryError;
-use self::error::Problem;
+use self::error::DiscoveryProblem;
 
 /// Metadata documents are a few KiB; the cap leaves room for long lists of claims.
 const MAX_BODY: usize = 256 * 1024;
@@ -220,7 +220,7 @@ impl Discovery {
                 Ok(reply) => reply,
                 Err(error) => {
                     let is_too_large = error.kind() == FetchErrorKind::TooLarge;
-                    let error = DiscoveryError::new(Problem::Fetch(error));
+                    let error = DiscoveryError::new(DiscoveryProblem::Fetch(error));
                     if !is_too_large {
                         return Err(error);
                     }
@@ -237,7 +237,7 @@ impl Discovery {
             }
             if reply.is_overloaded() {
                 return Err(DiscoveryError {
-                    problem: Problem::Status(reply.status),
+                    problem: DiscoveryProblem::Status(reply.status),
                     overloaded: true,
                     retry_after: reply.retry_after(wall_time()),
                 });
@@ -246,8 +246,8 @@ impl Discovery {
         }
         Err(unreadable.unwrap_or_else(|| {
             DiscoveryError::new(match last_status {
-                Some(status) => Problem::Status(status),
-                None => Problem::Document("no address to ask"),
+                Some(status) => DiscoveryProblem::Status(status),
+                None => DiscoveryProblem::Document("no address to ask"),
             })
         }))
     }
@@ -266,10 +266,10 @@ impl Discovery {
     fn read_members(&self, members: &Map<String, Value>) -> Result<Metadata, DiscoveryError> {
         let Some(Value::String(published)) = members.get("issuer") else {
             let what = "`issuer` is missing or not a string";
-            return Err(DiscoveryError::new(Problem::Document(what)));
+            return Err(DiscoveryError::new(DiscoveryProblem::Document(what)));
         };
         if *published != self.issuer {
-            return Err(DiscoveryError::new(Problem::IssuerMismatch {
+            return Err(DiscoveryError::new(DiscoveryProblem::IssuerMismatch {
                 configured: self.issuer.clone(),
                 published: printable(published),
             }));
@@ -278,7 +278,7 @@ impl Discovery {
             issuer: published.clone(),
             token_endpoint: match self.token_endpoint(members) {
                 Err(_) if self.reader == Some(Reader::Validator) => None,
-                Err(error) if matches!(error.problem, Problem::ForeignEndpoint(_)) => None,
+                Err(error) if matches!(error.problem, DiscoveryProblem::ForeignEndpoint(_)) => None,
                 endpoint => endpoint?,
             },
             jwks_uri: match self.endpoint(members, "jwks_uri") {
@@ -315,22 +315,23 @@ impl Discovery {
             return Ok(None);
         };
         let url = value.as_str().and_then(|text| Url::parse(text).ok());
-        let url =
-            url.ok_or_else(|| DiscoveryError::new(Problem::Endpoint(name, UrlProblem::Syntax)))?;
+        let url = url.ok_or_else(|| {
+            DiscoveryError::new(DiscoveryProblem::Endpoint(name, UrlProblem::Syntax))
+        })?;
         self.check_endpoint(name, url).map(Some)
     }
 
     fn check_endpoint(&self, name: &'static str, url: Url) -> Result<Url, DiscoveryError> {
         url_rules::check(&url, self.client.allows_http())
-            .map_err(|problem| DiscoveryError::new(Problem::Endpoint(name, problem)))?;
+            .map_err(|problem| DiscoveryError::new(DiscoveryProblem::Endpoint(name, problem)))?;
         let Some(origins) = &self.origins else {
             return Ok(url);
         };
         if url_rules::is_private(&url) && !self.issuer_is_private {
-            return Err(DiscoveryError::new(Problem::PrivateEndpoint(name)));
+            return Err(DiscoveryError::new(DiscoveryProblem::PrivateEndpoint(name)));
         }
         if !origins.contains(&url.origin()) {
-            return Err(DiscoveryError::new(Problem::ForeignEndpoint(name)));
+            return Err(DiscoveryError::new(DiscoveryProblem::ForeignEndpoint(name)));
         }
         Ok(url)
     }
@@ -341,7 +342,7 @@ fn members(body: &[u8]) -> Result<Map<String, Value>, DiscoveryError> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     match json::from_slice(body) {
         Ok(Value::Object(members)) => Ok(members),
-        _ => Err(DiscoveryError::new(Problem::Document(
+        _ => Err(DiscoveryError::new(DiscoveryProblem::Document(
             "not a strict JSON object",
         ))),
     }

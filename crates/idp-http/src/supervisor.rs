@@ -130,11 +130,11 @@ impl SupervisedTask {
         if self.running.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        let place = Place {
+        let guard = RunGuard {
             running: Arc::clone(&self.running),
             gone,
         };
-        let task = run(work, place, self.stop.clone());
+        let task = run(work, guard, self.stop.clone());
         // A runtime that shuts down drops what it is given on the spot.
         if self.tasks.spawn_on(task, &runtime).is_finished() {
             return Err(Ended);
@@ -155,14 +155,14 @@ impl SupervisedTask {
 }
 
 /// Held by the one run of a task, from before its first poll: a runtime may drop it unpolled.
-struct Place<G: Fn()> {
+struct RunGuard<G: Fn()> {
     running: Arc<AtomicBool>,
     gone: G,
 }
 
-impl<G: Fn()> Drop for Place<G> {
+impl<G: Fn()> Drop for RunGuard<G> {
     fn drop(&mut self) {
-        // In this order: who is woken has to find the place free.
+        // In this order: who is woken has to find that none runs.
         self.running.store(false, Ordering::Release);
         (self.gone)();
     }
@@ -170,13 +170,13 @@ impl<G: Fn()> Drop for Place<G> {
 
 async fn run<F: Future<Output = ()>, G: Fn()>(
     work: impl Fn() -> F,
-    place: Place<G>,
+    guard: RunGuard<G>,
     stop: CancellationToken,
 ) {
     let restarted = async {
         while panics(&work).await {
             tracing::error!("a background task panicked; it starts again in 1 s");
-            (place.gone)();
+            (guard.gone)();
             sleep(RESTART_AFTER).await;
         }
     };

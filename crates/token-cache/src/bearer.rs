@@ -11,7 +11,7 @@ use crate::challenge::rejects_token;
 use crate::error::{ConfigError, TokenError, TokenErrorKind};
 use crate::metrics::Replay;
 use crate::origin::Origin;
-use crate::placement::{Place, TokenPlacement};
+use crate::placement::{CheckedPlacement, TokenPlacement};
 use crate::request::TokenRequest;
 use crate::token::AccessToken;
 
@@ -27,7 +27,7 @@ struct Rules {
     allowed: Box<[Origin]>,
     passed: Box<[Origin]>,
     passes_others: bool,
-    place: Place,
+    placement: CheckedPlacement,
     rejected_statuses: Box<[StatusCode]>,
 }
 
@@ -76,7 +76,7 @@ impl Bearer {
         covers: impl Fn(&Origin) -> bool,
     ) -> Result<bool, TokenError> {
         let rules = &*self.rules;
-        if headers.contains_key(rules.place.name()) {
+        if headers.contains_key(rules.placement.name()) {
             return Ok(false);
         }
         if rules.allowed.iter().any(&covers) {
@@ -89,7 +89,7 @@ impl Bearer {
     }
 
     pub(crate) fn authorize(&self, headers: &mut HeaderMap, token: &AccessToken) {
-        self.rules.place.put(token, headers);
+        self.rules.placement.put(token, headers);
     }
 
     /// The token, if nobody has to wait for it.
@@ -226,7 +226,7 @@ impl BearerBuilder {
                 allowed: allowed.collect::<Result<_, _>>()?,
                 passed: passed.collect::<Result<_, _>>()?,
                 passes_others: self.passes_others,
-                place: Place::of(&self.placement)?,
+                placement: CheckedPlacement::of(&self.placement)?,
                 rejected_statuses: self.rejected_statuses.into(),
             }),
         })

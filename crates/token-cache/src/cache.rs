@@ -17,7 +17,7 @@ use crate::freshness::Freshness;
 use crate::health::Health;
 use crate::metrics::{CacheMetrics, Read};
 use crate::policy::StartupPolicy;
-use crate::refresher::{Refresher, Shared};
+use crate::refresher::{RefreshContext, Refresher};
 use crate::request::TokenRequest;
 use crate::slot::{Patience, Slot};
 use crate::source::TokenSource;
@@ -37,7 +37,7 @@ pub struct TokenCache {
 
 #[derive(Debug)]
 struct Inner {
-    shared: Arc<Shared>,
+    shared: Arc<RefreshContext>,
     own: Kept,
     others: ArcSwap<HashMap<TokenRequest, Arc<Kept>>>,
     /// Serialises changes of `others`.

@@ -17,12 +17,12 @@ use tokio::time::Instant;
 /// secret, no URL query and no response body.
 #[derive(Clone, Debug)]
 pub struct TokenError {
-    shared: Arc<Shared>,
+    shared: Arc<ErrorParts>,
     retry_at: Option<Instant>,
 }
 
 #[derive(Clone, Debug)]
-struct Shared {
+struct ErrorParts {
     // Has the wait that the provider asked for, before the cache turned it into an instant.
     endpoint: EndpointError,
     advice: Option<Cow<'static, str>>,
@@ -111,7 +111,7 @@ impl TokenError {
         self.shared.endpoint.retry_after()
     }
 
-    fn changed(self, change: impl FnOnce(&mut Shared)) -> Self {
+    fn changed(self, change: impl FnOnce(&mut ErrorParts)) -> Self {
         let mut shared = Arc::unwrap_or_clone(self.shared);
         change(&mut shared);
         Self {
@@ -124,7 +124,7 @@ impl TokenError {
 impl From<EndpointError> for TokenError {
     fn from(endpoint: EndpointError) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(ErrorParts {
                 endpoint,
                 advice: None,
             }),

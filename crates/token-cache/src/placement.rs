@@ -42,7 +42,7 @@ impl TokenPlacement {
     ///
     /// Fails when the word is no scheme (RFC 9110 section 11.1), or the header is none or one that HTTP itself needs.
     pub fn check(&self) -> Result<(), ConfigError> {
-        Place::of(self).map(|_| ())
+        CheckedPlacement::of(self).map(|_| ())
     }
 
     /// Puts a token that a [`TokenSource`](crate::TokenSource) gave where a middleware or layer would put it, for
@@ -52,9 +52,9 @@ impl TokenPlacement {
     ///
     /// As [`check`](Self::check).
     pub fn put(&self, token: &IssuedToken, headers: &mut HeaderMap) -> Result<(), ConfigError> {
-        let place = Place::of(self)?;
-        let value = value(place.word(), token.access_token());
-        headers.insert(place.name(), value);
+        let placement = CheckedPlacement::of(self)?;
+        let value = value(placement.word(), token.access_token());
+        headers.insert(placement.name(), value);
         Ok(())
     }
 }
@@ -67,7 +67,7 @@ impl Default for TokenPlacement {
 
 /// A placement that was checked.
 #[derive(Clone, Debug)]
-pub(crate) enum Place {
+pub(crate) enum CheckedPlacement {
     /// The one that tokens have a value ready for.
     Bearer,
     /// What stands before the token.
@@ -88,7 +88,7 @@ const NEEDED: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-impl Place {
+impl CheckedPlacement {
     pub(crate) fn of(placement: &TokenPlacement) -> Result<Self, ConfigError> {
         let problem = |text| ConfigError::new("placement", text);
         match &placement.0 {
@@ -180,9 +180,9 @@ mod tests {
                 "canary",
             ),
         ] {
-            let place = Place::of(&placement).unwrap();
+            let checked = CheckedPlacement::of(&placement).unwrap();
             let mut headers = HeaderMap::new();
-            place.put(&token, &mut headers);
+            checked.put(&token, &mut headers);
             assert_eq!(headers.len(), 1);
             assert_eq!(headers[name], expected, "{placement:?}");
             assert!(headers[name].is_sensitive());

@@ -28,7 +28,7 @@ const CLOCK_TOLERANCE_S: u64 = 30;
 
 /// What the refreshers of one cache share.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct RefreshContext {
     pub(crate) source: Arc<dyn TokenSource>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) policy: RefreshPolicy,
@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: CacheMetrics,
 }
 
-impl Shared {
+impl RefreshContext {
     pub(crate) fn now(&self) -> Moment {
         Moment {
             monotonic: Instant::now(),
@@ -47,7 +47,7 @@ impl Shared {
 
 /// Fetches for one slot, as long as its task lives.
 pub(crate) struct Refresher {
-    shared: Arc<Shared>,
+    shared: Arc<RefreshContext>,
     slot: Arc<Slot>,
     /// The cache's own key is refreshed whether or not anybody reads it.
     always: bool,
@@ -62,7 +62,7 @@ pub(crate) struct Refresher {
 
 impl Refresher {
     /// A slot has one at a time.
-    pub(crate) fn new(shared: Arc<Shared>, slot: Arc<Slot>, always: bool) -> Self {
+    pub(crate) fn new(shared: Arc<RefreshContext>, slot: Arc<Slot>, always: bool) -> Self {
         Self {
             shared,
             slot,

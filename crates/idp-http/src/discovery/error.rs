@@ -12,13 +12,13 @@ use crate::url_rules::UrlProblem;
 /// Why no metadata was found.
 #[derive(Clone, Debug)]
 pub struct DiscoveryError {
-    pub(super) problem: Problem,
+    pub(super) problem: DiscoveryProblem,
     pub(super) overloaded: bool,
     pub(super) retry_after: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Problem {
+pub(super) enum DiscoveryProblem {
     Fetch(FetchError),
     Status(StatusCode),
     Document(&'static str),
@@ -32,7 +32,7 @@ pub(super) enum Problem {
 }
 
 impl DiscoveryError {
-    pub(super) fn new(problem: Problem) -> Self {
+    pub(super) fn new(problem: DiscoveryProblem) -> Self {
         Self {
             problem,
             overloaded: false,
@@ -44,7 +44,7 @@ impl DiscoveryError {
     #[must_use]
     pub fn answer(&self) -> Answer {
         match &self.problem {
-            Problem::Fetch(error) => error.answer(),
+            DiscoveryProblem::Fetch(error) => error.answer(),
             _ => Answer::Unusable,
         }
     }
@@ -59,7 +59,7 @@ impl DiscoveryError {
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self.problem {
-            Problem::Status(status) => Some(status.as_u16()),
+            DiscoveryProblem::Status(status) => Some(status.as_u16()),
             _ => None,
         }
     }
@@ -74,7 +74,7 @@ impl DiscoveryError {
     #[must_use]
     pub fn fetch_error(&self) -> Option<&FetchError> {
         match &self.problem {
-            Problem::Fetch(error) => Some(error),
+            DiscoveryProblem::Fetch(error) => Some(error),
             _ => None,
         }
     }
@@ -82,7 +82,7 @@ impl DiscoveryError {
     /// Tells whether the published issuer differs from the configured one.
     #[must_use]
     pub fn is_issuer_mismatch(&self) -> bool {
-        matches!(self.problem, Problem::IssuerMismatch { .. })
+        matches!(self.problem, DiscoveryProblem::IssuerMismatch { .. })
     }
 
     /// Returns the issuer that the metadata names, where it differs from the configured one: at most
@@ -90,7 +90,7 @@ impl DiscoveryError {
     #[must_use]
     pub fn published_issuer(&self) -> Option<&str> {
         match &self.problem {
-            Problem::IssuerMismatch { published, .. } => Some(published),
+            DiscoveryProblem::IssuerMismatch { published, .. } => Some(published),
             _ => None,
         }
     }
@@ -100,10 +100,12 @@ impl fmt::Display for DiscoveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("discovery failed: ")?;
         match &self.problem {
-            Problem::Fetch(error) => write!(f, "{error}"),
-            Problem::Status(status) => write!(f, "the provider answered {}", status.as_u16()),
-            Problem::Document(what) => write!(f, "unusable metadata: {what}"),
-            Problem::IssuerMismatch {
+            DiscoveryProblem::Fetch(error) => write!(f, "{error}"),
+            DiscoveryProblem::Status(status) => {
+                write!(f, "the provider answered {}", status.as_u16())
+            }
+            DiscoveryProblem::Document(what) => write!(f, "unusable metadata: {what}"),
+            DiscoveryProblem::IssuerMismatch {
                 configured,
                 published,
             } => write!(
@@ -111,14 +113,16 @@ impl fmt::Display for DiscoveryError {
                 "the metadata names issuer \"{published}\", but \"{configured}\" is configured; \
                  they must be equal byte for byte"
             ),
-            Problem::Endpoint(name, problem) => write!(f, "unusable metadata: `{name}` {problem}"),
-            Problem::ForeignEndpoint(name) => {
+            DiscoveryProblem::Endpoint(name, problem) => {
+                write!(f, "unusable metadata: `{name}` {problem}")
+            }
+            DiscoveryProblem::ForeignEndpoint(name) => {
                 write!(
                     f,
                     "unusable metadata: `{name}` is on another origin than the issuer"
                 )
             }
-            Problem::PrivateEndpoint(name) => {
+            DiscoveryProblem::PrivateEndpoint(name) => {
                 write!(
                     f,
                     "unusable metadata: `{name}` is a private address, the issuer is not"

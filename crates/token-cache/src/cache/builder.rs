@@ -12,7 +12,7 @@ use super::{Inner, Kept, TokenCache};
 use crate::error::ConfigError;
 use crate::metrics::CacheMetrics;
 use crate::policy::RefreshPolicy;
-use crate::refresher::Shared;
+use crate::refresher::RefreshContext;
 use crate::request::TokenRequest;
 use crate::source::TokenSource;
 
@@ -87,7 +87,7 @@ impl TokenCacheBuilder {
         let supervisor = Supervisor::new();
         Ok(TokenCache {
             inner: Arc::new(Inner {
-                shared: Arc::new(Shared {
+                shared: Arc::new(RefreshContext {
                     source: self.source,
                     clock: self.clock,
                     policy: self.policy.bounded(),

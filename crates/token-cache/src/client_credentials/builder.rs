@@ -19,7 +19,7 @@ use crate::token::DEFAULT_TOKEN_SIZE;
 #[derive(Clone, Debug)]
 pub struct ClientCredentialsBuilder {
     client: ClientBuilder,
-    endpoint: Option<Place>,
+    endpoint: Option<EndpointSetting>,
     metadata_url: Option<String>,
     assertion_audience: Option<String>,
     all_scopes: bool,
@@ -28,7 +28,7 @@ pub struct ClientCredentialsBuilder {
 }
 
 #[derive(Clone, Debug)]
-enum Place {
+enum EndpointSetting {
     Url(String),
     Issuer(String),
 }
@@ -49,7 +49,7 @@ impl ClientCredentialsBuilder {
     /// Sets the token endpoint's URL: https, or http on loopback.
     #[must_use]
     pub fn token_endpoint(mut self, url: &str) -> Self {
-        self.endpoint = Some(Place::Url(url.to_owned()));
+        self.endpoint = Some(EndpointSetting::Url(url.to_owned()));
         self
     }
 
@@ -60,7 +60,7 @@ impl ClientCredentialsBuilder {
     /// (RFC 8705 section 5).
     #[must_use]
     pub fn issuer(mut self, issuer: &str) -> Self {
-        self.endpoint = Some(Place::Issuer(issuer.to_owned()));
+        self.endpoint = Some(EndpointSetting::Issuer(issuer.to_owned()));
         self
     }
 
@@ -244,10 +244,10 @@ impl ClientCredentialsBuilder {
             .ok_or_else(|| ConfigError::new("token_endpoint", "set it or the issuer"))?;
         let client = self.client;
         let client = match (&self.assertion_audience, &place) {
-            (Some(audience), _) | (None, Place::Issuer(audience)) => {
+            (Some(audience), _) | (None, EndpointSetting::Issuer(audience)) => {
                 client.assertion_audience(audience)
             }
-            (None, Place::Url(_)) => client,
+            (None, EndpointSetting::Url(_)) => client,
         };
         let client = client.build()?;
         let endpoint = place.endpoint(&client, self.metadata_url.as_deref())?;
@@ -261,7 +261,7 @@ impl ClientCredentialsBuilder {
     }
 }
 
-impl Place {
+impl EndpointSetting {
     fn endpoint(
         self,
         client: &Client,
