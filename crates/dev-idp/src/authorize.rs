@@ -18,6 +18,7 @@ use crate::logins::{self, Login};
 use crate::oauth_error::{NO_STORE, OAuthError};
 use crate::pages;
 use crate::provider::Provider;
+use crate::pushed;
 use crate::redirect;
 use crate::requests::{AUTHORIZE_PATH, LOGIN_PATH, SIGN_IN_PATH};
 use crate::token::{audience, scope};
@@ -86,11 +87,20 @@ pub(crate) async fn authorize_at_tenant(
 }
 
 fn answer(provider: &Provider, tenant: Option<&str>, headers: &HeaderMap, uri: &Uri) -> Response {
-    let query = uri.query().unwrap_or_default();
-    let request = match AuthorizationRequest::read(provider, tenant, query) {
+    let asked = uri.query().unwrap_or_default();
+    let query = match pushed::expand(provider, asked) {
+        Ok(query) => query,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let request = match AuthorizationRequest::read(provider, tenant, &query) {
         Ok(request) => request,
         Err(refusal) => return refusal.into_response(),
     };
+    if query == asked && provider.settings.lock().pushed_requests_required {
+        let error = OAuthError::invalid_request("the request was not pushed");
+        let refusal = Refusal::Redirect(request.answer.refused(provider, &error));
+        return refusal.into_response();
+    }
     let login = logins::browser(headers)
         .and_then(|browser| provider.logins.lock().find(&browser, tenant))
         .filter(|login| request.is_satisfied_by(provider, login));
@@ -99,11 +109,9 @@ fn answer(provider: &Provider, tenant: Option<&str>, headers: &HeaderMap, uri: &
             Ok(location) => location,
             Err(Unspecified) => return pages::broken(),
         },
-        None if request.prompt == Some(Prompt::None) => {
-            request
-                .answer
-                .refused(provider, "login_required", "the person is not signed in")
-        }
+        None if request.prompt == Some(Prompt::None) => request
+            .answer
+            .refused(provider, &OAuthError::login_required()),
         None => match tenant {
             Some(tenant) => format!("/tenants/{tenant}{LOGIN_PATH}?{query}"),
             None => format!("{SIGN_IN_PATH}?{query}"),
@@ -123,6 +131,24 @@ pub(crate) fn redirect_to(status: StatusCode, location: &str) -> Response {
 }
 
 impl AuthorizationRequest {
+    /// Checks a request that is pushed, whose tenant is not known yet.
+    pub(crate) fn check(provider: &Provider, query: &str) -> Result<(), OAuthError> {
+        let malformed = |_| OAuthError::invalid_request("the request is malformed");
+        let form = Form::parse(query).map_err(malformed)?;
+        let client = form.value("client_id").and_then(|id| {
+            let clients = provider.clients.lock();
+            clients.get(id).cloned()
+        });
+        let client = client.ok_or_else(OAuthError::invalid_client)?;
+        let redirect_uri = form.value("redirect_uri").unwrap_or_default();
+        if !client.redirects_to(redirect_uri, None) {
+            return Err(OAuthError::invalid_request(
+                "redirect_uri is not registered",
+            ));
+        }
+        Self::read_rest(provider, client, &form).map(drop)
+    }
+
     /// Reads the query of an authorization request at `tenant`, whose name stands in the path.
     pub(crate) fn read(
         provider: &Provider,
@@ -159,10 +185,7 @@ impl AuthorizationRequest {
         // A repeated client or redirect URI was taken by its first value, which is registered.
         match Self::read_rest(provider, client, &form) {
             Ok(build) => Ok(build(answer)),
-            Err(error) => {
-                let location = answer.refused(provider, error.code(), error.description());
-                Err(Refusal::Redirect(location))
-            }
+            Err(error) => Err(Refusal::Redirect(answer.refused(provider, &error))),
         }
     }
 
@@ -280,7 +303,8 @@ impl AuthorizationRequest {
 }
 
 impl Answer {
-    fn refused(&self, provider: &Provider, code: &str, description: &str) -> String {
+    fn refused(&self, provider: &Provider, error: &OAuthError) -> String {
+        let (code, description) = (error.code(), error.description());
         tracing::info!(
             oauth.error = code,
             reason = description,

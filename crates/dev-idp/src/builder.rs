@@ -22,6 +22,7 @@ use crate::logins::Logins;
 use crate::metadata::routes;
 use crate::people::{self, DevPerson, Directory};
 use crate::provider::{ExpiresIn, Guarded, Provider, Settings};
+use crate::pushed::PushedRequests;
 use crate::requests::RequestCounts;
 use crate::server::{Handler, Server, listen};
 use crate::{DEFAULT_AUDIENCE, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPE};
@@ -170,11 +171,13 @@ impl DevIdpBuilder {
                 expires_in: self.expires_in,
                 algorithm: self.algorithm,
                 refresh_tokens: RefreshTokens::default(),
+                pushed_requests_required: false,
             }),
             people: Guarded::new(Directory::new(self.people)),
             logins: Guarded::new(Logins::new()),
             grants: Guarded::new(Grants::new()),
             passwords: Guarded::new(Limiter::new()),
+            pushed_requests: Guarded::new(PushedRequests::new()),
         });
         tracing::warn!(
             issuer = provider.issuer,

@@ -88,6 +88,14 @@ impl DevClient {
             .application_at("http://localhost:6004")
     }
 
+    /// Gives the client another id and secret.
+    #[must_use]
+    pub fn with_credentials(mut self, id: impl Into<String>, secret: impl AsRef<str>) -> Self {
+        self.id = id.into();
+        self.secret = SecretDigest::of(secret.as_ref());
+        self
+    }
+
     /// Sets the key that the client's assertions are verified with ([`AuthMethod::PrivateKeyJwt`]): DER of a
     /// `SubjectPublicKeyInfo`, RSA, P-256, P-384 or Ed25519. Without it no assertion is taken.
     #[must_use]
@@ -186,6 +194,24 @@ impl DevClient {
     pub(crate) fn redirects_to(&self, asked: &str, tenant: Option<&str>) -> bool {
         let mut registered = self.redirect_uris.iter();
         registered.any(|registered| redirect::matches(registered, asked, tenant))
+    }
+
+    /// Tells whether people may be sent to `asked` after they signed out at `tenant`.
+    pub(crate) fn redirects_after_logout_to(&self, asked: &str, tenant: Option<&str>) -> bool {
+        let mut registered = self.post_logout_redirect_uris.iter();
+        registered.any(|registered| redirect::matches(registered, asked, tenant))
+    }
+
+    /// Returns the address at which the application begins a login at a tenant.
+    pub(crate) fn login_at(&self, tenant: &str, email: Option<&str>) -> Option<String> {
+        let url = self.login_url.as_deref()?.replace(TENANT_NAME, tenant);
+        let hint = email.map(|email| ("login_hint", email));
+        let parameters = [("tenant_name", tenant)].into_iter().chain(hint);
+        Some(redirect::with_parameters(&url, parameters))
+    }
+
+    pub(crate) fn back_channel(&self) -> Option<&str> {
+        self.back_channel_logout_uri.as_deref()
     }
 
     /// Returns the origins that the client's pages are at, as sources of a content security policy.

@@ -7,7 +7,10 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use clap::Parser;
-use dev_idp::{DEFAULT_AUDIENCE, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPE};
+use dev_idp::{
+    DEFAULT_AUDIENCE, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPE,
+    DEFAULT_WEB_CLIENT_ID, DEFAULT_WEB_CLIENT_SECRET,
+};
 use dot_env::{Nearest, dollar_problems};
 use tracing_subscriber::EnvFilter;
 
@@ -16,18 +19,26 @@ pub(crate) const CONTROL_ADDR: &str = "DEV_IDP_CONTROL_ADDR";
 const CLIENT_ID: &str = "CLIENT_ID";
 const CLIENT_SECRET: &str = "CLIENT_SECRET";
 const CLIENT_SECRET_FILE: &str = "CLIENT_SECRET_FILE";
+const WEB_CLIENT_ID: &str = "WEB_CLIENT_ID";
+const WEB_CLIENT_SECRET: &str = "WEB_CLIENT_SECRET";
+const WEB_CLIENT_SECRET_FILE: &str = "WEB_CLIENT_SECRET_FILE";
+const PUBLIC_URL: &str = "PUBLIC_URL";
 const TOKEN_SCOPE: &str = "TOKEN_SCOPE";
 const API_AUDIENCE: &str = "API_AUDIENCE";
 const LOG_FORMAT: &str = "LOG_FORMAT";
 const RUST_LOG: &str = "RUST_LOG";
 
 /// All variables of the program.
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 13] = [
     ADDR,
     CONTROL_ADDR,
     CLIENT_ID,
     CLIENT_SECRET,
     CLIENT_SECRET_FILE,
+    WEB_CLIENT_ID,
+    WEB_CLIENT_SECRET,
+    WEB_CLIENT_SECRET_FILE,
+    PUBLIC_URL,
     TOKEN_SCOPE,
     API_AUDIENCE,
     LOG_FORMAT,
@@ -40,8 +51,9 @@ const DEFAULT_ADDR: &str = "127.0.0.1:6003";
 /// may trust the tokens it issues.
 ///
 /// Each option overrides an environment variable, which overrides the same variable in `.env`. An
-/// empty variable counts as unset. CLIENT_SECRET has no option, because other users of the machine
-/// can read command lines. RUST_LOG (info) and LOG_FORMAT (pretty or json) are read too.
+/// empty variable counts as unset. CLIENT_SECRET and WEB_CLIENT_SECRET have no option, because other
+/// users of the machine can read command lines. RUST_LOG (info) and LOG_FORMAT (pretty or json) are
+/// read too.
 #[derive(Debug, Default, Parser)]
 #[command(version)]
 pub(crate) struct Flags {
@@ -53,11 +65,19 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "IP:PORT", env = CONTROL_ADDR, hide_env_values = true)]
     control_addr: Option<OsString>,
 
-    /// The one client's id [default: dev-client, with CLIENT_SECRET dev-secret]
+    /// The machine client's id [default: dev-client, with CLIENT_SECRET dev-secret]
     #[arg(long, value_name = "ID", env = CLIENT_ID, hide_env_values = true)]
     client_id: Option<OsString>,
 
-    /// Scopes that the client may have [default: data:read]
+    /// Id of the client that people sign in to [default: dev-web, with WEB_CLIENT_SECRET dev-web-secret]
+    #[arg(long, value_name = "ID", env = WEB_CLIENT_ID, hide_env_values = true)]
+    web_client_id: Option<OsString>,
+
+    /// Where that application is, besides http://localhost:6004 and http://{tenant_name}.localhost:6004
+    #[arg(long, value_name = "ORIGIN", env = PUBLIC_URL, hide_env_values = true)]
+    public_url: Option<OsString>,
+
+    /// Scopes that the machine client may have [default: data:read]
     #[arg(long, value_name = "SCOPES", env = TOKEN_SCOPE, hide_env_values = true)]
     scope: Option<OsString>,
 
@@ -72,6 +92,9 @@ pub(crate) struct Config {
     pub(crate) control_addr: Option<SocketAddr>,
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
+    pub(crate) web_client_id: String,
+    pub(crate) web_client_secret: String,
+    pub(crate) public_url: Option<String>,
     pub(crate) scopes: Vec<String>,
     pub(crate) audience: String,
     pub(crate) log_format: LogFormat,
@@ -186,19 +209,24 @@ fn parse(
     let addr = flag(ADDR, flags.addr);
     let control_addr = flag(CONTROL_ADDR, flags.control_addr);
     let client_id = flag(CLIENT_ID, flags.client_id);
+    let web_client_id = flag(WEB_CLIENT_ID, flags.web_client_id);
+    let public_url = flag(PUBLIC_URL, flags.public_url);
     let scope = flag(TOKEN_SCOPE, flags.scope);
     let audience = flag(API_AUDIENCE, flags.audience);
-    let [client_secret, secret_file, log_format, log_filter] =
-        [CLIENT_SECRET, CLIENT_SECRET_FILE, LOG_FORMAT, RUST_LOG].map(|name| {
-            text(
-                name,
-                match variable(name) {
-                    Ok(value) => Ok(Some(value)),
-                    Err(VarError::NotPresent) => Ok(None),
-                    Err(VarError::NotUnicode(value)) => Err(value),
-                },
-            )
-        });
+    let mut unflagged = |name| {
+        let value = match variable(name) {
+            Ok(value) => Ok(Some(value)),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(value)) => Err(value),
+        };
+        text(name, value)
+    };
+    let secrets = [
+        (CLIENT_SECRET, CLIENT_SECRET_FILE),
+        (WEB_CLIENT_SECRET, WEB_CLIENT_SECRET_FILE),
+    ]
+    .map(|(secret, file)| (unflagged(secret), unflagged(file)));
+    let [log_format, log_filter] = [LOG_FORMAT, RUST_LOG].map(unflagged);
     let mut check = |variable, expected: &'static str, correct: bool| {
         if !correct {
             let expected = expected.into();
@@ -220,11 +248,36 @@ fn parse(
         scope.bytes().all(is_scope_byte),
     );
 
-    // The client would be refused for a secret that stands in that file and not here.
+    // The clients would be refused for a secret that stands in its file and not here.
+    let [(client_secret, file), (web_client_secret, web_file)] = secrets;
     check(
         CLIENT_SECRET_FILE,
         "is read by `cargo up` and the services only; set CLIENT_SECRET for this program",
-        secret_file.is_none() || client_secret.is_some(),
+        file.is_none() || client_secret.is_some(),
+    );
+    check(
+        WEB_CLIENT_SECRET_FILE,
+        "is read by `cargo up` and the services only; set WEB_CLIENT_SECRET for this program",
+        web_file.is_none() || web_client_secret.is_some(),
+    );
+
+    let or = |found: Option<String>, default: &str| found.unwrap_or_else(|| default.to_owned());
+    let client_id = or(client_id, DEFAULT_CLIENT_ID);
+    let web_client_id = or(web_client_id, DEFAULT_WEB_CLIENT_ID);
+    check(
+        WEB_CLIENT_ID,
+        "expected another id than the machine client's",
+        web_client_id != client_id,
+    );
+
+    let is_origin = |url: &String| {
+        let host = url.strip_prefix("http://").or(url.strip_prefix("https://"));
+        host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@']))
+    };
+    check(
+        PUBLIC_URL,
+        "expected an origin such as http://localhost:6004, without a path",
+        public_url.as_ref().is_none_or(is_origin),
     );
 
     let log_format = match log_format.as_deref() {
@@ -250,12 +303,14 @@ fn parse(
     // protected-data may know several; tokens are issued for the first.
     let audience =
         audience.and_then(|names| Some(names.split_ascii_whitespace().next()?.to_owned()));
-    let or = |found: Option<String>, default: &str| found.unwrap_or_else(|| default.to_owned());
     Ok(Config {
         addr,
         control_addr: control_addr.flatten(),
-        client_id: or(client_id, DEFAULT_CLIENT_ID),
+        client_id,
         client_secret: or(client_secret, DEFAULT_CLIENT_SECRET),
+        web_client_id,
+        web_client_secret: or(web_client_secret, DEFAULT_WEB_CLIENT_SECRET),
+        public_url,
         scopes: words(&scope),
         audience: or(audience, DEFAULT_AUDIENCE),
         log_format,
@@ -303,6 +358,9 @@ mod tests {
         assert_eq!(config.control_addr, None);
         assert_eq!(config.client_id, "dev-client");
         assert_eq!(config.client_secret, "dev-secret");
+        assert_eq!(config.web_client_id, "dev-web");
+        assert_eq!(config.web_client_secret, "dev-web-secret");
+        assert_eq!(config.public_url, None);
         assert_eq!(config.scopes, ["data:read"]);
         assert_eq!(config.audience, "https://protected-data.example");
         assert_eq!(config.log_format, LogFormat::Pretty);
@@ -322,6 +380,9 @@ mod tests {
             .unwrap();
         assert_eq!(config.client_id, "dev-client");
         assert_eq!(config.client_secret, "dev-secret");
+        assert_eq!(config.web_client_id, "dev-web");
+        assert_eq!(config.web_client_secret, "dev-web-secret");
+        assert_eq!(config.public_url, None);
         assert_eq!(config.addr.to_string(), "[::1]:0");
         assert_eq!(config.audience, "https://protected-data.example");
         assert_eq!(config.scopes, ["a", "b", "c"]);
@@ -333,12 +394,16 @@ mod tests {
             addr: Some("0.0.0.0:6003".into()),
             control_addr: Some("hunter2".into()),
             scope: Some("hunter2\"é".into()),
+            client_id: Some("hunter2".into()),
+            web_client_id: Some("hunter2".into()),
+            public_url: Some("http://localhost:6004/hunter2".into()),
             ..Flags::default()
         };
         let variables = variables(&[
             (LOG_FORMAT, "hunter2"),
             (RUST_LOG, "hunter2=hunter2"),
             (CLIENT_SECRET_FILE, "hunter2"),
+            (WEB_CLIENT_SECRET_FILE, "hunter2"),
         ]);
         let problems = parse(flags, variables).err().unwrap();
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -349,12 +414,15 @@ mod tests {
             LOG_FORMAT,
             RUST_LOG,
             CLIENT_SECRET_FILE,
+            WEB_CLIENT_SECRET_FILE,
+            WEB_CLIENT_ID,
+            PUBLIC_URL,
         ] {
             let naming = lines.iter().filter(|line| line.starts_with(variable));
             // `DEV_IDP_ADDR` is no prefix of `DEV_IDP_CONTROL_ADDR`: each is named by one line.
             assert_eq!(naming.count(), 1, "{variable}: {lines:?}");
         }
-        assert_eq!(lines.len(), 6);
+        assert_eq!(lines.len(), 9);
         assert!(!lines.concat().contains("hunter2"), "{lines:?}");
         assert!(!lines.concat().contains("0.0.0.0"), "{lines:?}");
     }

@@ -36,6 +36,25 @@ impl Form {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Returns the form without some parameters.
+    pub(crate) fn without(mut self, names: &[&str]) -> Self {
+        self.0.retain(|(name, _)| !names.contains(&name.as_str()));
+        self
+    }
+
+    /// Returns the form with a parameter in the place of those of its name.
+    pub(crate) fn with(self, name: &str, value: &str) -> Self {
+        let mut form = self.without(&[name]);
+        form.0.push((name.to_owned(), value.to_owned()));
+        form
+    }
+
+    /// Returns the form as it is sent.
+    pub(crate) fn to_query(&self) -> String {
+        let mut serializer = url::form_urlencoded::Serializer::new(String::new());
+        serializer.extend_pairs(&self.0).finish()
+    }
+
     /// Tells whether a parameter other than `repeatable` occurs twice, empty or not.
     pub(crate) fn repeats_any_but(&self, repeatable: &str) -> bool {
         let mut seen = HashSet::new();

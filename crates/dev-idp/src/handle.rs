@@ -8,6 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::authorize::{self, AuthorizationRequest};
+use crate::back_channel::{self, LogoutDelivery};
 use crate::builder::DevIdpBuilder;
 use crate::client::DevClient;
 use crate::error::{KeyError, UnknownClient};
@@ -18,8 +19,9 @@ use crate::keys::Algorithm;
 use crate::mint::{TokenSpec, seal};
 use crate::people::DevPerson;
 use crate::provider::{ExpiresIn, Provider};
+use crate::pushed;
 use crate::redirect::TENANT_NAME;
-use crate::requests::{Endpoint, JWKS_PATH, RequestCounts, TOKEN_PATH};
+use crate::requests::{Endpoint, JWKS_PATH, LOGOUT_PATH, RequestCounts, TOKEN_PATH};
 use crate::server::Server;
 use crate::sign_in;
 
@@ -90,8 +92,9 @@ impl DevIdp {
         let path = url.path().strip_prefix("/tenants/");
         let tenant = path.and_then(|rest| Some(rest.split_once('/')?.0));
         let provider = &self.provider;
-        let query = url.query().unwrap_or_default();
-        let request = AuthorizationRequest::read(provider, tenant, query).ok();
+        let query = pushed::expand(provider, url.query().unwrap_or_default());
+        let read = |query: String| AuthorizationRequest::read(provider, tenant, &query);
+        let request = query.and_then(read).ok();
         let request = request.expect("an authorization request that is not refused");
         let found = {
             let people = provider.people.lock();
@@ -118,6 +121,35 @@ impl DevIdp {
     #[must_use]
     pub fn subject(&self, email: &str) -> String {
         DevPerson::new(email, "").subject()
+    }
+
+    /// Returns the URL of the logout endpoint with `{tenant_name}` in the place of the tenant's name.
+    #[must_use]
+    pub fn end_session_endpoint(&self) -> String {
+        let base = &self.provider.base;
+        format!("{base}/tenants/{TENANT_NAME}{LOGOUT_PATH}")
+    }
+
+    /// Returns the ids of a person's sessions at the provider (`sid`), one for each browser and tenant.
+    #[must_use]
+    pub fn sessions(&self, email: &str) -> Vec<String> {
+        let email = DevPerson::new(email, "");
+        self.provider.logins.lock().sids(email.email())
+    }
+
+    /// Ends a session at the provider: the browser is asked for the password again, and each client that was told
+    /// of the session gets a logout token. Refresh tokens stay good, as OpenID Connect Back-Channel Logout 1.0
+    /// section 2.7 has it for `offline_access`.
+    ///
+    /// When this returns, the clients have answered, or 2 s have passed for each that did not. Dropping the future
+    /// before may leave some untold.
+    pub async fn end_session(&self, sid: &str) -> Vec<LogoutDelivery> {
+        back_channel::end(&self.provider, sid).await
+    }
+
+    /// Sets whether authorization requests have to be pushed (RFC 9126 section 5). They need not at first.
+    pub fn require_pushed_requests(&self, required: bool) {
+        self.provider.settings.lock().pushed_requests_required = required;
     }
 
     /// Sets what becomes of refresh tokens from now on.

@@ -22,6 +22,11 @@
 //! | `GET`, `POST /tenants/T/login`, `/sign-in` | the sign-in page of a tenant, and the one without a tenant |
 //! | `GET`, `POST /api/v1/oauth2/userinfo` | who the user token is for, OpenID Connect Core 1.0 section 5.3 |
 //! | `POST /api/v1/oauth2/revoke` | empty, RFC 7009 |
+//! | `GET`, `POST /login?client_id=` | the page that finds a person's tenant, and leads to the client's login |
+//! | `GET`, `POST /signup?client_id=` | the page that makes a tenant and its owner; 1,000 tenants at most |
+//! | `GET`, `POST /forgot-tenant?client_id=` | the page that shows the tenants of an e-mail address |
+//! | `GET`, `POST [/tenants/T]/api/v1/logout` | ends the session at the provider, tells its clients, and leads back |
+//! | `POST /api/v1/oauth2/par` | a `request_uri` for a pushed request, RFC 9126 |
 //!
 //! # Example
 //!
@@ -120,6 +125,7 @@
 //! `pushed_request` and `any`, which is the default.
 
 mod authorize;
+mod back_channel;
 mod bounded;
 mod builder;
 mod client;
@@ -127,6 +133,8 @@ mod client_auth;
 mod control;
 mod error;
 mod faults;
+mod find_tenant;
+mod forgot_tenant;
 mod form;
 mod grants;
 mod handle;
@@ -134,6 +142,7 @@ mod keyring;
 mod keys;
 mod limiter;
 mod logins;
+mod logout;
 mod metadata;
 mod mint;
 mod oauth_error;
@@ -142,14 +151,17 @@ mod people;
 mod person_grants;
 mod person_tokens;
 mod provider;
+mod pushed;
 mod redirect;
 mod requests;
 mod revoke;
 mod server;
 mod sign_in;
+mod sign_up;
 mod token;
 mod userinfo;
 
+pub use back_channel::LogoutDelivery;
 pub use builder::DevIdpBuilder;
 pub use client::{AuthMethod, DevClient};
 pub use error::{KeyError, StartError, StartErrorKind, UnknownClient};

@@ -58,6 +58,30 @@ impl Logins {
         Ok(id)
     }
 
+    pub(crate) fn of_browser(&self, browser: &str) -> Vec<Login> {
+        self.0.get(browser).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn by_sid(&self, sid: &str) -> Option<Login> {
+        let mut logins = self.0.values().flatten();
+        logins.find(|login| login.sid == sid).cloned()
+    }
+
+    /// Returns the ids of a person's sessions.
+    pub(crate) fn sids(&self, email: &str) -> Vec<String> {
+        let logins = self.0.values().flatten();
+        let of_person = logins.filter(|login| login.email == email);
+        of_person.map(|login| login.sid.clone()).collect()
+    }
+
+    /// Ends a session and returns what it was.
+    pub(crate) fn end(&mut self, sid: &str) -> Option<Login> {
+        self.0.values_mut().find_map(|logins| {
+            let at = logins.iter().position(|login| login.sid == sid)?;
+            Some(logins.remove(at))
+        })
+    }
+
     /// Notes that a client was told of a session. Does nothing if that has ended.
     pub(crate) fn tell(&mut self, sid: &str, client_id: &str) {
         let mut logins = self.0.values_mut().flatten();

@@ -68,9 +68,15 @@ async fn run(config: Config) -> ExitCode {
     }
 
     let client = DevClient::new(&config.client_id, &config.client_secret).scopes(config.scopes);
+    let mut web =
+        DevClient::web().with_credentials(&config.web_client_id, &config.web_client_secret);
+    if let Some(origin) = &config.public_url {
+        web = web.application_at(origin);
+    }
     let mut builder = DevIdp::builder()
         .addr(config.addr)
         .client(client)
+        .client(web)
         .default_audience(&config.audience);
     if let Some(addr) = config.control_addr {
         builder = builder.control_addr(addr);
@@ -87,6 +93,7 @@ async fn run(config: Config) -> ExitCode {
         token_endpoint = idp.token_endpoint(),
         jwks_uri = idp.jwks_uri(),
         client_id = config.client_id,
+        web_client_id = config.web_client_id,
         audience = config.audience,
         "dev-idp is ready"
     );

@@ -16,10 +16,14 @@ use crate::client_auth::ASSERTION_ALGORITHMS;
 use crate::keys::Algorithm;
 use crate::provider::Provider;
 use crate::requests::{
-    AUTHORIZE_PATH, JWKS_PATH, LOGIN_PATH, OAUTH_PATH, OPENID_PATH, REVOCATION_PATH, SIGN_IN_PATH,
-    STYLE_PATH, TOKEN_PATH, USERINFO_PATH,
+    AUTHORIZE_PATH, FORGOT_TENANT_PATH, JWKS_PATH, LOGIN_PATH, LOGOUT_PATH, OAUTH_PATH,
+    OPENID_PATH, PAR_PATH, REVOCATION_PATH, SIGN_IN_PATH, SIGN_UP_PATH, STYLE_PATH, TOKEN_PATH,
+    USERINFO_PATH,
 };
-use crate::{authorize, pages, revoke, sign_in, token, userinfo};
+use crate::{
+    authorize, find_tenant, forgot_tenant, logout, pages, pushed, revoke, sign_in, sign_up, token,
+    userinfo,
+};
 
 /// The claims of the ID token and of userinfo.
 const CLAIMS: [&str; 19] = [
@@ -58,6 +62,14 @@ pub(crate) fn routes(provider: Arc<Provider>) -> Router {
         )
         .route(REVOCATION_PATH, post(revoke::revoke))
         .route(STYLE_PATH, get(pages::style))
+        .route(LOGIN_PATH, get(find_tenant::page).post(find_tenant::submit))
+        .route(SIGN_UP_PATH, get(sign_up::page).post(sign_up::submit))
+        .route(
+            FORGOT_TENANT_PATH,
+            get(forgot_tenant::page).post(forgot_tenant::submit),
+        )
+        .route(LOGOUT_PATH, get(logout::logout).post(logout::logout))
+        .route(PAR_PATH, post(pushed::push))
         .nest("/tenants/{tenant}", tenant_routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -69,6 +81,10 @@ fn tenant_routes() -> Router<Arc<Provider>> {
     Router::new()
         .route(AUTHORIZE_PATH, get(authorize::authorize_at_tenant))
         .route(LOGIN_PATH, sign_in)
+        .route(
+            LOGOUT_PATH,
+            get(logout::logout_at_tenant).post(logout::logout_at_tenant),
+        )
 }
 
 /// OpenID Connect Discovery 1.0 section 3 and RFC 8414 section 2.
@@ -79,6 +95,7 @@ async fn metadata(State(provider): State<Arc<Provider>>) -> Json<Value> {
         .values()
         .flat_map(|client| client.granted_scopes().iter().cloned())
         .collect();
+    let pushed_requests_required = provider.settings.lock().pushed_requests_required;
     let mut document = json!({
         "issuer": provider.issuer,
         "token_endpoint": format!("{}{TOKEN_PATH}", provider.base),
@@ -86,6 +103,11 @@ async fn metadata(State(provider): State<Arc<Provider>>) -> Json<Value> {
         "authorization_endpoint": format!("{}{AUTHORIZE_PATH}", provider.base),
         "userinfo_endpoint": format!("{}{USERINFO_PATH}", provider.base),
         "revocation_endpoint": format!("{}{REVOCATION_PATH}", provider.base),
+        "end_session_endpoint": format!("{}{LOGOUT_PATH}", provider.base),
+        "pushed_authorization_request_endpoint": format!("{}{PAR_PATH}", provider.base),
+        "require_pushed_authorization_requests": pushed_requests_required,
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
         "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
         "token_endpoint_auth_methods_supported": AuthMethod::ALL.map(AuthMethod::name),
         "token_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS,

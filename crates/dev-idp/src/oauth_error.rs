@@ -74,6 +74,11 @@ impl OAuthError {
         Self::new("request_not_supported", "request objects are not supported")
     }
 
+    /// OpenID Connect Core 1.0 section 3.1.2.6.
+    pub(crate) fn login_required() -> Self {
+        Self::new("login_required", "the person is not signed in")
+    }
+
     pub(crate) fn unsupported_response_type() -> Self {
         Self::new("unsupported_response_type", "response_type is not code")
     }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use askama::Template;
+use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -13,8 +14,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use url::Url;
 
 use crate::client::DevClient;
+use crate::form::Form;
 use crate::oauth_error::NO_STORE;
 use crate::provider::Provider;
+use crate::redirect;
+use crate::token::read_form;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -69,6 +73,49 @@ pub(crate) fn page(
         (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     ];
     (status, NO_STORE, headers, html).into_response()
+}
+
+/// Returns the client that a page's query names.
+pub(crate) fn client(provider: &Provider, query: Option<&str>) -> Option<DevClient> {
+    let query = Form::parse(query.unwrap_or_default()).ok()?;
+    let clients = provider.clients.lock();
+    clients.get(query.value("client_id")?).cloned()
+}
+
+pub(crate) fn unknown_client() -> Response {
+    let text = "The application is not known here.";
+    notice(StatusCode::BAD_REQUEST, "This link is broken", text)
+}
+
+/// Returns the address of another page for a client's people.
+pub(crate) fn link(path: &str, client: &DevClient) -> String {
+    redirect::with_parameters(path, [("client_id", client.id())])
+}
+
+/// A form that a page of ours sent.
+pub(crate) struct Submitted {
+    pub(crate) client: DevClient,
+    pub(crate) fields: Form,
+}
+
+/// Reads a form of a page whose query names a client.
+pub(crate) async fn submitted(
+    provider: &Provider,
+    request: Request,
+) -> Result<Submitted, Response> {
+    let (head, body) = request.into_parts();
+    if let Some(refused) = refuse_foreign(provider, &head.headers) {
+        return Err(refused);
+    }
+    let client = client(provider, head.uri.query()).ok_or_else(unknown_client)?;
+    let fields = read_form(&head.headers, body).await;
+    let fields = fields.map_err(|_| unreadable())?;
+    Ok(Submitted { client, fields })
+}
+
+pub(crate) fn unreadable() -> Response {
+    let text = "The form cannot be read.";
+    notice(StatusCode::BAD_REQUEST, "That did not work", text)
 }
 
 /// Returns the answer to a form that another site's page sent, if this one is.

@@ -137,6 +137,15 @@ impl Directory {
         self.tenants.get(tenant).map(String::as_str)
     }
 
+    pub(crate) fn tenants(&self) -> usize {
+        self.tenants.len()
+    }
+
+    /// Adds a tenant, or changes what one calls itself.
+    pub(crate) fn add_tenant(&mut self, name: &str, company: &str) {
+        self.tenants.insert(name.to_owned(), company.to_owned());
+    }
+
     /// Returns who signs in with this password at `tenant`, or at the first of their tenants.
     ///
     /// Whatever is wrong, the same work is done: an unknown address is compared with `nobodys`, the digest of a

@@ -19,6 +19,7 @@ use crate::keys::{Algorithm, SigningKey};
 use crate::limiter::Limiter;
 use crate::logins::Logins;
 use crate::people::Directory;
+use crate::pushed::PushedRequests;
 use crate::requests::{Endpoint, RequestCounts};
 use crate::server::HangUp;
 
@@ -53,6 +54,7 @@ pub(crate) struct Provider {
     pub(crate) logins: Guarded<Logins>,
     pub(crate) grants: Guarded<Grants>,
     pub(crate) passwords: Guarded<Limiter>,
+    pub(crate) pushed_requests: Guarded<PushedRequests>,
 }
 
 /// The settings that can be changed while the provider runs.
@@ -62,6 +64,7 @@ pub(crate) struct Settings {
     pub(crate) expires_in: ExpiresIn,
     pub(crate) algorithm: Algorithm,
     pub(crate) refresh_tokens: RefreshTokens,
+    pub(crate) pushed_requests_required: bool,
 }
 
 impl Provider {

@@ -19,11 +19,13 @@ use crate::keys::random_id;
 use crate::logins::{self, Login};
 use crate::pages;
 use crate::provider::Provider;
+use crate::requests::LOGIN_PATH;
 use crate::token::read_form;
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct SignInPage<'a> {
+    other_tenant: String,
     company: Option<&'a str>,
     application: &'a str,
     email: &'a str,
@@ -93,6 +95,7 @@ fn form(
         people.company(tenant).map(str::to_owned)
     });
     let template = SignInPage {
+        other_tenant: pages::link(LOGIN_PATH, &request.client),
         company: company.as_deref(),
         application: request.client.application(),
         email,
@@ -117,8 +120,7 @@ async fn sign_in(provider: &Provider, tenant: Option<&str>, request: Request) ->
         Err(refusal) => return refusal.into_response(),
     };
     let Ok(typed) = read_form(&head.headers, body).await else {
-        let text = "The form cannot be read.";
-        return pages::notice(StatusCode::BAD_REQUEST, "That did not work", text);
+        return pages::unreadable();
     };
     let email = typed.value("email").unwrap_or_default();
     let password = typed.value("password").unwrap_or_default();

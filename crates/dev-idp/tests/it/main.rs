@@ -12,13 +12,16 @@ mod control;
 mod faults;
 mod keys;
 mod lifecycle;
+mod logout;
 mod metadata;
 mod mint;
 mod person;
 mod program;
+mod pushed;
 mod refresh;
 mod revoke;
 mod sign_in;
+mod tenants;
 mod token;
 mod userinfo;
 

@@ -14,6 +14,11 @@ async fn both_documents_say_where_everything_is() {
         "authorization_endpoint": format!("http://{}/api/v1/oauth2/authorize", idp.addr()),
         "userinfo_endpoint": format!("http://{}/api/v1/oauth2/userinfo", idp.addr()),
         "revocation_endpoint": format!("http://{}/api/v1/oauth2/revoke", idp.addr()),
+        "end_session_endpoint": format!("http://{}/api/v1/logout", idp.addr()),
+        "pushed_authorization_request_endpoint": format!("http://{}/api/v1/oauth2/par", idp.addr()),
+        "require_pushed_authorization_requests": false,
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
         "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
         "token_endpoint_auth_methods_supported":
             ["client_secret_basic", "client_secret_post", "private_key_jwt"],

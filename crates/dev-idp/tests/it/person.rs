@@ -102,6 +102,11 @@ pub(crate) async fn sign_in(page: &str, email: &str) -> Reply {
     Reply::of(submit(page, &fields)).await
 }
 
+/// Asks for an address as the browser that has this cookie.
+pub(crate) async fn get_with(url: &str, cookie: &str) -> Reply {
+    Reply::of(http().get(url).header("cookie", cookie)).await
+}
+
 impl Reply {
     #[track_caller]
     pub(crate) fn location(&self) -> Url {

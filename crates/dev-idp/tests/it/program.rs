@@ -19,18 +19,26 @@ use tokio::process::{Child, ChildStderr, Command};
 
 use super::{Reply, claims_of, http};
 
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 11] = [
     "DEV_IDP_ADDR",
     "DEV_IDP_CONTROL_ADDR",
     "CLIENT_ID",
     "CLIENT_SECRET",
+    "WEB_CLIENT_ID",
+    "WEB_CLIENT_SECRET",
+    "PUBLIC_URL",
     "TOKEN_SCOPE",
     "API_AUDIENCE",
     "LOG_FORMAT",
     "RUST_LOG",
 ];
 
-const WITHOUT_FLAG: [&str; 3] = ["CLIENT_SECRET", "LOG_FORMAT", "RUST_LOG"];
+const WITHOUT_FLAG: [&str; 4] = [
+    "CLIENT_SECRET",
+    "WEB_CLIENT_SECRET",
+    "LOG_FORMAT",
+    "RUST_LOG",
+];
 
 /// The program in an empty directory, without any of its variables.
 fn program(directory: &Path) -> Command {
@@ -152,6 +160,59 @@ async fn flags_override_the_environment_and_the_environment_overrides_the_file()
     assert_eq!(claims_of(&reply.access_token())["aud"], "environment");
     running.signal("TERM").await;
     assert_eq!(running.end().await.0, Some(0));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn people_sign_in_and_the_log_holds_nothing_of_theirs() {
+    use super::person::{Asked, VERIFIER, form, parameter, sign_in};
+
+    let directory = TempDir::new().unwrap();
+    let mut command = program(directory.path());
+    command.env("DEV_IDP_ADDR", "127.0.0.1:0");
+    command
+        .env("WEB_CLIENT_ID", "web")
+        .env("WEB_CLIENT_SECRET", "s3cret");
+    command.env("PUBLIC_URL", "http://localhost:41234");
+    command.env("RUST_LOG", "trace");
+    let running = Running::start(command).await;
+    let callback = "http://localhost:41234/api/auth/callback";
+    let asked = Asked::new()
+        .with("client_id", "web")
+        .with("redirect_uri", callback);
+    let issuer = running.logged("issuer");
+    let page = format!("{issuer}/tenants/acme/login?{}", asked.query());
+    let answer = sign_in(&page, super::person::OWNER).await;
+    let code = parameter(&answer.location(), "code").unwrap();
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", &*code),
+        ("redirect_uri", callback),
+        ("code_verifier", VERIFIER),
+        ("client_id", "web"),
+        ("client_secret", "s3cret"),
+    ];
+    let request = http().post(running.logged("token_endpoint"));
+    let request = request.header("content-type", super::FORM);
+    let tokens = Reply::of(request.body(form(&fields))).await.json();
+    running.signal("TERM").await;
+    let (_, log) = running.end().await;
+    assert!(log.contains("issued a person's tokens"), "{log}");
+    let member = |name: &str| tokens[name].as_str().unwrap().to_owned();
+    let cookie = answer.cookie();
+    for secret in [
+        code,
+        member("access_token"),
+        member("id_token"),
+        member("refresh_token"),
+        cookie.split_once('=').unwrap().1.to_owned(),
+        dev_idp::DEFAULT_PASSWORD.to_owned(),
+        VERIFIER.to_owned(),
+        "s3cret".to_owned(),
+        "owner@".to_owned(),
+    ] {
+        assert!(!log.contains(&secret), "{secret}: {log}");
+    }
 }
 
 #[tokio::test]
