@@ -58,6 +58,13 @@ impl Backoff {
             _ => 0,
         };
         self.last = Some((answer, failures));
+        Self::wait(answer, failures, retry_after)
+    }
+
+    /// Returns the wait after a failed attempt before which `failures` in a row ended with the same answer, for a
+    /// caller that keeps their number itself. `retry_after` counts as in [`after`](Self::after).
+    #[must_use]
+    pub fn wait(answer: Answer, failures: u32, retry_after: Option<Duration>) -> Duration {
         match retry_after {
             Some(wait) => wait.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER),
             None => equal_jitter(nominal(answer, failures), fastrand::f64()),

@@ -42,6 +42,29 @@ pub struct Metadata {
     /// (`token_endpoint_auth_methods_supported`, RFC 8414 section 2), as far as these are strings;
     /// `None` if the issuer does not say, which stands for `client_secret_basic`.
     pub token_endpoint_auth_methods: Option<Vec<String>>,
+    /// What a client needs besides that logs people in; all `None` for other readers.
+    pub login: LoginMetadata,
+}
+
+/// What an issuer publishes for clients that log people in (OpenID Connect Discovery 1.0 section 3). An endpoint
+/// that could not be asked is not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoginMetadata {
+    /// Where people are sent (RFC 6749 section 3.1).
+    pub authorization_endpoint: Option<Url>,
+    /// Who a person is (OpenID Connect Core 1.0 section 5.3).
+    pub userinfo_endpoint: Option<Url>,
+    /// Where tokens are revoked (RFC 7009).
+    pub revocation_endpoint: Option<Url>,
+    /// Where people are sent to log out (OpenID Connect RP-Initiated Logout 1.0).
+    pub end_session_endpoint: Option<Url>,
+    /// Where an authorization request is pushed (RFC 9126).
+    pub pushed_authorization_request_endpoint: Option<Url>,
+    /// Whether it has to be.
+    pub require_pushed_authorization_requests: bool,
+    /// Whether `iss` is in every answer of the authorization endpoint (RFC 9207).
+    pub authorization_response_iss_parameter: bool,
 }
 
 /// Who reads the metadata: what it does not ask for need not be usable.
@@ -55,6 +78,8 @@ pub enum Reader {
     MutualTlsClient,
     /// A validator, which asks for keys.
     Validator,
+    /// A client that logs people in: it asks for tokens and keys, and for what [`LoginMetadata`] has.
+    Login,
 }
 
 /// Finds an issuer's endpoints and remembers them.
@@ -282,7 +307,11 @@ impl Discovery {
                 endpoint => endpoint?,
             },
             jwks_uri: match self.endpoint(members, "jwks_uri") {
-                Err(_) if !matches!(self.reader, None | Some(Reader::Validator)) => None,
+                Err(_)
+                    if !matches!(self.reader, None | Some(Reader::Validator | Reader::Login)) =>
+                {
+                    None
+                }
                 endpoint => endpoint?,
             },
             token_endpoint_auth_methods: members
@@ -292,7 +321,29 @@ impl Discovery {
                     let texts = methods.iter().filter_map(Value::as_str);
                     texts.map(str::to_owned).collect()
                 }),
+            login: match self.reader {
+                Some(Reader::Login) => self.login_metadata(members),
+                _ => LoginMetadata::default(),
+            },
         })
+    }
+
+    fn login_metadata(&self, members: &Map<String, Value>) -> LoginMetadata {
+        let endpoint = |name| self.endpoint(members, name).ok().flatten();
+        let is_set = |name: &str| members.get(name) == Some(&Value::Bool(true));
+        LoginMetadata {
+            authorization_endpoint: endpoint("authorization_endpoint"),
+            userinfo_endpoint: endpoint("userinfo_endpoint"),
+            revocation_endpoint: endpoint("revocation_endpoint"),
+            end_session_endpoint: endpoint("end_session_endpoint"),
+            pushed_authorization_request_endpoint: endpoint(
+                "pushed_authorization_request_endpoint",
+            ),
+            require_pushed_authorization_requests: is_set("require_pushed_authorization_requests"),
+            authorization_response_iss_parameter: is_set(
+                "authorization_response_iss_parameter_supported",
+            ),
+        }
     }
 
     fn token_endpoint(&self, members: &Map<String, Value>) -> Result<Option<Url>, DiscoveryError> {

@@ -57,7 +57,7 @@ mod url_rules;
 
 pub use backoff::{Answer, Backoff};
 pub use client::{IdpClient, IdpClientBuilder};
-pub use discovery::{Discovery, DiscoveryError, Metadata, Reader};
+pub use discovery::{Discovery, DiscoveryError, LoginMetadata, Metadata, Reader};
 pub use error::{BuildError, CertificateProblem, FetchError, FetchErrorKind, ProxyProblem};
 pub use moved::may_have_moved;
 pub use outage::{LeftOut, Outage, OutageEnd};

@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::de::DeserializeOwned;
 
 use self::kept::{Keeper, KeptText, Span};
+use crate::algorithm::Algorithm;
 use crate::json::{self, Item};
-use crate::policy::Policy;
+use crate::policy::{MAX_AGE, Policy, TokenKind};
 use crate::reason::Reason;
 use crate::required::{self, RequiredClaim};
 
@@ -24,12 +25,19 @@ pub struct Claims {
     subject: Option<Span>,
     audiences: Box<[Span]>,
     times: Times,
+    algorithm: Algorithm,
     id: Option<Span>,
     client_id: Option<Span>,
     scope: Option<Span>,
 }
 
 impl Claims {
+    /// Returns what the token was signed with.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
     /// Returns `iss`, which is one of the configured issuers.
     #[must_use]
     pub fn issuer(&self) -> &str {
@@ -220,11 +228,13 @@ impl<'a> UnverifiedClaims<'a> {
         if self.has_cnf {
             return Err(Reason::SenderConstrained);
         }
-        if policy.rfc9068 {
-            sub.ok_or(Reason::SubjectMissing)?;
-            client_id.ok_or(Reason::ClientIdMissing)?;
-            times.iat.ok_or(Reason::IssuedAtMissing)?;
-            jti.ok_or(Reason::TokenIdMissing)?;
+        if policy.kind != TokenKind::Access {
+            self.check_kind(policy.kind)?;
+        }
+        if matches!(policy.kind, TokenKind::Id | TokenKind::Logout)
+            && times.iat.is_some_and(|iat| now - iat >= MAX_AGE)
+        {
+            return Err(Reason::TooOld);
         }
         if policy.clients_only && (sub.is_none() || sub != client_id) {
             return Err(Reason::SubjectNotClient);
@@ -245,6 +255,32 @@ impl<'a> UnverifiedClaims<'a> {
     }
 }
 
+impl UnverifiedClaims<'_> {
+    /// Checks that the claims are there that this kind of token must have.
+    #[cold]
+    fn check_kind(&self, kind: TokenKind) -> Result<(), Reason> {
+        let is_access = kind == TokenKind::Rfc9068;
+        if kind != TokenKind::Logout {
+            let sub =
+                text(self.sub.as_ref(), Reason::SubjectType)?.ok_or(Reason::SubjectMissing)?;
+            // OpenID Connect Core 1.0 section 2.
+            if !is_access && sub.len() > 255 {
+                return Err(Reason::SubjectType);
+            }
+        }
+        if is_access && self.client_id.is_none() {
+            return Err(Reason::ClientIdMissing);
+        }
+        if self.iat.is_none() {
+            return Err(Reason::IssuedAtMissing);
+        }
+        if kind != TokenKind::Id && self.jti.is_none() {
+            return Err(Reason::TokenIdMissing);
+        }
+        Ok(())
+    }
+}
+
 /// Claims that would be accepted from a token whose signature verifies.
 pub(crate) struct CheckedClaims<'a> {
     payload: &'a str,
@@ -259,7 +295,7 @@ pub(crate) struct CheckedClaims<'a> {
 
 impl CheckedClaims<'_> {
     /// Copies the claims out of the payload they borrow from.
-    pub(crate) fn detach(&self) -> Claims {
+    pub(crate) fn detach(&self, algorithm: Algorithm) -> Claims {
         let mut keeper = Keeper::new(self.payload);
         let mut put = |claim: Option<&str>| claim.map(|claim| keeper.put(claim));
         let (subject, id) = (put(self.sub), put(self.jti));
@@ -269,6 +305,7 @@ impl CheckedClaims<'_> {
             subject,
             audiences: self.audiences.iter().map(|aud| keeper.put(aud)).collect(),
             times: self.times,
+            algorithm,
             id,
             client_id,
             scope,

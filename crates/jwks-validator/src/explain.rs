@@ -357,7 +357,7 @@ fn check_of(reason: Reason, parts: Option<&Parts<'_>>) -> Option<Check> {
         | Reason::IssuedAtType => Check::Dates,
         Reason::Expired => Check::Expiry,
         Reason::NotYetValid => Check::NotBefore,
-        Reason::IssuedInFuture => Check::IssuedAt,
+        Reason::IssuedInFuture | Reason::TooOld => Check::IssuedAt,
         Reason::LifetimeTooLong => Check::Lifetime,
         Reason::AudienceMissing | Reason::AudienceType | Reason::AudienceMismatch => {
             Check::Audience

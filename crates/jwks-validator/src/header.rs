@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::algorithm::Algorithm;
 use crate::json::{self, Item};
-use crate::policy::Policy;
+use crate::policy::{Policy, TokenKind};
 use crate::reason::Reason;
 
 /// What an unverified header says about the key to use.
@@ -77,12 +77,16 @@ fn check_type(typ: Option<&Item<'_>>, policy: &Policy) -> Result<(), Reason> {
             Some((prefix, subtype)) if prefix.eq_ignore_ascii_case(PREFIX) => subtype,
             _ => typ,
         };
-        subtype.eq_ignore_ascii_case("at+jwt")
-            || (!policy.rfc9068
-                && (subtype.eq_ignore_ascii_case("JWT") || subtype.eq_ignore_ascii_case("JOSE")))
+        let is = |name: &str| subtype.eq_ignore_ascii_case(name);
+        match policy.kind {
+            TokenKind::Access => is("at+jwt") || is("JWT") || is("JOSE"),
+            TokenKind::Rfc9068 => is("at+jwt"),
+            TokenKind::Id => is("JWT"),
+            TokenKind::Logout => is("logout+jwt") || is("JWT"),
+        }
     };
     let allowed = match typ {
-        None => !policy.rfc9068,
+        None => policy.kind != TokenKind::Rfc9068,
         Some(Item::Text(typ)) => allows(typ),
         Some(_) => false,
     };

@@ -26,11 +26,27 @@ pub struct Policy {
     pub(crate) required_claims: Vec<RequiredClaim>,
     pub(crate) leeway: i64,
     pub(crate) max_lifetime: i64,
-    pub(crate) rfc9068: bool,
+    pub(crate) kind: TokenKind,
     pub(crate) clients_only: bool,
     pub(crate) scope_claim: Cow<'static, str>,
     pub(crate) scope_array: bool,
 }
+
+/// What a token is for; its `typ` and the claims that it must have follow from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenKind {
+    /// An access token of any provider.
+    Access,
+    /// An access token as RFC 9068 has it.
+    Rfc9068,
+    /// An ID token (OpenID Connect Core 1.0 section 2).
+    Id,
+    /// A logout token (OpenID Connect Back-Channel Logout 1.0 section 2.4).
+    Logout,
+}
+
+/// How old an ID token or a logout token may be, in seconds: both are sent as soon as they are made.
+pub(crate) const MAX_AGE: i64 = 600;
 
 /// The longest leeway that is allowed.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
@@ -86,10 +102,37 @@ impl Policy {
             required_claims: Vec::new(),
             leeway: 60,
             max_lifetime: 24 * 60 * 60,
-            rfc9068: false,
+            kind: TokenKind::Access,
             clients_only: false,
             scope_claim: Cow::Borrowed("scope"),
             scope_array: false,
+        }
+    }
+
+    /// Returns the rules for ID tokens that were issued to this client (OpenID Connect Core 1.0 section 3.1.3.7,
+    /// as far as the token alone can tell): `typ` of `JWT` or none, the client's id in `aud`, `sub` of at most 255
+    /// bytes and `iat` are there, `iat` is less than 10 min ago, and a `kid` where several keys could have signed
+    /// it. Up to 32 KiB, any lifetime. `nonce`, `azp` and `at_hash` are the caller's to check.
+    #[must_use]
+    pub fn for_id_tokens(client_id: &str) -> Self {
+        Self::for_messages(client_id, TokenKind::Id)
+    }
+
+    /// Returns the rules for logout tokens to this client (OpenID Connect Back-Channel Logout 1.0 section 2.6, as
+    /// far as the token's common claims tell): `typ` of `logout+jwt`, `JWT` or none, the client's id in `aud`,
+    /// `iat` less than 10 min ago, `jti`, and a `kid` where several keys could have signed it. Up to 16 KiB.
+    /// `events`, `nonce` and `sid` are the caller's to check.
+    #[must_use]
+    pub fn for_logout_tokens(client_id: &str) -> Self {
+        Self::for_messages(client_id, TokenKind::Logout).max_token_size(16 * 1024)
+    }
+
+    fn for_messages(client_id: &str, kind: TokenKind) -> Self {
+        Self {
+            kind,
+            max_token_size: MAX_TOKEN_SIZE,
+            max_lifetime: i64::MAX / 4,
+            ..Self::for_audiences([client_id])
         }
     }
 
@@ -158,10 +201,14 @@ impl Policy {
     }
 
     /// Sets whether to require what RFC 9068 requires: `typ` `at+jwt`, and the claims `sub`, `client_id`, `iat`
-    /// and `jti`. Default: they may be absent.
+    /// and `jti`. Default: they may be absent. It changes nothing about ID tokens and logout tokens.
     #[must_use]
     pub fn rfc9068(mut self, required: bool) -> Self {
-        self.rfc9068 = required;
+        self.kind = match (self.kind, required) {
+            (TokenKind::Access | TokenKind::Rfc9068, true) => TokenKind::Rfc9068,
+            (TokenKind::Access | TokenKind::Rfc9068, false) => TokenKind::Access,
+            (other, _) => other,
+        };
         self
     }
 

@@ -81,7 +81,7 @@ reasons! {
     HeaderParameter, InvalidToken, "header_parameter", "the header carries a key or another format's parameters";
     AlgorithmMissing, InvalidToken, "algorithm_missing", "the header names no algorithm";
     AlgorithmNotAllowed, InvalidToken, "algorithm_not_allowed", "the header's algorithm is not on the allow-list";
-    TokenType, InvalidToken, "token_type", "the header's type is not that of an access token";
+    TokenType, InvalidToken, "token_type", "the header's type is not that of the token that is expected";
     KeyIdSyntax, InvalidToken, "key_id_syntax", "the header's key id is not 1 to 256 printable characters";
     PayloadJson, InvalidToken, "payload_json", "the payload is not one strict JSON object";
 
@@ -102,6 +102,7 @@ reasons! {
     IssuedAtType, InvalidToken, "issued_at_type", "the issued-at claim is not a date in the years 1970 to 9999";
     IssuedAtMissing, InvalidToken, "issued_at_missing", "there is no issued-at claim";
     IssuedInFuture, InvalidToken, "issued_in_future", "the token was issued in the future";
+    TooOld, InvalidToken, "too_old", "the token was issued 10 min ago or longer";
     LifetimeTooLong, InvalidToken, "lifetime_too_long", "the token lives longer than allowed";
     AudienceMissing, InvalidToken, "audience_missing", "there is no audience claim";
     AudienceType, InvalidToken, "audience_type", "the audience claim is not a string or a non-empty array of strings";

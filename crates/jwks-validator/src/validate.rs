@@ -9,7 +9,7 @@ use crate::compact::{Parts, SIGNATURE_ROOM, SignatureRoom};
 use crate::header::UnverifiedHeader;
 use crate::key::{KeyIdentity, VerificationKey};
 use crate::key_set::{KeySet, Named, Selected};
-use crate::policy::Policy;
+use crate::policy::{Policy, TokenKind};
 use crate::reason::Reason;
 
 /// Decides whether a token is to be accepted at the time `now`.
@@ -181,6 +181,10 @@ impl<'t> Unverified<'t> {
         let verifies = |key: &&VerificationKey| key.verifies(self.signed, self.signature);
         let key = match keys.select(&self.header) {
             Selected::Key(key) => Some(key).filter(verifies),
+            // OpenID Connect Core 1.0 section 10.1 wants a `kid` there.
+            Selected::AnyOf(_) if matches!(policy.kind, TokenKind::Id | TokenKind::Logout) => {
+                return Err(Reason::AmbiguousKey.into());
+            }
             Selected::AnyOf(keys) => keys.into_iter().find(verifies),
             Selected::OtherAlgorithm => return Err(Reason::KeyAlgorithm.into()),
             Selected::Ambiguous => return Err(Reason::AmbiguousKey.into()),
@@ -205,7 +209,10 @@ impl<'t> Unverified<'t> {
                 Some(_) => Named::Key,
                 None => Named::Nothing,
             },
-            claims: self.claims.check(now, policy)?.detach(),
+            claims: self
+                .claims
+                .check(now, policy)?
+                .detach(self.header.algorithm),
         })
     }
 }

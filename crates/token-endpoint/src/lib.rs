@@ -58,7 +58,9 @@ pub use error::{ConfigError, EndpointError};
 pub use idp_http::{Discovery, FetchError, FetchErrorKind, IdpClient, IdpClientBuilder, Reply};
 pub use key::{AssertionAlgorithm, AssertionKey, KeyProblem};
 pub use kind::TokenErrorKind;
-pub use response::{Expected, MAX_TOKEN_SIZE, Response, TokenReply, check_access_token};
+pub use response::{
+    Expected, MAX_TOKEN_SIZE, Response, TokenReply, UserTokens, check_access_token,
+};
 pub use secrecy::SecretString;
 pub use secret::SecretSource;
 pub use signer::{AssertionSigner, SecretProvider, SignerError};

@@ -16,7 +16,7 @@ use crate::kind::TokenErrorKind;
 
 pub(crate) use wait::asked_wait;
 
-pub use token::{Expected, MAX_TOKEN_SIZE, TokenReply, check_access_token};
+pub use token::{Expected, MAX_TOKEN_SIZE, TokenReply, UserTokens, check_access_token};
 
 /// A whole answer of an endpoint, whatever its status.
 ///

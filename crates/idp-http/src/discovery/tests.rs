@@ -279,3 +279,35 @@ fn metadata_elsewhere_are_of_the_configured_issuer_whatever_its_name_is() {
         assert_eq!(found.map(drop), Err(problem), "{url}");
     }
 }
+
+#[test]
+fn a_login_reads_where_people_go_and_leaves_out_what_could_not_be_asked() {
+    let document = r#"{
+        "issuer": "https://idp.example",
+        "token_endpoint": "https://idp.example/token",
+        "jwks_uri": "https://idp.example/jwks",
+        "authorization_endpoint": "https://idp.example/authorize",
+        "userinfo_endpoint": "http://idp.example/userinfo",
+        "revocation_endpoint": null,
+        "end_session_endpoint": "https://idp.example/logout",
+        "require_pushed_authorization_requests": true,
+        "authorization_response_iss_parameter_supported": "true"
+    }"#;
+    let client = IdpClient::builder().build().unwrap();
+    let read = |reader| {
+        let discovery = Discovery::new(client.clone(), "https://idp.example").unwrap();
+        discovery
+            .for_reader(reader)
+            .read(document.as_bytes())
+            .unwrap()
+            .login
+    };
+    let expected = LoginMetadata {
+        authorization_endpoint: "https://idp.example/authorize".parse().ok(),
+        end_session_endpoint: "https://idp.example/logout".parse().ok(),
+        require_pushed_authorization_requests: true,
+        ..LoginMetadata::default()
+    };
+    assert_eq!(read(Reader::Login), expected);
+    assert_eq!(read(Reader::Client), LoginMetadata::default());
+}

@@ -9,7 +9,7 @@ use crate::claims::is_scope_token;
 use crate::history::KeyHistory;
 use crate::json::{self, Item};
 use crate::key_set::{KeySet, Selected};
-use crate::policy::Policy;
+use crate::policy::{Policy, TokenKind};
 use crate::required::ClaimValue;
 
 /// What is known about a token that was decided on.
@@ -96,7 +96,9 @@ impl Facts<'_> {
             }
             Check::ClaimTypes => Some(self.scope_detail()),
             Check::Binding if failed => Some("the claim cnf is there".to_owned()),
-            Check::Rfc9068 if !self.policy.rfc9068 => Some("not asked for".to_owned()),
+            Check::Rfc9068 if self.policy.kind == TokenKind::Access => {
+                Some("not asked for".to_owned())
+            }
             Check::Client if !self.policy.clients_only => Some("not asked for".to_owned()),
             Check::Client => Some(["sub", "client_id"].map(|name| self.claim(name)).join(", ")),
             Check::IssuerClaims => self.required_detail(failed),
@@ -123,11 +125,16 @@ impl Facts<'_> {
 
     fn type_detail(&self, failed: bool) -> String {
         let typ = shown(find(&self.header, "typ"));
-        match (failed, self.policy.rfc9068) {
-            (false, _) => typ,
-            (true, true) => format!("{typ}, allowed is at+jwt"),
-            (true, false) => format!("{typ}, allowed are at+jwt, JWT, JOSE and none"),
+        if !failed {
+            return typ;
         }
+        let allowed = match self.policy.kind {
+            TokenKind::Access => "are at+jwt, JWT, JOSE and none",
+            TokenKind::Rfc9068 => "is at+jwt",
+            TokenKind::Id => "are JWT and none",
+            TokenKind::Logout => "are logout+jwt, JWT and none",
+        };
+        format!("{typ}, allowed {allowed}")
     }
 
     fn issuer_detail(&self, failed: bool) -> String {

@@ -33,6 +33,7 @@ mod held_off;
 mod kept_connections;
 mod key_sets;
 mod malformed;
+mod messages;
 mod operating;
 mod optional;
 mod outliving;

@@ -302,3 +302,50 @@ fn errors_name_the_code_and_never_the_secret_or_the_body() {
     let html = read(403, "<html>body-canary</html>").unwrap_err();
     assert!(!format!("{html} {html:?}").contains("canary"));
 }
+
+/// K35, K81
+#[test]
+fn tokens_of_a_person_come_with_a_refresh_token_and_an_id_token_that_can_be_used() {
+    let read = |more: &str| {
+        let body = format!(r#"{{"access_token":"t","token_type":"Bearer"{more}}}"#);
+        let response = Response {
+            reply: answer(200, "application/json", body),
+            sent: Sent {
+                credential: "s3cret".into(),
+                basic: None,
+                headers: HeaderMap::new(),
+            },
+            wait: None,
+            oddity: None,
+        };
+        response.user_tokens(&Expected {
+            token_types: &[],
+            max_token_size: 12_288,
+            scopes: &[],
+        })
+    };
+    let tokens = read(r#","refresh_token":"r~/+ =","id_token":"a.b.c""#).unwrap();
+    assert_eq!(tokens.refresh_token.unwrap().expose_secret(), "r~/+ =");
+    assert_eq!(tokens.id_token.unwrap().expose_secret(), "a.b.c");
+    for none in ["", r#","refresh_token":null"#, r#","refresh_token":"""#] {
+        let tokens = read(none).unwrap();
+        assert!(tokens.refresh_token.is_none() && tokens.id_token.is_none());
+    }
+    assert!(read(&format!(r#","refresh_token":"{}""#, "r".repeat(8_192))).is_ok());
+    for bad in [
+        r#","refresh_token":7"#.to_owned(),
+        r#","refresh_token":"a\tb""#.to_owned(),
+        r#","refresh_token":"é""#.to_owned(),
+        format!(r#","refresh_token":"{}""#, "r".repeat(8_193)),
+        r#","id_token":{}"#.to_owned(),
+        r#","id_token":"a\u0000""#.to_owned(),
+    ] {
+        let error = read(&bad).unwrap_err();
+        assert!(!error.kind().is_about_credentials(), "{bad:.40}");
+    }
+    let debug = format!(
+        "{:?}",
+        read(r#","refresh_token":"canary","id_token":"canary""#)
+    );
+    assert!(!debug.contains("canary"));
+}

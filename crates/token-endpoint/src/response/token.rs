@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Response, invalid, json_type};
+use super::{Members, Response, invalid, json_type};
 use crate::error::EndpointError;
 use crate::kind::TokenErrorKind;
 
@@ -39,7 +40,67 @@ pub struct TokenReply {
     pub date: Option<SystemTime>,
 }
 
+/// The tokens of a grant that a person made (OpenID Connect Core 1.0 sections 3.1.3.3 and 12.2).
+///
+/// `Debug` shows no token.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct UserTokens {
+    /// The access token.
+    pub access: TokenReply,
+    /// `refresh_token`: printable ASCII, at most 8 KiB. Null and an empty one are none.
+    pub refresh_token: Option<SecretString>,
+    /// `id_token`: printable ASCII. Nothing vouches for it yet.
+    pub id_token: Option<SecretString>,
+}
+
+/// The longest refresh token that is taken, in bytes.
+const MAX_REFRESH_TOKEN: usize = 8 * 1024;
+
 impl Response {
+    /// Reads the reply to a grant that a person made: an authorization code, or a refresh token.
+    ///
+    /// # Errors
+    ///
+    /// As [`token`](Self::token), and where `refresh_token` or `id_token` is there and cannot be used.
+    pub fn user_tokens(&self, expected: &Expected<'_>) -> Result<UserTokens, EndpointError> {
+        self.read_user_tokens(expected)
+            .map_err(|error| self.told(error))
+    }
+
+    fn read_user_tokens(&self, expected: &Expected<'_>) -> Result<UserTokens, EndpointError> {
+        let mut members = self.members()?;
+        let mut take = |name: &str, most: usize| match members.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(token)) if token.is_empty() => Ok(None),
+            Some(Value::String(token)) => {
+                let token = SecretString::from(token);
+                let text = token.expose_secret();
+                if !text.bytes().all(|byte| matches!(byte, 0x20..=0x7e)) {
+                    let what = "a text with a character that is not printable ASCII";
+                    return Err(invalid(TokenErrorKind::TokenSyntax, name, what));
+                }
+                if text.len() > most {
+                    let what = format!("longer than {most} bytes");
+                    return Err(invalid(TokenErrorKind::TooLarge, name, &what));
+                }
+                Ok(Some(token))
+            }
+            Some(other) => Err(invalid(
+                TokenErrorKind::MissingToken,
+                name,
+                json_type(&other),
+            )),
+        };
+        let refresh_token = take("refresh_token", MAX_REFRESH_TOKEN)?;
+        let id_token = take("id_token", usize::MAX)?;
+        Ok(UserTokens {
+            access: self.read_access_token(members, expected)?,
+            refresh_token,
+            id_token,
+        })
+    }
+
     /// Reads a token reply.
     ///
     /// # Errors
@@ -53,7 +114,14 @@ impl Response {
     }
 
     fn read_token(&self, expected: &Expected<'_>) -> Result<TokenReply, EndpointError> {
-        let mut members = self.members()?;
+        self.read_access_token(self.members()?, expected)
+    }
+
+    fn read_access_token(
+        &self,
+        mut members: Members,
+        expected: &Expected<'_>,
+    ) -> Result<TokenReply, EndpointError> {
         let token = match members.remove("access_token") {
             Some(Value::String(token)) => Zeroizing::new(token),
             other => {
