@@ -1,0 +1,337 @@
+//! The whole: what handlers, layers and routes share.
+
+mod builder;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use http::HeaderMap;
+use sealing::Sealer;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use self::builder::{BuildError, SessionSecrets, WebSessionsBuilder};
+use crate::cookies::{CookieRules, Cookies, MAX_HANDLES};
+use crate::counts::{Counts, EndReason};
+use crate::provider::Provider;
+use crate::public_url::{Origin, PublicUrl};
+use crate::random::Random;
+use crate::refresh::Flights;
+use crate::revoke::Revocations;
+use crate::state::SessionState;
+use crate::store::{Index, Key, NewRow, Row, SessionStore, StoreError, StoreErrorKind};
+use crate::tenancy::Tenancy;
+use crate::time::{ForwardClock, Time};
+use crate::watch::Watches;
+
+/// Logins, sessions and logouts of one application.
+///
+/// Clones share everything. Dropping the last one ends the background tasks.
+#[derive(Clone)]
+pub struct WebSessions {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) provider: Provider,
+    pub(crate) tenancy: Tenancy,
+    pub(crate) public_url: PublicUrl,
+    pub(crate) cookies: CookieRules,
+    pub(crate) settings: Settings,
+    store: Arc<dyn SessionStore>,
+    row_sealer: Arc<Sealer>,
+    pub(crate) login_sealer: Sealer,
+    pub(crate) logout_sealer: Sealer,
+    pub(crate) clock: ForwardClock,
+    pub(crate) flights: Flights,
+    pub(crate) watches: Watches,
+    pub(crate) revocations: Revocations,
+    pub(crate) counts: Counts,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) idle: Duration,
+    pub(crate) lifetime: Duration,
+    pub(crate) max_stale: Duration,
+    pub(crate) per_person: usize,
+    pub(crate) role_permissions: BTreeMap<String, Vec<String>>,
+    pub(crate) trusted_origins: Vec<String>,
+    pub(crate) hands_out_tokens: bool,
+}
+
+/// A store that does not answer in this time counts as away.
+const STORE_LIMIT: Duration = Duration::from_secs(1);
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+const SWEEP_AT_MOST: usize = 1_000;
+
+/// A session that a request has.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    pub(crate) handle: Random,
+    pub(crate) key: Key,
+    pub(crate) row: Row,
+    pub(crate) state: Arc<SessionState>,
+}
+
+/// What the cookies of a request came to.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Live(Box<Live>),
+    Nobody,
+    /// Two live sessions: it cannot be told which one is meant.
+    Two,
+    Unavailable(StoreError),
+}
+
+impl WebSessions {
+    /// Returns the settings for people of this provider. The secrets seal what leaves the process: cookies, and rows
+    /// of a store.
+    #[must_use]
+    pub fn builder(provider: Provider, secrets: SessionSecrets) -> WebSessionsBuilder {
+        WebSessionsBuilder::new(provider, secrets)
+    }
+
+    /// Begins the background work: fetching keys, and sweeping sessions that have expired.
+    pub fn start(&self) {
+        let inner = &self.inner;
+        inner.provider.start();
+        let (store, stop) = (Arc::clone(&inner.store), inner.stop.clone());
+        inner.tasks.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(SWEEP_EVERY) => {}
+                }
+                if let Err(error) = store.sweep(SWEEP_AT_MOST).await {
+                    tracing::debug!("expired sessions were not swept: {error}");
+                }
+            }
+        });
+    }
+
+    /// Returns the routes below `/api/auth/`.
+    pub fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        crate::routes::router(self)
+    }
+
+    /// Tells whether a person could log in now: there are keys, and the store answers.
+    pub async fn ready(&self) -> bool {
+        let inner = &self.inner;
+        inner.provider.has_keys()
+            && !inner.clock.is_unset()
+            && inner.load_row(&Key::new([0; 32])).await.is_ok()
+    }
+
+    /// Ends all sessions of a person of this issuer and revokes their refresh tokens. Returns how many there were.
+    /// A login of theirs that is under way does not survive it.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the store cannot be asked; some sessions may have ended then.
+    pub async fn end_person(&self, issuer: &str, user_id: &str) -> Result<usize, StoreError> {
+        let index = Index::of_subject(issuer, user_id);
+        self.inner.end_all(&index, EndReason::Everywhere).await
+    }
+
+    /// Ends the background work and waits for revocations under way, at most so long.
+    pub async fn shutdown(&self, grace: Duration) {
+        let inner = &self.inner;
+        inner.watches.end_all();
+        inner.tasks.close();
+        // What is being exchanged and revoked may end; nothing new begins.
+        inner.stop.cancel();
+        let _ = timeout(grace, inner.tasks.wait()).await;
+        inner.provider.shutdown().await;
+    }
+}
+
+impl fmt::Debug for WebSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSessions")
+            .field("provider", &self.inner.provider)
+            .field("settings", &self.inner.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Inner {
+    /// Bounds a call of the store.
+    async fn bounded<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let away =
+            || StoreError::new(StoreErrorKind::Unavailable).with_detail("no answer within 1 s");
+        timeout(STORE_LIMIT, call)
+            .await
+            .unwrap_or_else(|_| Err(away()))
+    }
+
+    pub(crate) async fn load_row(&self, key: &Key) -> Result<Option<Row>, StoreError> {
+        self.bounded(self.store.load(key)).await
+    }
+
+    pub(crate) async fn replace_row(
+        &self,
+        key: &Key,
+        version: u64,
+        row: NewRow,
+    ) -> Result<crate::store::Swap, StoreError> {
+        self.bounded(self.store.replace(key, version, row)).await
+    }
+
+    pub(crate) async fn create_row(&self, key: &Key, row: NewRow) -> Result<(), StoreError> {
+        self.bounded(self.store.create(key, row)).await
+    }
+
+    pub(crate) async fn marked(
+        &self,
+        mark: &crate::store::Mark,
+    ) -> Result<Option<Time>, StoreError> {
+        self.bounded(self.store.marked(mark)).await
+    }
+
+    pub(crate) async fn mark(
+        &self,
+        mark: &crate::store::Mark,
+        at: Time,
+        lifetime: Duration,
+    ) -> Result<Option<Time>, StoreError> {
+        self.bounded(self.store.mark(mark, at, lifetime)).await
+    }
+
+    pub(crate) async fn find(&self, index: &Index) -> Result<Vec<Key>, StoreError> {
+        self.bounded(self.store.find(index)).await
+    }
+
+    pub(crate) async fn touch(&self, key: &Key, idle_ends: Time) -> Result<(), StoreError> {
+        self.bounded(self.store.touch(key, idle_ends)).await
+    }
+
+    pub(crate) async fn claim(
+        &self,
+        key: &Key,
+        version: u64,
+        lease: Duration,
+    ) -> Result<crate::store::Claim, StoreError> {
+        let random = crate::random::bytes();
+        let owner =
+            crate::store::Owner(random.map_err(|_| StoreError::new(StoreErrorKind::Sealing))?);
+        self.bounded(self.store.claim(key, version, owner, lease))
+            .await
+    }
+
+    pub(crate) fn body(&self, key: Key, state: SessionState) -> crate::store::Body {
+        crate::store::Body::open(state, &self.row_sealer, key)
+    }
+
+    pub(crate) fn state_of(&self, key: &Key, row: &Row) -> Option<Arc<SessionState>> {
+        let state = row.body.state(&self.row_sealer, key);
+        if state.is_none() {
+            self.counts.unreadable_row();
+        }
+        state
+    }
+
+    /// Finds the session that the cookies of a request mean on this host.
+    pub(crate) async fn session_of(&self, headers: &HeaderMap, origin: &Origin) -> Found {
+        let cookies = Cookies::read(headers);
+        let name = self.cookies.session_name();
+        let handles = cookies
+            .all(&name)
+            .take(MAX_HANDLES)
+            .filter_map(Random::parse);
+        let mut found: Option<Live> = None;
+        for handle in handles {
+            let key = handle.key();
+            if found.as_ref().is_some_and(|live| live.key == key) {
+                continue;
+            }
+            let row = match self.load_row(&key).await {
+                Ok(Some(row)) => row,
+                Ok(None) => continue,
+                Err(error) => return Found::Unavailable(error),
+            };
+            let Some(state) = self.state_of(&key, &row) else {
+                continue;
+            };
+            if state.host != origin.host {
+                continue;
+            }
+            if found.is_some() {
+                return Found::Two;
+            }
+            found = Some(Live {
+                handle,
+                key,
+                row,
+                state,
+            });
+        }
+        found.map_or(Found::Nobody, |live| Found::Live(Box::new(live)))
+    }
+
+    /// Ends one session: the row goes first, so that from then on the handle is nobody's on every replica. Then its
+    /// streams end, and its refresh token is revoked behind. Tells whether it was there.
+    pub(crate) async fn end(
+        self: &Arc<Self>,
+        key: &Key,
+        reason: EndReason,
+    ) -> Result<bool, StoreError> {
+        Ok(self.end_and_revoke(key, reason).await?.is_some())
+    }
+
+    /// Does the same, and returns what resolves when the provider was asked once.
+    pub(crate) async fn end_and_revoke(
+        self: &Arc<Self>,
+        key: &Key,
+        reason: EndReason,
+    ) -> Result<Option<oneshot::Receiver<()>>, StoreError> {
+        let removed = self.bounded(self.store.remove(key)).await?;
+        self.watches.end(key);
+        let Some(row) = removed else {
+            return Ok(None);
+        };
+        self.counts.ended(reason);
+        if let Some(state) = self.state_of(key, &row) {
+            tracing::info!(reason = reason.as_str(), person = %crate::digest_of(&state.person.subject), "session ended");
+            if let Some(token) = &state.tokens.refresh {
+                return Ok(Some(self.revocations.begin(self, token.clone())));
+            }
+        }
+        // Nothing to wait for.
+        let (_, revoked) = oneshot::channel();
+        Ok(Some(revoked))
+    }
+
+    /// Ends all sessions of an index. The mark goes first, so that a login that began before either sees it or is
+    /// seen here.
+    pub(crate) async fn end_all(
+        self: &Arc<Self>,
+        index: &Index,
+        reason: EndReason,
+    ) -> Result<usize, StoreError> {
+        let mark = crate::store::Mark::LoggedOut(*index);
+        self.mark(&mark, self.clock.now(), crate::cookies::LOGIN_LIFETIME)
+            .await?;
+        let mut ended = 0;
+        for key in self.find(index).await? {
+            ended += usize::from(self.end(&key, reason).await?);
+        }
+        Ok(ended)
+    }
+}
