@@ -47,20 +47,25 @@ impl Watches {
         drop(by_key);
         let (weak, stop) = (Arc::downgrade(inner), inner.stop.clone());
         inner.tasks.spawn(async move {
+            // At once for the first time: it may have ended before anything listened.
             loop {
+                let Some(inner) = weak.upgrade() else {
+                    return;
+                };
+                // While the store is away nobody knows; the session's own limits hold all the same.
+                if let Ok(None) = inner.load_row(&key).await {
+                    inner.watches.end(&key);
+                    return;
+                }
+                drop(inner);
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(READ_EVERY) => {}
                 }
-                let Some(inner) = weak.upgrade() else {
-                    return;
-                };
-                if inner.watches.is_unheard(&key) {
-                    return;
-                }
-                // While the store is away nobody knows; the session's own limits hold all the same.
-                if let Ok(None) = inner.load_row(&key).await {
-                    inner.watches.end(&key);
+                if weak
+                    .upgrade()
+                    .is_none_or(|inner| inner.watches.is_unheard(&key))
+                {
                     return;
                 }
             }
