@@ -149,7 +149,7 @@ pub(crate) async fn get(inner: &Arc<Inner>, visit: Visit<'_>) -> Response {
             });
             let end = task
                 .await
-                .unwrap_or_else(|_| End::Refused(answer::DEFECT, LoginOutcome::Failed));
+                .unwrap_or(End::Refused(answer::DEFECT, LoginOutcome::Failed));
             finish(inner, &visit, &login, &handle, end, restarts)
         }
     };

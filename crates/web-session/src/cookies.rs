@@ -140,7 +140,7 @@ impl CookieRules {
     }
 
     /// Returns the names of the login cookies that have to go, so that there is room for one of so many bytes.
-    pub(crate) fn to_evict(&self, cookies: &Cookies<'_>, bytes: usize) -> Vec<String> {
+    pub(crate) fn evicted_for(&self, cookies: &Cookies<'_>, bytes: usize) -> Vec<String> {
         let mut kept = self.login_cookies(cookies);
         kept.sort_by_key(|it| std::cmp::Reverse(it.begun));
         let (mut count, mut total) = (1, bytes);
@@ -345,7 +345,7 @@ mod tests {
             let field = jar.iter().map(|(name, value)| format!("{name}={value}"));
             let field = field.collect::<Vec<_>>().join("; ");
             let headers = headers(&[&field]);
-            let evicted = RULES.to_evict(&Cookies::read(&headers), name.len() + value.len());
+            let evicted = RULES.evicted_for(&Cookies::read(&headers), name.len() + value.len());
             jar.retain(|(name, _)| !evicted.contains(name));
             jar.push((name, value));
             let bytes: usize = jar

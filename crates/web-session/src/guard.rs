@@ -127,25 +127,26 @@ impl SessionLayer {
         let (mut parts, body) = request.into_parts();
         let origin = match inner.arrive(&parts) {
             Ok((origin, _)) => origin,
-            Err(answer) => return answer,
+            Err(answer) => return *answer,
         };
         let is_bearers = self.kind == Kind::Api && parts.extensions.get::<Arc<Claims>>().is_some();
-        let (session, body) = match is_bearers {
-            true => (None, body),
-            false => match self.admit(&parts, &origin, body).await {
-                Ok(admitted) => admitted,
-                Err(mut answer) => {
-                    answer::protect(&mut answer, "same-origin", None);
-                    return answer;
-                }
-            },
+        let admission = match is_bearers {
+            true => Admission::Goes(None, body),
+            false => self.admit(&parts, &origin, body).await,
+        };
+        let (session, body) = match admission {
+            Admission::Goes(session, body) => (session, body),
+            Admission::Refused(mut answer) => {
+                answer::protect(&mut answer, "same-origin", None);
+                return answer;
+            }
         };
         parts.extensions.insert(Arrived {
             kind: self.kind,
             sessions: self.sessions.clone(),
             origin,
         });
-        let tenant = session.as_ref().map(|it| it.tenant());
+        let tenant = session.as_ref().map(Session::tenant);
         if let Some(session) = &session {
             parts.extensions.insert(session.clone());
         }
@@ -163,47 +164,44 @@ impl SessionLayer {
         response
     }
 
-    /// Finds the session of a request, or the answer where it may not go on.
-    async fn admit(
-        &self,
-        parts: &Parts,
-        origin: &Origin,
-        body: Body,
-    ) -> Result<(Option<Session>, Body), Response> {
+    /// Finds the session of a request.
+    async fn admit(&self, parts: &Parts, origin: &Origin, body: Body) -> Admission {
         let inner = &self.sessions.inner;
-        let form = form_of(parts);
-        let anonymous = |answer: Answer| match self.kind {
-            Kind::Optional => Ok((None, Body::empty())),
-            Kind::Pages | Kind::Api => Err(answer.response(self.form(form))),
+        let form = self.form(form_of(parts));
+        let unless_optional = |refusal: &dyn Fn() -> Response, body| match self.kind {
+            Kind::Optional => Admission::Goes(None, body),
+            Kind::Pages | Kind::Api => Admission::Refused(refusal()),
         };
+        let nobody = || nobody(inner, self.kind, parts, origin);
         if inner.clock.is_unset() {
-            return with_body(anonymous(answer::CLOCK_UNSET), body);
+            return unless_optional(&|| answer::CLOCK_UNSET.response(form), body);
         }
         let live = match inner.session_of(&parts.headers, origin).await {
             Found::Live(live) => *live,
-            Found::Two => return Err(answer::TWO_SESSIONS.response(form)),
+            Found::Two => return Admission::Refused(answer::TWO_SESSIONS.response(form)),
             Found::Unavailable(error) => {
                 tracing::warn!("a session cannot be read: {error}");
-                return with_body(anonymous(answer::STORE_AWAY), body);
+                return unless_optional(&|| answer::STORE_AWAY.response(form), body);
             }
-            Found::Nobody => return with_body(self.nobody(inner, parts, origin), body),
+            Found::Nobody => return unless_optional(&nobody, body),
         };
         let live = match inner.kept_fresh(live).await {
             Ok(live) => live,
-            Err(Unfresh::Ended) => return with_body(self.nobody(inner, parts, origin), body),
+            Err(Unfresh::Ended) => return unless_optional(&nobody, body),
             Err(Unfresh::TooStale(wait)) => {
-                return with_body(anonymous(answer::NO_USER_TOKEN.after(wait)), body);
+                let answer = answer::NO_USER_TOKEN.after(wait);
+                return unless_optional(&|| answer.response(form), body);
             }
         };
-        let body = inner
-            .check_csrf(parts, origin, &live, body)
-            .await
-            .map_err(|answer| answer.response(self.form(form)))?;
+        let body = match inner.check_csrf(parts, origin, &live, body).await {
+            Ok(body) => body,
+            Err(answer) => return Admission::Refused(answer.response(form)),
+        };
         let session = Session(Arc::new(Admitted {
             inner: Arc::clone(inner),
             live,
         }));
-        Ok((Some(session), body))
+        Admission::Goes(Some(session), body)
     }
 
     fn form(&self, form: Form) -> Form {
@@ -212,22 +210,13 @@ impl SessionLayer {
             Kind::Pages | Kind::Optional => form,
         }
     }
-
-    fn nobody(
-        &self,
-        inner: &Inner,
-        parts: &Parts,
-        origin: &Origin,
-    ) -> Result<(Option<Session>, Body), Response> {
-        match self.kind {
-            Kind::Optional => Ok((None, Body::empty())),
-            kind => Err(nobody(inner, kind, parts, origin)),
-        }
-    }
 }
 
-fn with_body<T>(result: Result<(T, Body), Response>, body: Body) -> Result<(T, Body), Response> {
-    result.map(|(found, _)| (found, body))
+/// How a request goes on.
+enum Admission {
+    /// To the service behind the layer, perhaps as nobody.
+    Goes(Option<Session>, Body),
+    Refused(Response),
 }
 
 /// The answer to a request that has no session and needs one.
@@ -289,7 +278,10 @@ pub(crate) enum Unfresh {
 
 impl Inner {
     /// Compares the request's host with ours.
-    pub(crate) fn arrive(&self, parts: &Parts) -> Result<(Origin, Option<TenantName>), Response> {
+    pub(crate) fn arrive(
+        &self,
+        parts: &Parts,
+    ) -> Result<(Origin, Option<TenantName>), Box<Response>> {
         let form = form_of(parts);
         let answer = match self
             .public_url
@@ -304,7 +296,7 @@ impl Inner {
         };
         let mut answer = answer;
         answer::protect(&mut answer, "no-referrer", None);
-        Err(answer)
+        Err(Box::new(answer))
     }
 
     /// Renews what has to be, and waits for that only where the token has expired: that is how a person who was

@@ -197,7 +197,7 @@ async fn begin(
     };
     let mut response = answer::redirect(StatusCode::FOUND, there.as_str());
     let headers = response.headers_mut();
-    for evicted in inner.cookies.to_evict(cookies, name.len() + value.len()) {
+    for evicted in inner.cookies.evicted_for(cookies, name.len() + value.len()) {
         headers.append(header::SET_COOKIE, inner.cookies.clear(&evicted));
     }
     headers.append(header::SET_COOKIE, inner.cookies.set_login(&name, &value));

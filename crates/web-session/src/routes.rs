@@ -82,7 +82,7 @@ async fn respond(inner: &Arc<Inner>, address: Address, request: Request) -> Resp
     let (parts, body) = request.into_parts();
     let mut logout_origin = None;
     let mut response = match inner.arrive(&parts) {
-        Err(answer) => answer,
+        Err(answer) => *answer,
         Ok((origin, label)) => {
             let parts = &parts;
             let visit = Visit {

@@ -9,6 +9,7 @@ use crate::counts::EndReason;
 use crate::sessions::{Inner, Live, WebSessions};
 use crate::state::SessionState;
 use crate::store::{StoreError, StoreErrorKind, Swap, Time};
+use crate::tenancy::TenantName;
 
 /// Who makes a request, as a [`SessionLayer`](crate::SessionLayer) found out. An extractor; `Option<Session>` is
 /// `None` for an anonymous request behind [`SessionLayer::optional`](crate::SessionLayer::optional).
@@ -70,7 +71,7 @@ impl Session {
             .person
             .tenant_name
             .as_ref()
-            .map(|it| it.as_str())
+            .map(TenantName::as_str)
     }
 
     /// Returns the e-mail address, as the provider said.
