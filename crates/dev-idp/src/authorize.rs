@@ -21,6 +21,7 @@ use crate::provider::Provider;
 use crate::pushed;
 use crate::redirect;
 use crate::requests::{AUTHORIZE_PATH, LOGIN_PATH, SIGN_IN_PATH};
+use crate::tamper::Target;
 use crate::token::{audience, scope};
 
 /// A client that keeps more in its `state` should keep it somewhere else.
@@ -322,7 +323,8 @@ impl Answer {
         parameters.extend(self.state.as_deref().map(|state| ("state", state)));
         parameters.push(("iss", &provider.issuer));
         parameters.extend(self.tenant.as_deref().map(|tenant| ("tenant_name", tenant)));
-        redirect::with_parameters(&self.redirect_uri, parameters)
+        let members = provider.next_members(Target::Answer);
+        redirect::with_parameters(&self.redirect_uri, members.parameters(parameters))
     }
 }
 

@@ -17,9 +17,9 @@ use url::{Host, Url};
 
 use crate::keys::random_id;
 use crate::logins::Login;
-use crate::mint::TokenSpec;
 use crate::people::DevPerson;
 use crate::provider::Provider;
+use crate::tamper::Target;
 
 /// How long a client has to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -88,7 +88,8 @@ fn logout_token(
         "sub": DevPerson::new(&login.email, "").subject(),
         "sid": login.sid,
     });
-    TokenSpec::new().sign_claims(provider, "logout+jwt", claims)
+    let spec = provider.next_spec(Target::LogoutToken);
+    spec.sign_claims(provider, "logout+jwt", claims)
 }
 
 async fn post(uri: &str, token: &str) -> Option<StatusCode> {

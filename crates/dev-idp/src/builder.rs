@@ -25,6 +25,7 @@ use crate::provider::{ExpiresIn, Guarded, Provider, Settings};
 use crate::pushed::PushedRequests;
 use crate::requests::RequestCounts;
 use crate::server::{Handler, Server, listen};
+use crate::tamper::Tampering;
 use crate::{DEFAULT_AUDIENCE, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPE};
 
 /// Configures a [`DevIdp`].
@@ -162,6 +163,7 @@ impl DevIdpBuilder {
             default_audience: self.default_audience,
             clock: self.clock,
             faults: Faults::new(),
+            tampering: Tampering::new(),
             requests: watch::Sender::new(RequestCounts::default()),
             nobodys_secret: SecretDigest::of(&nobodys_secret),
             clients: Guarded::new(clients),

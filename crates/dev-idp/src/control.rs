@@ -1,10 +1,13 @@
 //! The control API, see the crate's documentation.
 
+mod people;
+mod tokens;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::rejection::StringRejection;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -17,7 +20,6 @@ use crate::faults::{Effect, Fault};
 use crate::form::Form;
 use crate::keyring::Rotation;
 use crate::keys::Algorithm;
-use crate::mint::TokenSpec;
 use crate::pages::is_loopback_host;
 use crate::provider::{Provider, route};
 use crate::requests::Endpoint;
@@ -32,7 +34,16 @@ pub(crate) fn handler(provider: Arc<Provider>) -> Handler {
         .route("/algorithm", post(algorithm))
         .route("/lifetime", post(lifetime))
         .route("/fault", post(add_fault).delete(clear_faults))
-        .route("/mint", post(mint))
+        .route("/mint", post(tokens::mint))
+        .route("/tamper", post(tokens::tamper))
+        .route("/refresh-tokens", post(people::refresh_tokens))
+        .route("/pushed-requests", post(people::pushed_requests))
+        .route("/client", post(people::client))
+        .route("/person", post(people::person))
+        .route(
+            "/sessions",
+            get(people::sessions).delete(people::end_sessions),
+        )
         .route("/requests", get(requests))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -51,6 +62,27 @@ struct BadRequest(&'static str);
 impl IntoResponse for BadRequest {
     fn into_response(self) -> Response {
         problem(StatusCode::BAD_REQUEST, self.0)
+    }
+}
+
+/// A JSON object as the body; none is an empty one.
+struct Object(Map<String, Value>);
+
+impl<S: Send + Sync> FromRequest<S> for Object {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let body = String::from_request(request, state).await;
+        let body = body.map_err(|rejection: StringRejection| {
+            let detail = "The body is larger than 256 KiB, or no UTF-8 text.";
+            problem(rejection.status(), detail)
+        })?;
+        if body.is_empty() {
+            return Ok(Self(Map::new()));
+        }
+        let object = serde_json::from_str(&body);
+        let object = object.map_err(|_| BadRequest("The body is not a JSON object."));
+        object.map(Self).map_err(IntoResponse::into_response)
     }
 }
 
@@ -138,6 +170,7 @@ async fn add_fault(
 }
 
 async fn clear_faults(State(provider): State<Arc<Provider>>) -> Json<Value> {
+    provider.tampering.clear();
     provider.faults.clear();
     Json(json!({}))
 }
@@ -156,76 +189,6 @@ async fn requests(State(provider): State<Arc<Provider>>) -> Json<Value> {
         "pushed_request": counts.pushed_request,
         "other": counts.other,
     }))
-}
-
-async fn mint(
-    State(provider): State<Arc<Provider>>,
-    body: Result<String, StringRejection>,
-) -> Result<Json<Value>, Response> {
-    let body = body.map_err(|rejection| {
-        let detail = "The body is larger than 256 KiB, or no UTF-8 text.";
-        problem(rejection.status(), detail)
-    })?;
-    minted(&provider, &body).map_err(IntoResponse::into_response)
-}
-
-fn minted(provider: &Provider, body: &str) -> Result<Json<Value>, BadRequest> {
-    let asked = if body.is_empty() {
-        Map::new()
-    } else {
-        serde_json::from_str(body).map_err(|_| BadRequest("The body is not a JSON object."))?
-    };
-    let token = spec(asked)?.sign(provider);
-    let token = token.map_err(|_| BadRequest("The token could not be signed."))?;
-    Ok(Json(json!({ "access_token": token })))
-}
-
-fn spec(asked: Map<String, Value>) -> Result<TokenSpec, BadRequest> {
-    let mut spec = TokenSpec::new();
-    for (member, value) in asked {
-        match (member.as_str(), value) {
-            ("claims", Value::Object(claims)) => {
-                for (name, value) in claims {
-                    spec = spec.claim(name, value);
-                }
-            }
-            ("header", Value::Object(header)) => {
-                for (name, value) in header {
-                    spec = spec.header(name, value);
-                }
-            }
-            ("without", Value::Array(names)) => {
-                for name in names {
-                    spec = spec.without_claim(text(name)?);
-                }
-            }
-            ("without_header", Value::Array(names)) => {
-                for name in names {
-                    spec = spec.without_header(text(name)?);
-                }
-            }
-            ("algorithm", Value::String(name)) => {
-                let algorithm = Algorithm::from_name(&name);
-                let algorithm =
-                    algorithm.ok_or(BadRequest("`algorithm` is RS256, ES256 or EdDSA."))?;
-                spec = spec.algorithm(algorithm);
-            }
-            ("lifetime_s", value) => {
-                let seconds = value.as_u64();
-                let seconds = seconds.ok_or(BadRequest("`lifetime_s` is not a whole number."))?;
-                spec = spec.lifetime(Duration::from_secs(seconds));
-            }
-            _ => return Err(BadRequest("A member is unknown or has the wrong type.")),
-        }
-    }
-    Ok(spec)
-}
-
-fn text(value: Value) -> Result<String, BadRequest> {
-    match value {
-        Value::String(text) => Ok(text),
-        _ => Err(BadRequest("A name is not a string.")),
-    }
 }
 
 fn fault(query: &Form) -> Result<Fault, BadRequest> {
@@ -257,12 +220,13 @@ fn fault(query: &Form) -> Result<Fault, BadRequest> {
     }
     match query.value("status") {
         Some("-1") => fault = fault.effect(Effect::Close),
+        Some("-2") => fault = fault.effect(Effect::LoseAnswer),
         Some(_) => {
             let status = number(query, "status")?
                 .and_then(|status| u16::try_from(status).ok())
                 // An informational status is not an answer; hyper would refuse to send it.
                 .filter(|status| (200..=999).contains(status))
-                .ok_or(BadRequest("`status` is -1 or 200 to 999."))?;
+                .ok_or(BadRequest("`status` is -1, -2 or 200 to 999."))?;
             fault = fault.status(status);
             if let Some(seconds) = number(query, "retry_after")? {
                 fault = fault.header("retry-after", &seconds.to_string());

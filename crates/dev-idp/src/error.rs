@@ -131,3 +131,9 @@ pub struct KeyError;
 #[error("no client has this id")]
 #[non_exhaustive]
 pub struct UnknownClient;
+
+/// Nobody with that e-mail address is known.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("nobody has this e-mail address")]
+#[non_exhaustive]
+pub struct UnknownPerson;

@@ -58,6 +58,8 @@ pub enum Effect {
     Hang,
     /// The connection is closed without an answer.
     Close,
+    /// The request takes effect, and the connection is closed without an answer: the caller cannot know.
+    LoseAnswer,
     /// The usual answer stops in the middle of its body and the connection is closed.
     TornBody,
 }
@@ -132,6 +134,11 @@ impl Fault {
     /// Closes the connection without an answer ([`Effect::Close`]).
     pub fn close(self) -> Self {
         self.effect(Effect::Close)
+    }
+
+    /// Lets the request take effect and closes the connection without an answer ([`Effect::LoseAnswer`]).
+    pub fn lose_answer(self) -> Self {
+        self.effect(Effect::LoseAnswer)
     }
 
     /// Breaks off in the middle of the body ([`Effect::TornBody`]).

@@ -11,7 +11,7 @@ use crate::authorize::{self, AuthorizationRequest};
 use crate::back_channel::{self, LogoutDelivery};
 use crate::builder::DevIdpBuilder;
 use crate::client::DevClient;
-use crate::error::{KeyError, UnknownClient};
+use crate::error::{KeyError, UnknownClient, UnknownPerson};
 use crate::faults::Fault;
 use crate::grants::RefreshTokens;
 use crate::keyring::{Rotation, generate_all};
@@ -24,6 +24,7 @@ use crate::redirect::TENANT_NAME;
 use crate::requests::{Endpoint, JWKS_PATH, LOGOUT_PATH, RequestCounts, TOKEN_PATH};
 use crate::server::Server;
 use crate::sign_in;
+use crate::tamper::Tamper;
 
 /// A running identity provider. Dropping it ends its tasks and closes its listeners.
 pub struct DevIdp {
@@ -114,6 +115,32 @@ impl DevIdp {
     /// Adds a person, or puts them in the place of the one with their address.
     pub fn set_person(&self, person: DevPerson) {
         self.provider.people.lock().put(person);
+    }
+
+    /// Disables a person, or enables them again ([`DevPerson::disabled`]).
+    ///
+    /// # Errors
+    ///
+    /// Fails if nobody has this address.
+    pub fn disable_person(&self, email: &str, disabled: bool) -> Result<(), UnknownPerson> {
+        let mut people = self.provider.people.lock();
+        people.edit(email, |person| person.disabled(disabled))
+    }
+
+    /// Changes a person's roles at a tenant, of which they become a member ([`DevPerson::member`]). Userinfo tells
+    /// them from now on.
+    ///
+    /// # Errors
+    ///
+    /// Fails if nobody has this address.
+    pub fn set_roles<R: Into<String>>(
+        &self,
+        email: &str,
+        tenant: &str,
+        roles: impl IntoIterator<Item = R>,
+    ) -> Result<(), UnknownPerson> {
+        let mut people = self.provider.people.lock();
+        people.edit(email, |person| person.member(tenant, roles))
     }
 
     /// Returns the subject of the person with this address (`sub`), whether the provider knows them or not. It is
@@ -220,14 +247,20 @@ impl DevIdp {
         self.provider.settings.lock().expires_in = expires_in;
     }
 
+    /// Adds a lie behind the others.
+    pub fn tamper(&self, tamper: Tamper) {
+        self.provider.tampering.add(tamper);
+    }
+
     /// Adds a fault behind the others.
     pub fn fault(&self, fault: Fault) {
         self.provider.faults.add(fault);
     }
 
-    /// Removes all faults and lets go the requests that are [held](crate::Effect::Hold). Requests
+    /// Removes all faults and lies, and lets go the requests that are [held](crate::Effect::Hold). Requests
     /// that were delayed or left hanging stay so.
     pub fn clear_faults(&self) {
+        self.provider.tampering.clear();
         self.provider.faults.clear();
     }
 

@@ -7,10 +7,11 @@
 //! **Nothing that it signs may be trusted by a real service.**
 //!
 //! It does on request what a real provider does on a bad day: it rotates and withdraws
-//! keys ([`DevIdp::rotate`], [`DevIdp::retire`]), fails, stalls and hangs up ([`Fault`]), goes away
-//! and comes back on the same port ([`DevIdp::pause`], [`DevIdp::resume`]), and signs whatever
-//! claims and headers a test asks for ([`DevIdp::mint`], [`DevIdp::mint_raw`]). It counts the requests
-//! ([`DevIdp::requests`]).
+//! keys ([`DevIdp::rotate`], [`DevIdp::retire`]), fails, stalls and hangs up ([`Fault`]), lies ([`Tamper`]), goes
+//! away and comes back on the same port ([`DevIdp::pause`], [`DevIdp::resume`]), and signs whatever
+//! claims and headers a test asks for ([`DevIdp::mint`], [`DevIdp::mint_raw`]). It disables people
+//! ([`DevIdp::disable_person`]), changes their roles ([`DevIdp::set_roles`]) and ends their sessions
+//! ([`DevIdp::end_session`]). It counts the requests ([`DevIdp::requests`]).
 //!
 //! | request | answer |
 //! |---|---|
@@ -116,9 +117,16 @@
 //! | `POST /retire` | withdraws all but the newest key of each algorithm |
 //! | `POST /algorithm?name=RS256\|ES256\|EdDSA` | what the token endpoint signs with |
 //! | `POST /lifetime?seconds=N` | lifetime of the tokens issued from now on |
-//! | `POST /fault?endpoint=NAME&status=&delay_ms=&count=&retry_after=&body=` | adds a fault: `status=-1` closes the connection, no `status` only delays; `count` is 1 unless given, 0 lasts until cleared |
-//! | `DELETE /fault` | clears all faults |
-//! | `POST /mint` with `{"claims":{},"header":{},"without":[],"without_header":[],"algorithm":"","lifetime_s":0}` | `{"access_token":"…"}`; every member may be left out |
+//! | `POST /fault?endpoint=NAME&status=&delay_ms=&count=&retry_after=&body=` | adds a fault: `status=-1` closes the connection, `-2` lets the request take effect before that, no `status` only delays; `count` is 1 unless given, 0 lasts until cleared |
+//! | `DELETE /fault` | clears all faults and lies |
+//! | `POST /mint` with `{"claims":{},"header":{},"without":[],"without_header":[],"algorithm":"","lifetime_s":0,"unsigned":true,"hs256":"","bad_signature":true,"size":0}` | `{"access_token":"…"}`; every member may be left out |
+//! | `POST /tamper` with `{"id_token":{},"user_token":{},"logout_token":{},"answer":{},"logout_answer":{},"token_reply":{},"userinfo":{}}` | lies once in each that is there ([`Tamper`]): the tokens as for `/mint`, the others as `{"set":{},"without":[],"repeat":{}}` |
+//! | `POST /refresh-tokens?mode=rotate\|keep\|omit&grace=SECONDS` | [`RefreshTokens`] |
+//! | `POST /pushed-requests?required=true\|false` | whether requests have to be pushed |
+//! | `POST /client?id=&application_at=&redirect_uri=&post_logout_redirect_uri=&login_url=&back_channel_logout_uri=` | registers addresses of a client; all but `id` may be left out |
+//! | `POST /person?email=&tenant=&role=&disabled=true\|false` | gives a person these roles at the tenant, disables or enables them; `{"sub":"…"}` |
+//! | `GET /sessions?email=` | `{"sids":[]}`, the person's sessions |
+//! | `DELETE /sessions?sid=` | ends sessions; `{"told":[{"client_id":"…","status":200}]}` |
 //! | `GET /requests` | the request counts |
 //!
 //! The endpoints of a fault are `token`, `jwks`, `metadata`, `authorize`, `pages`, `userinfo`, `revocation`, `logout`,
@@ -158,13 +166,14 @@ mod revoke;
 mod server;
 mod sign_in;
 mod sign_up;
+mod tamper;
 mod token;
 mod userinfo;
 
 pub use back_channel::LogoutDelivery;
 pub use builder::DevIdpBuilder;
 pub use client::{AuthMethod, DevClient};
-pub use error::{KeyError, StartError, StartErrorKind, UnknownClient};
+pub use error::{KeyError, StartError, StartErrorKind, UnknownClient, UnknownPerson};
 pub use faults::{Effect, Fault};
 pub use grants::RefreshTokens;
 pub use handle::DevIdp;
@@ -174,6 +183,7 @@ pub use mint::TokenSpec;
 pub use people::DevPerson;
 pub use provider::ExpiresIn;
 pub use requests::{Endpoint, RequestCounts};
+pub use tamper::{Members, Tamper};
 
 /// Client id that the provider knows when no client was configured.
 pub const DEFAULT_CLIENT_ID: &str = "dev-client";

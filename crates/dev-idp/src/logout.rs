@@ -17,6 +17,7 @@ use crate::logins::{self, Login};
 use crate::pages;
 use crate::provider::Provider;
 use crate::redirect;
+use crate::tamper::Target;
 use crate::token::read_form;
 
 /// The field of our own page by which a person says yes.
@@ -77,7 +78,12 @@ async fn answer(provider: &Provider, tenant: Option<&str>, request: Request) -> 
         StatusCode::FOUND
     };
     match asked.target {
-        Some(target) => redirect_to(status, &target),
+        Some(target) => {
+            let members = provider.next_members(Target::LogoutAnswer);
+            let state = form.value("state").map(|state| ("state", state));
+            let parameters = members.parameters(state.into_iter().collect());
+            redirect_to(status, &redirect::with_parameters(&target, parameters))
+        }
         None => pages::notice(StatusCode::OK, "Signed out", "You are signed out here."),
     }
 }
@@ -103,7 +109,7 @@ struct Asked {
     sid: Option<String>,
     /// Whether nobody has to be asked: the hint says who is meant, or the form knows no question.
     is_meant: bool,
-    /// Where the browser goes then.
+    /// Where the browser goes then, without the state.
     target: Option<String>,
 }
 
@@ -141,12 +147,11 @@ impl Asked {
                 return Err("The application did not register the address to go to.");
             }
         }
-        let state = form.value("state").map(|state| ("state", state));
         Ok(Self {
             client,
             is_meant: hint.is_some() || wristband.is_some(),
             sid: text("sid"),
-            target: target.map(|target| redirect::with_parameters(target, state)),
+            target: target.map(str::to_owned),
         })
     }
 

@@ -1,13 +1,15 @@
 use std::time::Duration;
 
 use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::hmac::{self, HMAC_SHA256, Key as HmacKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clock::unix_seconds;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::keys::{Algorithm, SigningKey, random_id};
 use crate::provider::Provider;
+use crate::tamper::apply;
 use crate::{DEFAULT_CLIENT_ID, DEFAULT_SCOPE};
 
 /// An access token to sign, for [`DevIdp::mint`](crate::DevIdp::mint).
@@ -37,6 +39,18 @@ pub struct TokenSpec {
     algorithm: Option<Algorithm>,
     lifetime: Option<Duration>,
     key: Option<SigningKey>,
+    signature: Signature,
+    size: Option<usize>,
+}
+
+/// How the text of a token is signed.
+#[derive(Clone, Debug, Default)]
+enum Signature {
+    #[default]
+    OfTheKey,
+    None,
+    Hs256(Box<HmacKey>),
+    Broken,
 }
 
 impl TokenSpec {
@@ -100,6 +114,31 @@ impl TokenSpec {
         self
     }
 
+    /// Leaves the signature out and names the algorithm `none` (RFC 7519 section 6).
+    pub fn unsigned(mut self) -> Self {
+        self.signature = Signature::None;
+        self
+    }
+
+    /// Authenticates the token by HMAC with SHA-256 instead, under a client's secret or the text of a public key.
+    pub fn hs256(mut self, secret: impl AsRef<[u8]>) -> Self {
+        self.signature = Signature::Hs256(Box::new(HmacKey::new(HMAC_SHA256, secret.as_ref())));
+        self
+    }
+
+    /// Gives the token a signature that does not fit, of the right length.
+    pub fn bad_signature(mut self) -> Self {
+        self.signature = Signature::Broken;
+        self
+    }
+
+    /// Makes the token as long as it can be within this many bytes, by a claim called `padding`. One that is longer
+    /// without it stays as it is.
+    pub fn size(mut self, bytes: usize) -> Self {
+        self.size = Some(bytes);
+        self
+    }
+
     pub(crate) fn sign(self, provider: &Provider) -> Result<String, Unspecified> {
         let now = unix_seconds(provider.clock.now());
         let lifetime = provider.settings.lock().lifetime;
@@ -124,8 +163,13 @@ impl TokenSpec {
         mut claims: Value,
     ) -> Result<String, Unspecified> {
         let key = self.signing_key(provider);
+        let algorithm = match self.signature {
+            Signature::OfTheKey | Signature::Broken => key.algorithm().name(),
+            Signature::None => "none",
+            Signature::Hs256(_) => "HS256",
+        };
         let mut header = json!({
-            "alg": key.algorithm().name(),
+            "alg": algorithm,
             "kid": key.kid(),
             "typ": typ,
         });
@@ -134,7 +178,14 @@ impl TokenSpec {
             claims["exp"] = json!(expiry(unix_seconds(provider.clock.now()), lifetime));
         }
         apply(&mut claims, self.claims);
-        seal(&key, &header.to_string(), &claims.to_string())
+        let header = header.to_string();
+        let token = self.signature.seal(&key, &header, &claims.to_string())?;
+        let padding = self.size.and_then(|size| padding(&token, size));
+        let Some(padding) = padding else {
+            return Ok(token);
+        };
+        claims[PADDING] = json!("x".repeat(padding));
+        self.signature.seal(&key, &header, &claims.to_string())
     }
 
     /// Returns the key that it will be signed with, if nothing rotates the keys before.
@@ -144,6 +195,39 @@ impl TokenSpec {
             None => provider.signing_key(self.algorithm),
         }
     }
+}
+
+impl Signature {
+    fn seal(&self, key: &SigningKey, header: &str, payload: &str) -> Result<String, Unspecified> {
+        let whole = seal(key, header, payload)?;
+        let (signed, signature) = whole.rsplit_once('.').ok_or(Unspecified)?;
+        let other = match self {
+            Self::OfTheKey => return Ok(whole),
+            Self::None => String::new(),
+            Self::Hs256(key) => URL_SAFE_NO_PAD.encode(hmac::sign(key, signed.as_bytes())),
+            Self::Broken => {
+                let mut bytes = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Unspecified)?;
+                // The last byte: the first one of an RSA signature can make it larger than the modulus.
+                let last = bytes.last_mut().ok_or(Unspecified)?;
+                *last ^= 1;
+                URL_SAFE_NO_PAD.encode(bytes)
+            }
+        };
+        Ok(format!("{signed}.{other}"))
+    }
+}
+
+const PADDING: &str = "padding";
+
+/// Returns how long the claim is that lets a token grow to `size`, if there is room for one.
+fn padding(token: &str, size: usize) -> Option<usize> {
+    let (signed, _) = token.rsplit_once('.')?;
+    let (_, payload) = signed.split_once('.')?;
+    let room = size.checked_sub(token.len() - payload.len())?;
+    // Three bytes are four characters, and one or two more bytes as many and one.
+    let bytes = room / 4 * 3 + (room % 4).saturating_sub(1);
+    let without = payload.len() / 4 * 3 + (payload.len() % 4).saturating_sub(1);
+    bytes.checked_sub(without + r#","padding":"""#.len())
 }
 
 fn expiry(now: i64, lifetime: Duration) -> i64 {
@@ -159,21 +243,4 @@ pub(crate) fn seal(key: &SigningKey, header: &str, payload: &str) -> Result<Stri
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut token);
     Ok(token)
-}
-
-fn apply(object: &mut Value, edits: Vec<(String, Option<Value>)>) {
-    let members: &mut Map<String, Value> = match object {
-        Value::Object(members) => members,
-        _ => return,
-    };
-    for (name, value) in edits {
-        match value {
-            Some(value) => {
-                members.insert(name, value);
-            }
-            None => {
-                members.remove(&name);
-            }
-        }
-    }
 }

@@ -1,12 +1,15 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, PRAGMA, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 
 /// Keeps a token reply, or its error, out of every cache (RFC 6749 section 5.1).
 pub(crate) const NO_STORE: [(HeaderName, &str); 2] =
     [(CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")];
+
+/// The type of a reply whose text is written by hand.
+pub(crate) const JSON: (HeaderName, &str) = (CONTENT_TYPE, "application/json");
 
 /// An error of the token endpoint (RFC 6749 section 5.2, RFC 8707 section 2) and its kin, or of the authorization
 /// endpoint (RFC 6749 section 4.1.2.1).

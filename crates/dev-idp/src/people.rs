@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::DEFAULT_PASSWORD;
 use crate::client::SecretDigest;
+use crate::error::UnknownPerson;
 
 /// A person who can sign in. The password is kept as its SHA-256 only.
 ///
@@ -59,6 +60,13 @@ impl DevPerson {
     ) -> Self {
         let roles = roles.into_iter().map(Into::into).collect();
         self.tenants.insert(tenant.into(), roles);
+        self
+    }
+
+    /// Sets whether the person is disabled: they cannot sign in, and are noticed at the next refresh, at userinfo and
+    /// at the next request for a code. A user token that is out stays valid where its signature alone is checked.
+    pub fn disabled(mut self, disabled: bool) -> Self {
+        self.disabled = disabled;
         self
     }
 
@@ -135,6 +143,17 @@ impl Directory {
 
     pub(crate) fn company(&self, tenant: &str) -> Option<&str> {
         self.tenants.get(tenant).map(String::as_str)
+    }
+
+    /// Changes a person, whose address stays.
+    pub(crate) fn edit(
+        &mut self,
+        email: &str,
+        edit: impl FnOnce(DevPerson) -> DevPerson,
+    ) -> Result<(), UnknownPerson> {
+        let person = self.person(email).ok_or(UnknownPerson)?;
+        self.put(edit(person.clone()));
+        Ok(())
     }
 
     pub(crate) fn tenants(&self) -> usize {

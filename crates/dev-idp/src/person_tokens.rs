@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use crate::grants::{self, Grant};
 use crate::keys::Algorithm;
-use crate::mint::TokenSpec;
 use crate::people::{self, DevPerson};
 use crate::provider::Provider;
+use crate::tamper::Target;
 
 /// What the provider calls itself in `idp_name`.
 pub(crate) const IDP_NAME: &str = "dev-idp";
@@ -37,17 +37,21 @@ pub(crate) fn user_token(
     person: &DevPerson,
     lifetime: Duration,
 ) -> Result<String, Unspecified> {
-    let spec = TokenSpec::new()
-        .claim("sub", person.subject())
-        .claim("client_id", grant.client_id.as_str())
-        .claim("aud", grant.audience.clone())
-        .claim("scope", grant.scopes.join(" "))
-        .claim("jti", grants::jti(family)?)
-        .lifetime(lifetime);
-    let token = spec.sign(provider)?;
     let now = unix_seconds(provider.clock.now());
     let lifetime = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
     let expires = now.saturating_add(lifetime);
+    let claims = json!({
+        "iss": provider.issuer,
+        "sub": person.subject(),
+        "aud": grant.audience,
+        "exp": expires,
+        "iat": now,
+        "jti": grants::jti(family)?,
+        "client_id": grant.client_id,
+        "scope": grant.scopes.join(" "),
+    });
+    let spec = provider.next_spec(Target::UserToken);
+    let token = spec.sign_claims(provider, "at+jwt", claims)?;
     provider
         .grants
         .lock()
@@ -63,7 +67,7 @@ pub(crate) fn id_token(
     user_token: &str,
     occasion: Occasion,
 ) -> Result<String, Unspecified> {
-    let spec = TokenSpec::new();
+    let spec = provider.next_spec(Target::IdToken);
     let now = unix_seconds(provider.clock.now());
     let mut claims = json!({
         "iss": provider.issuer,

@@ -22,6 +22,7 @@ use crate::people::Directory;
 use crate::pushed::PushedRequests;
 use crate::requests::{Endpoint, RequestCounts};
 use crate::server::HangUp;
+use crate::tamper::Tampering;
 
 /// The member `expires_in` of token replies (RFC 6749 section 5.1).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,6 +45,7 @@ pub(crate) struct Provider {
     pub(crate) default_audience: String,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) faults: Faults,
+    pub(crate) tampering: Tampering,
     pub(crate) requests: watch::Sender<RequestCounts>,
     /// The digest of a secret that nobody has.
     pub(crate) nobodys_secret: SecretDigest,
@@ -108,6 +110,10 @@ impl Provider {
             }
             Effect::Hang => std::future::pending().await,
             Effect::Close => Err(HangUp),
+            Effect::LoseAnswer => {
+                route(routes, request).await;
+                Err(HangUp)
+            }
             Effect::TornBody => Ok(faults::tear(route(routes, request).await).await),
         }
     }

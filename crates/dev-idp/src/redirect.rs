@@ -26,15 +26,12 @@ fn template(registered: &str) -> Option<(&str, &str)> {
 }
 
 /// Returns an address with further parameters behind those that it has.
-pub(crate) fn with_parameters<'a>(
+pub(crate) fn with_parameters<T: AsRef<str>>(
     address: &str,
-    parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+    parameters: impl IntoIterator<Item = (T, T)>,
 ) -> String {
     let mut serializer = Serializer::new(String::new());
-    for (name, value) in parameters {
-        serializer.append_pair(name, value);
-    }
-    let parameters = serializer.finish();
+    let parameters = serializer.extend_pairs(parameters).finish();
     if parameters.is_empty() {
         return address.to_owned();
     }
@@ -91,7 +88,7 @@ mod tests {
             with_parameters("http://x/y?z", added),
             "http://x/y?z&a=1%262&b=%C3%BC"
         );
-        assert_eq!(with_parameters("http://x/y", []), "http://x/y");
+        assert_eq!(with_parameters::<&str>("http://x/y", []), "http://x/y");
     }
 
     #[test]

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
@@ -16,9 +15,10 @@ use crate::client::DevClient;
 use crate::client_auth::authenticate;
 use crate::form::Form;
 use crate::mint::TokenSpec;
-use crate::oauth_error::{NO_STORE, OAuthError};
+use crate::oauth_error::{JSON, NO_STORE, OAuthError};
 use crate::person_grants;
 use crate::provider::{ExpiresIn, Provider, Settings};
+use crate::tamper::Target;
 
 // Far above any request of ours; it bounds what a stray client can make us hold.
 const MAX_BODY: usize = 64 * 1024;
@@ -26,7 +26,10 @@ const MAX_BODY: usize = 64 * 1024;
 pub(crate) async fn issue(State(provider): State<Arc<Provider>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     match reply(&provider, &head.headers, body).await {
-        Ok(reply) => (NO_STORE, Json(reply)).into_response(),
+        Ok(reply) => {
+            let reply = provider.next_members(Target::TokenReply).write(reply);
+            (NO_STORE, [JSON], reply).into_response()
+        }
         Err(error) => {
             tracing::info!(
                 oauth.error = error.code(),

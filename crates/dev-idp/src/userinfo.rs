@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use clock::unix_seconds;
@@ -11,10 +10,11 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use crate::grants::Grant;
-use crate::oauth_error::NO_STORE;
+use crate::oauth_error::{JSON, NO_STORE};
 use crate::people::{self, DevPerson};
 use crate::person_tokens::IDP_NAME;
 use crate::provider::Provider;
+use crate::tamper::Target;
 
 pub(crate) async fn userinfo(
     State(provider): State<Arc<Provider>>,
@@ -31,7 +31,10 @@ pub(crate) async fn userinfo(
         Some(claims(&provider, &grant, person))
     });
     match claims {
-        Some(claims) => (NO_STORE, Json(claims)).into_response(),
+        Some(claims) => {
+            let claims = provider.next_members(Target::Userinfo).write(claims);
+            (NO_STORE, [JSON], claims).into_response()
+        }
         None => refused(r#"Bearer realm="dev-idp", error="invalid_token""#),
     }
 }

@@ -199,6 +199,15 @@ async fn what_it_does_not_understand_changes_nothing() {
         "/fault?body=x",
         "/fault?count=many",
         "/fault?%zz",
+        "/fault?status=-3",
+        "/refresh-tokens?mode=reuse",
+        "/refresh-tokens?mode=keep&grace=1",
+        "/pushed-requests",
+        "/pushed-requests?required=1",
+        "/client?id=nobody",
+        "/person?email=nobody@acme.example",
+        "/person?email=owner@acme.example&role=owner",
+        "/person?email=owner@acme.example&disabled=yes",
     ] {
         let reply = Reply::of(http().post(url(&idp, path))).await;
         assert_problem(&reply, 400, "Bad Request");
@@ -210,6 +219,82 @@ async fn what_it_does_not_understand_changes_nothing() {
     assert_eq!(reply.header(http::header::ALLOW), "POST");
     let reply = Reply::of(http().get(url(&idp, "/keys"))).await;
     assert_problem(&reply, 404, "Not Found");
+}
+
+#[tokio::test]
+async fn it_lies_and_changes_people_clients_and_sessions() {
+    use super::person::{Asked, OWNER, refresh, sign_in, tokens, userinfo};
+
+    let addr = "127.0.0.1:0".parse().unwrap();
+    let idp = DevIdp::builder().control_addr(addr).start().await.unwrap();
+    let lies = json!({
+        "id_token": { "hs256": "dev-web-secret", "claims": { "nonce": "other" } },
+        "user_token": { "size": 2000 },
+        "token_reply": { "set": { "scope": 1 }, "without": ["expires_in"] },
+        "userinfo": { "set": { "sub": "x" } },
+        "answer": { "repeat": { "iss": "x" } },
+    });
+    let tamper = async |lies: Value| {
+        let request = http().post(url(&idp, "/tamper")).body(lies.to_string());
+        Reply::of(request).await
+    };
+    assert_eq!(tamper(lies).await.status, 200);
+    for bad in [
+        json!({ "id_token": { "set": {} } }),
+        json!({ "id_token": { "size": 1e9 } }),
+        json!({ "answer": { "claims": {} } }),
+        json!({ "userinfo": [] }),
+        json!({ "jwks": {} }),
+    ] {
+        assert_problem(&tamper(bad).await, 400, "Bad Request");
+    }
+    let page = Asked::new().page(&idp, "acme");
+    let location = sign_in(&page, OWNER).await.location();
+    assert_eq!(location.query().unwrap().matches("iss=").count(), 2);
+    let reply = tokens(&idp).await;
+    let id_token = reply["id_token"].as_str().unwrap();
+    assert_eq!(header_of(id_token)["alg"], "HS256");
+    assert_eq!(claims_of(id_token)["nonce"], "other");
+    let user_token = reply["access_token"].as_str().unwrap();
+    assert!((1999..=2000).contains(&user_token.len()));
+    assert_eq!(
+        (&reply["scope"], reply.get("expires_in")),
+        (&json!(1), None)
+    );
+    assert_eq!(userinfo(&idp, user_token).await.json()["sub"], "x");
+
+    command(&idp, "/refresh-tokens?mode=omit").await;
+    let token = reply["refresh_token"].as_str().unwrap();
+    assert_eq!(refresh(&idp, token).await.json().get("refresh_token"), None);
+
+    let changed = "/person?email=owner@acme.example&tenant=acme&role=viewer&role=app:x:y";
+    assert_eq!(command(&idp, changed).await["sub"], idp.subject(OWNER));
+    let roles = userinfo(&idp, user_token).await.json()["roles"].clone();
+    assert_eq!(roles[0]["name"], "app:dev-web:viewer");
+    assert_eq!(roles[1]["name"], "app:x:y");
+    command(&idp, "/person?email=owner@acme.example&disabled=true").await;
+    refresh(&idp, token)
+        .await
+        .assert_error(400, "invalid_grant");
+    command(&idp, "/person?email=owner@acme.example&disabled=false").await;
+
+    command(&idp, "/pushed-requests?required=true").await;
+    command(&idp, "/pushed-requests?required=false").await;
+    let moved = "/client?id=dev-web&application_at=http://127.0.0.1:1";
+    command(&idp, moved).await;
+    let asked = Asked::new().with("redirect_uri", "http://127.0.0.1:1/api/auth/callback");
+    sign_in(&asked.page(&idp, "acme"), OWNER).await.location();
+
+    let sessions = Reply::of(http().get(url(&idp, "/sessions?email=owner@acme.example"))).await;
+    let sids = sessions.json()["sids"].as_array().unwrap().clone();
+    assert_eq!(sids.len(), idp.sessions(OWNER).len());
+    let end = format!("/sessions?sid={}", sids[0].as_str().unwrap());
+    let ended = Reply::of(http().delete(url(&idp, &end))).await.json();
+    let told = json!({ "told": [{ "client_id": "dev-web", "status": null }] });
+    assert_eq!(ended, told);
+    assert_eq!(idp.sessions(OWNER).len(), sids.len() - 1);
+    let nobody = Reply::of(http().delete(url(&idp, "/sessions"))).await;
+    assert_problem(&nobody, 400, "Bad Request");
 }
 
 #[tokio::test]

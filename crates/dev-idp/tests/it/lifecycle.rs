@@ -3,7 +3,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::{Reply, http, is_signed_by, jwks, provider, token};
 
-/// H22
+/// H22, K130
 #[tokio::test]
 async fn an_address_that_is_not_loopback_is_refused() {
     for addr in ["0.0.0.0:0", "192.0.2.1:0", "[::]:0", "[2001:db8::1]:0"] {
