@@ -69,34 +69,20 @@ pub enum DownstreamError {
 }
 
 impl Downstream {
-    /// Returns a client that calls `base`'s `/api/protected/data` with the cache's token.
+    /// Returns a client that calls `/api/protected/data` of the configured protected-data with the cache's token.
     ///
     /// # Errors
     ///
     /// Fails when the token may not be sent to that origin, or TLS cannot be set up.
-    pub fn new(
-        base: &Url,
-        allow_insecure_http: bool,
-        tokens: TokenCache,
-    ) -> Result<Self, DownstreamSetupError> {
-        let attaching = Attaching::default();
-        let client = client(base, allow_insecure_http, tokens.clone(), &attaching)?;
-        Ok(Self::over(client.build(), base, tokens, &attaching))
-    }
-
-    /// Returns a client with these settings.
-    pub(crate) fn from_config(
-        config: &Config,
-        tokens: TokenCache,
-    ) -> Result<Self, DownstreamSetupError> {
+    pub fn new(config: &Config, tokens: TokenCache) -> Result<Self, DownstreamSetupError> {
         let (base, attaching) = (&config.protected_data, &config.attaching);
         let allow_insecure_http = config.provider.allow_insecure_http;
         let client = client(base, allow_insecure_http, tokens.clone(), attaching)?;
         Ok(Self::over(client.build(), base, tokens, attaching))
     }
 
-    /// Returns a client as [`new`](Self::new) does, whose requests go through `transport` last, with
-    /// the token on them: for a simulated network.
+    /// Returns a client that calls `base`'s `/api/protected/data` as [`new`](Self::new) does, whose requests go
+    /// through `transport` last, with the token on them: for a simulated network.
     ///
     /// A transport that answers by itself uses no socket. The time limits of one exchange are then
     /// its business, those of the whole call are kept here. A [`DownstreamError`] that it fails with is

@@ -56,8 +56,7 @@ impl Service {
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
         let requests = Arc::new(TokenRequests::default());
         let tokens = token_cache(config, Arc::clone(&requests))?;
-        let downstream =
-            Downstream::from_config(config, tokens.clone()).map_err(StartError::Downstream)?;
+        let downstream = Downstream::new(config, tokens.clone()).map_err(StartError::Downstream)?;
         let server = Server::builder()
             .bind(config.address)
             .await
