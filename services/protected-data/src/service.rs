@@ -20,7 +20,7 @@ use crate::status::{ProtectedDataStatus, ShownSettings};
 #[derive(Debug)]
 pub struct Service {
     server: Server,
-    admin: Option<Admin>,
+    admin: Admin,
     validator: JwtValidator,
     fetches: Arc<KeyFetches>,
     decisions: Arc<Decisions>,
@@ -69,10 +69,9 @@ impl Service {
         )
         .await
         .map_err(StartError::Bind)?;
-        let admin = admin.map(|admin| admin.allow_hosts(&config.admin_hosts));
         Ok(Self {
             server,
-            admin,
+            admin: admin.allow_hosts(&config.admin_hosts),
             validator,
             fetches,
             decisions: Arc::new(Decisions::of_issuer(&config.provider.issuer)),
@@ -91,7 +90,7 @@ impl Service {
     /// Returns the status address, with its real port, if there is one.
     #[must_use]
     pub fn admin_addr(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().map(Admin::local_addr)
+        self.admin.local_addr()
     }
 
     /// Returns the validator.
@@ -113,24 +112,15 @@ impl Service {
         };
         let counters = self.server.counters();
         let serving = self.server.serve(app(state), shutdown.clone());
-        match self.admin {
-            Some(admin) => {
-                let status = ProtectedDataStatus {
-                    validator: self.validator.clone(),
-                    fetches: self.fetches,
-                    decisions,
-                    settings: self.settings,
-                };
-                let nothing = axum::Router::new();
-                let watching = admin.serve("protected-data", counters, status, nothing, shutdown);
-                tokio::join!(serving, watching);
-            }
-            // The recorder may be there, for a status address whose port was taken.
-            None => tokio::select! {
-                _ = serving => {}
-                () = service_kit::metrics::tidy() => {}
-            },
-        }
+        let status = ProtectedDataStatus {
+            validator: self.validator.clone(),
+            fetches: self.fetches,
+            decisions,
+            settings: self.settings,
+        };
+        let (admin, nothing) = (self.admin, axum::Router::new());
+        let watching = admin.serve("protected-data", counters, status, nothing, shutdown);
+        tokio::join!(serving, watching);
         self.validator.shutdown().await;
         info!("stopped");
     }

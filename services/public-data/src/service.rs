@@ -21,7 +21,7 @@ use crate::test_request;
 #[derive(Debug)]
 pub struct Service {
     server: Server,
-    admin: Option<Admin>,
+    admin: Admin,
     tokens: TokenCache,
     downstream: Arc<Downstream>,
     requests: Arc<TokenRequests>,
@@ -68,10 +68,9 @@ impl Service {
         )
         .await
         .map_err(StartError::Bind)?;
-        let admin = admin.map(|admin| admin.allow_hosts(&config.admin_hosts));
         Ok(Self {
             server,
-            admin,
+            admin: admin.allow_hosts(&config.admin_hosts),
             tokens,
             downstream: Arc::new(downstream),
             requests,
@@ -88,7 +87,7 @@ impl Service {
     /// Returns the status address, with its real port, if there is one.
     #[must_use]
     pub fn admin_addr(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().map(Admin::local_addr)
+        self.admin.local_addr()
     }
 
     /// Returns the token cache.
@@ -109,24 +108,16 @@ impl Service {
         let app = app(state);
         let counters = self.server.counters();
         let serving = self.server.serve(app.clone(), shutdown.clone());
-        match self.admin {
-            Some(admin) => {
-                let status = PublicDataStatus {
-                    tokens: self.tokens.clone(),
-                    requests: self.requests,
-                    downstream: self.downstream,
-                    settings: self.settings,
-                };
-                let test_request = test_request::routes(app);
-                let watching = admin.serve("public-data", counters, status, test_request, shutdown);
-                tokio::join!(serving, watching);
-            }
-            // The recorder may be there, for a status address whose port was taken.
-            None => tokio::select! {
-                _ = serving => {}
-                () = service_kit::metrics::tidy() => {}
-            },
-        }
+        let status = PublicDataStatus {
+            tokens: self.tokens.clone(),
+            requests: self.requests,
+            downstream: self.downstream,
+            settings: self.settings,
+        };
+        let test_request = test_request::routes(app);
+        let admin = self.admin;
+        let watching = admin.serve("public-data", counters, status, test_request, shutdown);
+        tokio::join!(serving, watching);
         // After the drain: the last requests may still need a token.
         self.tokens.shutdown().await;
         info!("stopped");

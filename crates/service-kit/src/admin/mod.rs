@@ -63,10 +63,11 @@ pub use report::{Report, ServiceState};
 
 use report::Document;
 
-/// The open status address.
+/// The status address.
 #[derive(Debug)]
 pub struct Admin {
-    server: Server,
+    /// `None` where there is to be no such address, or its default port is taken.
+    server: Option<Server>,
     allowed_hosts: Vec<String>,
 }
 
@@ -94,25 +95,23 @@ impl Admin {
         address: Option<SocketAddr>,
         default: SocketAddr,
         variable: &'static str,
-    ) -> Result<Option<Self>, BindError> {
-        let Some(address) = address else {
-            return Ok(None);
-        };
-        let builder = Server::builder().max_connections(MAX_CONNECTIONS);
-        match builder.bind(address).await {
-            Ok(server) => Ok(Some(Self {
-                server,
-                allowed_hosts: Vec::new(),
-            })),
-            Err(error) if error.is_in_use() && address == default => {
-                tracing::warn!(
+    ) -> Result<Self, BindError> {
+        let mut server = None;
+        if let Some(address) = address {
+            let builder = Server::builder().max_connections(MAX_CONNECTIONS);
+            match builder.bind(address).await {
+                Ok(open) => server = Some(open),
+                Err(error) if error.is_in_use() && address == default => tracing::warn!(
                     config.variable = variable,
                     "no status address: {address} is in use; set {variable} to another one, or to off"
-                );
-                Ok(None)
+                ),
+                Err(error) => return Err(error.for_variable(variable)),
             }
-            Err(error) => Err(error.for_variable(variable)),
         }
+        Ok(Self {
+            server,
+            allowed_hosts: Vec::new(),
+        })
     }
 
     /// Answers requests for these names too, as [`Reader::host_names`](crate::config::Reader::host_names) reads
@@ -123,12 +122,13 @@ impl Admin {
         self
     }
 
-    /// Returns the address of the listener, with its real port.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.server.local_addr()
+    /// Returns the address of the listener, if there is one, with its real port.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.server.as_ref().map(Server::local_addr)
     }
 
-    /// Serves until `shutdown` has begun and the drain is over. `service` is the service's name and
+    /// Serves until `shutdown` has begun and the drain is over; without a listener there is no drain. `service` is
+    /// the service's name and
     /// `counters` are those of its own server; `more` are routes of its own, behind the same guard.
     pub async fn serve(
         self,
@@ -138,11 +138,16 @@ impl Admin {
         more: Router,
         shutdown: Shutdown,
     ) {
-        tracing::info!(
-            admin.address = %self.local_addr(),
-            "the status address is http://{}/",
-            self.local_addr()
-        );
+        let Some(server) = self.server else {
+            // The recorder may be there, for an address whose port was taken.
+            tokio::select! {
+                () = shutdown.draining() => {}
+                () = metrics::tidy() => {}
+            }
+            return;
+        };
+        let address = server.local_addr();
+        tracing::info!(admin.address = %address, "the status address is http://{address}/");
         let admin = Arc::new(AdminState {
             service,
             counters,
@@ -152,11 +157,11 @@ impl Admin {
             shutdown: shutdown.clone(),
         });
         let names = guard::OwnNames {
-            is_loopback: idp_http::is_loopback_address(self.local_addr().ip()),
+            is_loopback: idp_http::is_loopback_address(address.ip()),
             allowed: self.allowed_hosts,
         };
         let router = routes(admin, more, Arc::new(names));
-        let serving = self.server.serve_unannounced(router, shutdown);
+        let serving = server.serve_unannounced(router, shutdown);
         tokio::select! {
             _ = serving => {}
             () = metrics::tidy() => {}
@@ -244,7 +249,7 @@ mod tests {
         let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let taken = taken.local_addr().map(|address| (taken, address)).unwrap();
         let bind = |default| Admin::bind(Some(taken.1), default, "ADMIN");
-        assert!(bind(taken.1).await.unwrap().is_none());
+        assert_eq!(bind(taken.1).await.unwrap().local_addr(), None);
         let error = bind(([127, 0, 0, 1], 1).into()).await.unwrap_err();
         assert!(error.to_string().contains("ADMIN"), "{error}");
     }
