@@ -17,9 +17,9 @@ use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
-use super::ServerState;
 use super::body::{Answered, Capped, Progress, Tracker};
 use super::connection::ConnectionState;
+use super::{MAX_BODY_BYTES, ServerState};
 use crate::health::{LIVE_PATH, READY_PATH};
 use crate::problem::{DEFECT, ProblemDetails};
 use crate::request_id::{REQUEST_ID, RequestId};
@@ -55,7 +55,7 @@ async fn answer_with_id(
     let line = tracing::enabled!(target: ACCESS, tracing::Level::DEBUG)
         .then(|| (request.method().clone(), request.uri().path().to_owned()));
 
-    let (mut response, unread) = match refusal(shared, &request) {
+    let (mut response, unread) = match refusal(&request) {
         Some(problem) => (problem.into_response(), !request.body().is_end_stream()),
         None => match InFlight::take(shared, &request) {
             Some(_slot) => guarded(shared, request, started + shared.limits.request_timeout).await,
@@ -95,7 +95,7 @@ async fn answer_with_id(
 }
 
 /// Returns the refusal of a request that no route may see.
-fn refusal(shared: &ServerState, request: &Request<Incoming>) -> Option<ProblemDetails> {
+fn refusal(request: &Request<Incoming>) -> Option<ProblemDetails> {
     if request.version() == Version::HTTP_11 {
         let mut hosts = request.headers().get_all(HOST).iter();
         if hosts.next().is_none() || hosts.next().is_some() {
@@ -104,7 +104,7 @@ fn refusal(shared: &ServerState, request: &Request<Incoming>) -> Option<ProblemD
         }
     }
     let announced = request.body().size_hint().lower();
-    (announced > shared.limits.body_bytes as u64).then_some(BODY_TOO_LARGE)
+    (announced > MAX_BODY_BYTES as u64).then_some(BODY_TOO_LARGE)
 }
 
 const BODY_TOO_LARGE: ProblemDetails = ProblemDetails::new(
@@ -125,7 +125,7 @@ async fn guarded(
     request: Request<Incoming>,
     deadline: Instant,
 ) -> (Response, bool) {
-    let (request, tracker) = capped(request, shared.limits.body_bytes);
+    let (request, tracker) = capped(request, MAX_BODY_BYTES);
     let progress = || tracker.as_ref().map_or(Progress::Done, Tracker::progress);
     let outcome = {
         let mut router = shared.router.clone();

@@ -75,13 +75,14 @@ pub struct Builder {
 
 #[derive(Clone, Debug)]
 struct Limits {
-    body_bytes: usize,
     connections: usize,
     in_flight: usize,
     request_timeout: Duration,
     write_timeout: Duration,
 }
 
+/// The longest request body.
+const MAX_BODY_BYTES: usize = 64 * 1024;
 /// hyper cannot buffer less.
 const MIN_HEADER_BYTES: usize = 8192;
 
@@ -95,12 +96,6 @@ impl Builder {
     /// Size of a header block with its request line, at least 8 KiB. Default 16 KiB.
     pub fn max_header_bytes(mut self, bytes: usize) -> Self {
         self.max_header_bytes = bytes.max(MIN_HEADER_BYTES);
-        self
-    }
-
-    /// Size of a request body. Default 64 KiB.
-    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
-        self.limits.body_bytes = bytes;
         self
     }
 
@@ -177,7 +172,6 @@ impl Server {
             header_timeout: Duration::from_secs(10),
             max_header_bytes: 16 * 1024,
             limits: Limits {
-                body_bytes: 64 * 1024,
                 connections: 1024,
                 in_flight: 512,
                 request_timeout: Duration::from_secs(10),
