@@ -111,6 +111,16 @@ async fn the_embedded_provider_is_not_mixed_with_endpoints_of_another() {
 }
 
 #[tokio::test]
+async fn the_embedded_provider_knows_a_client_whose_id_is_in_a_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "mine\n").unwrap();
+    let id_file = ("CLIENT_ID_FILE", file.path().to_str().unwrap());
+    let variables = with(just(&FREE_PORTS), &[id_file]);
+    let ended = Program::start("up", &["--check"], &variables).ended().await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+}
+
+#[tokio::test]
 async fn the_embedded_provider_is_not_asked_by_a_method_without_a_secret() {
     let method = ("CLIENT_AUTH_METHOD", "client_assertion");
     let file = tempfile::NamedTempFile::new().unwrap();

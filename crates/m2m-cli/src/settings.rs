@@ -78,11 +78,12 @@ impl<'a> Settings<'a> {
     }
 
     /// Gives a variable a value, whatever it is set to.
-    pub(crate) fn replace(&mut self, name: &'static str, value: impl Into<String>) {
+    pub fn replace(&mut self, name: &'static str, value: impl Into<String>) {
         self.replaced.insert(name, value.into());
     }
 
-    pub(crate) fn stand_in(&mut self, name: &'static str, value: impl Into<String>) {
+    /// Gives a variable a value for where it is not set.
+    pub fn stand_in(&mut self, name: &'static str, value: impl Into<String>) {
         self.defaults.insert(name, value.into());
     }
 

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use service_kit::EXIT_CONFIG;
+use service_kit::config::Environment;
 
 use crate::plan::Plan;
 
@@ -35,7 +36,8 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let plan = match Plan::read() {
+    let environment = Environment::load();
+    let plan = match Plan::read(&environment) {
         Ok(plan) => plan,
         Err(error) => {
             for line in error.lines() {

@@ -1,6 +1,5 @@
 //! Starts what the plan says, makes the request, and stops it all.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -17,7 +16,7 @@ use service_kit::{telemetry, with_sources};
 use token_cache::{StartupPolicy, TokenCache};
 use tokio::time::{Instant, timeout_at};
 
-use crate::plan::{Plan, Provider, Running};
+use crate::plan::{Plan, Provider};
 use crate::report::{advice_on_keys, advice_on_token, finding};
 use crate::say;
 
@@ -26,7 +25,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// How long `--check` waits for a token and keys. A provider in the same container starts within it.
 const READY_LIMIT: Duration = Duration::from_secs(15);
 
-pub(crate) fn run(plan: Plan, check: bool) -> Result<ExitCode, Failure> {
+pub(crate) fn run(plan: Plan<'_>, check: bool) -> Result<ExitCode, Failure> {
     let guard = telemetry::init(
         plan.process.log_format,
         &plan.process.log_filter,
@@ -56,7 +55,7 @@ pub(crate) fn run(plan: Plan, check: bool) -> Result<ExitCode, Failure> {
 
 /// Returns what a check that fails found, too.
 async fn start(
-    mut plan: Plan,
+    mut plan: Plan<'_>,
     check: bool,
     shutdown: Shutdown,
 ) -> Result<(ExitCode, Option<String>), Failure> {
@@ -118,20 +117,15 @@ async fn start(
     print(&lines)?;
 
     let url = format!("http://{}/api/public/data", reachable(public.local_addr()));
-    let mut known = BTreeMap::from([
-        ("PUBLIC_DATA_ADDR", public.local_addr().to_string()),
-        (
-            "PROTECTED_DATA_URL",
-            plan.public_data.protected_data.to_string(),
-        ),
-    ]);
+    let mut settings = plan.settings;
+    settings.replace("PUBLIC_DATA_ADDR", public.local_addr().to_string());
+    settings.replace(
+        "PROTECTED_DATA_URL",
+        plan.public_data.protected_data.as_str(),
+    );
     if let Some(provider) = &provider {
-        known.insert("ISSUER", provider.issuer().to_owned());
+        settings.replace("ISSUER", provider.issuer());
     }
-    let running = Running {
-        settings: plan.settings,
-        known,
-    };
     let parts = Parts {
         tokens: public.tokens().clone(),
         validator: protected.validator().clone(),
@@ -147,7 +141,11 @@ async fn start(
             return Ok(());
         };
         say(&format!("error: {problem}"));
-        Err(if check { finding(&running).await } else { None })
+        Err(if check {
+            finding(&settings).await
+        } else {
+            None
+        })
     };
     let answered = tokio::select! {
         answered = first_request => answered,
