@@ -1,0 +1,137 @@
+//! How sessions live and are kept.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+use service_kit::config::Reader;
+use web_session::{Secrets, SecretsError, SessionSameSite};
+
+/// What `SESSION_*` and its kin say.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SessionSettings {
+    /// `SESSION_SECRETS` or `SESSION_SECRETS_FILE`, the newest first. `None` only with a problem.
+    pub secrets: Option<Secrets>,
+    /// `SESSION_IDLE_TIMEOUT`.
+    pub idle: Duration,
+    /// `SESSION_LIFETIME`.
+    pub lifetime: Duration,
+    /// `SESSION_MAX_STALE`.
+    pub max_stale: Duration,
+    /// `SESSION_MAX`: how many the store takes.
+    pub max: usize,
+    /// `SESSIONS_PER_USER`.
+    pub per_person: usize,
+    /// `SESSION_SAME_SITE`.
+    pub same_site: SessionSameSite,
+    /// `TRUSTED_ORIGINS`.
+    pub trusted_origins: Vec<String>,
+    /// `DANGEROUS_INSECURE_COOKIES`.
+    pub insecure_cookies: bool,
+    /// `DANGEROUS_TOKEN_ENDPOINT`.
+    pub token_endpoint: bool,
+}
+
+const MEMORY_ONLY: &str = "this build has the memory store only";
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+impl SessionSettings {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let expected = format!("memory: {MEMORY_ONLY}");
+        let is_memory = |value: &str| (value == "memory").then_some(());
+        reader.parse("SESSION_STORE", &expected, is_memory);
+        if reader.optional("SESSION_STORE_PASSWORD_FILE").is_some() {
+            let text = format!("is of no use: {MEMORY_ONLY}");
+            reader.problem("SESSION_STORE_PASSWORD_FILE", text);
+        }
+        let hour = Duration::from_secs(60 * 60);
+        let idle = timeout(reader, "SESSION_IDLE_TIMEOUT", hour);
+        let lifetime = timeout(reader, "SESSION_LIFETIME", 12 * hour);
+        if idle > lifetime && !reader.has_problem("SESSION_LIFETIME") {
+            let text = "must be at most SESSION_LIFETIME";
+            reader.problem("SESSION_IDLE_TIMEOUT", text);
+        }
+        let same_site = [
+            ("lax", SessionSameSite::Lax),
+            ("strict", SessionSameSite::Strict),
+        ];
+        let token_endpoint = reader.bool("DANGEROUS_TOKEN_ENDPOINT", false);
+        if token_endpoint {
+            reader.warning(
+                "DANGEROUS_TOKEN_ENDPOINT",
+                "is on: scripts get people's access tokens from /api/auth/token",
+            );
+        }
+        Self {
+            secrets: secrets(reader),
+            idle,
+            lifetime,
+            max_stale: timeout(reader, "SESSION_MAX_STALE", hour),
+            max: reader.usize("SESSION_MAX", 10_000, 1..=10_000_000),
+            per_person: reader.usize("SESSIONS_PER_USER", 20, 1..=1_000),
+            same_site: reader.one_of("SESSION_SAME_SITE", &same_site, SessionSameSite::Lax),
+            trusted_origins: trusted_origins(reader),
+            insecure_cookies: reader.bool("DANGEROUS_INSECURE_COOKIES", false),
+            token_endpoint,
+        }
+    }
+}
+
+fn timeout(reader: &mut Reader<'_>, name: &str, default: Duration) -> Duration {
+    let timeout = reader.duration(name, default, Duration::from_secs(1)..=YEAR);
+    if timeout < Duration::from_secs(60) {
+        reader.warning(name, "is shorter than a minute");
+    }
+    timeout
+}
+
+fn secrets(reader: &mut Reader<'_>) -> Option<Secrets> {
+    const NAME: &str = "SESSION_SECRETS";
+    const FILE: &str = "SESSION_SECRETS_FILE";
+    let value = reader.secret(NAME);
+    let file = reader.text_file(FILE);
+    let (name, text) = match (value, file) {
+        (Some(_), Some(_)) => {
+            reader.problem(NAME, format!("and {FILE} exclude each other; set one"));
+            return None;
+        }
+        (Some(value), None) => (NAME, value),
+        (None, Some((_, text))) => (FILE, text),
+        (None, None) => {
+            if !reader.has_problem(NAME) && !reader.has_problem(FILE) {
+                reader.problem(NAME, format!("is required, or {FILE}"));
+            }
+            return None;
+        }
+    };
+    match Secrets::from_text(text.expose_secret()) {
+        Ok(secrets) => Some(secrets),
+        Err(error) => {
+            reader.problem(name, in_words(error));
+            None
+        }
+    }
+}
+
+fn in_words(error: SecretsError) -> String {
+    match error {
+        SecretsError::Missing => "holds no secret".to_owned(),
+        error => format!("must be 1 to 5 secrets of 32 characters or more: {error}"),
+    }
+}
+
+fn trusted_origins(reader: &mut Reader<'_>) -> Vec<String> {
+    const NAME: &str = "TRUSTED_ORIGINS";
+    let origins = super::words(reader, NAME);
+    let is_origin = |text: &String| {
+        url::Url::parse(text).is_ok_and(|url| {
+            let is_web = ["http", "https"].contains(&url.scheme());
+            is_web && url.origin().ascii_serialization() == *text
+        })
+    };
+    if !origins.iter().all(is_origin) {
+        let text = "must be origins separated by spaces, such as https://partner.example";
+        reader.problem(NAME, text);
+    }
+    origins
+}

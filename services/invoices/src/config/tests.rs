@@ -1,0 +1,497 @@
+//! Each variable with values that it takes and values that it does not.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+type Variables<'a> = BTreeMap<&'a str, &'a str>;
+
+fn base() -> Variables<'static> {
+    BTreeMap::from([
+        ("ISSUER", "https://idp.example"),
+        ("CLIENT_ID", "app"),
+        ("CLIENT_SECRET", "hunter2"),
+        ("SESSION_SECRETS", SECRET),
+    ])
+}
+
+fn read(variables: &Variables<'_>) -> (Config, Vec<String>, Vec<String>) {
+    let mut reader = Reader::new(variables);
+    let config = Config::read(&mut reader);
+    let warnings = reader.warnings().iter().map(ToString::to_string).collect();
+    let problems = match reader.finish() {
+        Ok(()) => Vec::new(),
+        Err(error) => error.problems().iter().map(ToString::to_string).collect(),
+    };
+    (config, problems, warnings)
+}
+
+fn with<'a>(more: &[(&'a str, &'a str)]) -> Variables<'a> {
+    let mut variables = base();
+    variables.extend(more.iter().copied());
+    variables
+}
+
+/// The variables that problems name, each once.
+fn named(problems: &[String]) -> Vec<&str> {
+    let mut names: Vec<&str> = problems
+        .iter()
+        .map(|problem| problem.split_once(": ").unwrap().0)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+#[test]
+fn the_smallest_configuration_has_the_defaults() {
+    let (config, problems, warnings) = read(&base());
+    assert_eq!(problems, [""; 0]);
+    assert_eq!(warnings, [""; 0]);
+    assert_eq!(config.address.to_string(), "127.0.0.1:6004");
+    assert_eq!(config.admin_address.unwrap().to_string(), "127.0.0.1:6014");
+    assert_eq!(config.people.public_url(6004), "http://localhost:6004");
+    assert!(!config.people.has_tenants && !config.has_samples());
+    assert_eq!(config.clients.web.id, "app");
+    let hour = std::time::Duration::from_secs(3600);
+    let sessions = &config.sessions;
+    assert_eq!(
+        (sessions.idle, sessions.lifetime, sessions.max_stale),
+        (hour, 12 * hour, hour)
+    );
+    assert_eq!((sessions.max, sessions.per_person), (10_000, 20));
+    let owner = ["invoice:read", "invoice:write", "session:revoke"];
+    assert_eq!(config.people.role_permissions["owner"], owner);
+    assert_eq!(config.people.role_permissions["viewer"], ["invoice:read"]);
+    assert!(config.audiences.is_empty());
+    let local = with(&[("ISSUER", "http://127.0.0.1:6003")]);
+    assert!(read(&local).0.has_samples());
+}
+
+/// K20
+#[test]
+fn every_variable_takes_what_it_should_and_nothing_else() {
+    let long = "x".repeat(400);
+    let cases: &[(&str, &[&str], &[&str])] = &[
+        (
+            "INVOICES_ADDR",
+            &["127.0.0.1:0", "[::1]:1"],
+            &["6004", "localhost:1"],
+        ),
+        ("INVOICES_ADMIN_ADDR", &["off", "127.0.0.1:0"], &["on"]),
+        ("ADMIN_ALLOWED_HOSTS", &["a.example b.example"], &["a:1"]),
+        (
+            "AUTHORIZATION_ENDPOINT",
+            &["https://a.example/x"],
+            &["a.example", "http://a.example"],
+        ),
+        (
+            "END_SESSION_ENDPOINT",
+            &["https://a.example/x"],
+            &["/x", "https://{tenant_name}/"],
+        ),
+        (
+            "USERINFO_ENDPOINT",
+            &["https://a.example/x"],
+            &["x", "http://a.example"],
+        ),
+        (
+            "REVOCATION_ENDPOINT",
+            &["https://a.example/x"],
+            &["x", "ftp://a.example"],
+        ),
+        ("TOKEN_ENDPOINT", &["https://a.example/x"], &["x"]),
+        ("JWKS_URI", &["https://a.example/x"], &["x"]),
+        ("METADATA_URL", &[], &["https://a.example/x"]),
+        (
+            "APPLICATION_LOGIN_URL",
+            &["https://a.example/login"],
+            &["login"],
+        ),
+        ("SIGNUP_URL", &["https://a.example/signup?x=1"], &["signup"]),
+        (
+            "CLIENT_AUTH_METHOD",
+            &["client_secret_post", "client_secret_basic_raw"],
+            &["private_key_jwt", "basic"],
+        ),
+        (
+            "LOGIN_SCOPES",
+            &["openid offline_access", "openid"],
+            &["profile", "open", "openid a\"b"],
+        ),
+        ("LOGIN_AUDIENCE", &["https://api.example"], &[]),
+        (
+            "LOGIN_RESOURCE",
+            &["https://api.example"],
+            &["api", "https://api.example#x"],
+        ),
+        ("DOMAIN_FORMAT", &["LOCALHOST"], &["localhost", "TENANT"]),
+        (
+            "PUBLIC_URL",
+            &[
+                "https://app.example",
+                "http://localhost:1",
+                "http://a.localhost:1",
+            ],
+            &[
+                "app.example",
+                "http://app.example",
+                "https://app.example/x",
+                "https://u@app.example",
+                "https://{tenant_name}.app.example",
+            ],
+        ),
+        ("TENANTS", &["off", "required"], &["on"]),
+        ("TENANT_ID_CLAIM", &["org_id"], &["org id"]),
+        ("TENANT_NAME_CLAIM", &["org_name"], &["org name"]),
+        (
+            "ROLE_PERMISSIONS",
+            &["a=b", "a=b,c;d=e;"],
+            &["a", "=b", "a=", "a=b;a=c", "a=b,", "a:b=c", "a=b c"],
+        ),
+        ("SESSION_SECRETS", &[SECRET], &["short", &SECRET[1..]]),
+        (
+            "SESSION_STORE",
+            &["memory"],
+            &["cookie", "redis://h", "sqlite:x", "Memory"],
+        ),
+        ("SESSION_STORE_PASSWORD_FILE", &[], &["/x"]),
+        ("SESSION_IDLE_TIMEOUT", &["1s", "12h"], &["0s", "13h", "60"]),
+        ("SESSION_LIFETIME", &["1h", "30days"], &["900ms", "2years"]),
+        ("SESSION_MAX_STALE", &["5m"], &["0s", "x"]),
+        ("SESSION_MAX", &["1", "100000"], &["0", "-1"]),
+        ("SESSIONS_PER_USER", &["1"], &["0", "1001"]),
+        ("SESSION_SAME_SITE", &["lax", "strict"], &["none", "Lax"]),
+        (
+            "TRUSTED_ORIGINS",
+            &["https://a.example https://b.example:1"],
+            &[
+                "a.example",
+                "https://a.example/",
+                "https://a.example:443",
+                "null",
+            ],
+        ),
+        ("DANGEROUS_INSECURE_COOKIES", &["true", "false"], &["yes"]),
+        ("DANGEROUS_TOKEN_ENDPOINT", &["true"], &["1"]),
+        ("API_AUDIENCE", &["a b"], &[]),
+        (
+            "PROTECTED_DATA_URL",
+            &["https://x.example/base"],
+            &["x", "http://x.example"],
+        ),
+        ("ALLOWED_ALGORITHMS", &["RS256 ES256"], &["HS256"]),
+        ("TOKEN_SCOPE", &["a b"], &["a\\"]),
+        ("TOKEN_RESOURCE", &["https://x.example"], &["x"]),
+        ("APPLICATION_CUSTOM_DOMAIN", &["false"], &["true", "maybe"]),
+        ("DEFAULT_TENANT_NAME", &[], &["acme", "-a", &long]),
+    ];
+    for (name, good, bad) in cases {
+        for value in *good {
+            let (_, problems, _) = read(&with(&[(name, value)]));
+            assert_eq!(problems, [""; 0], "{name}={value}");
+        }
+        for value in *bad {
+            let (_, problems, _) = read(&with(&[(name, value)]));
+            let names = named(&problems);
+            assert!(names.contains(name), "{name}={value}: {problems:?}");
+            let others: Vec<&&str> = names
+                .iter()
+                .filter(|it| *it != name && **it != "SESSION_IDLE_TIMEOUT")
+                .collect();
+            assert!(others.is_empty(), "{name}={value}: {problems:?}");
+        }
+    }
+}
+
+/// K20
+#[test]
+fn settings_that_contradict_each_other_are_named() {
+    let vanity = ("APPLICATION_VANITY_DOMAIN", "app.idp.example");
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: &[Case<'_>] = &[
+        (&[("DOMAIN_FORMAT", "VANITY_DOMAIN")], &["TENANTS"]),
+        (
+            &[("DOMAIN_FORMAT", "VANITY_DOMAIN"), ("TENANTS", "required")],
+            &[],
+        ),
+        (
+            &[
+                ("DOMAIN_FORMAT", "VANITY_DOMAIN"),
+                ("TENANTS", "required"),
+                ("PUBLIC_URL", "https://app.example"),
+            ],
+            &["PUBLIC_URL"],
+        ),
+        (
+            &[
+                ("DOMAIN_FORMAT", "VANITY_DOMAIN"),
+                ("TENANTS", "required"),
+                ("PUBLIC_URL", "https://{tenant_domain}.app.example"),
+            ],
+            &[],
+        ),
+        (
+            &[(
+                "AUTHORIZATION_ENDPOINT",
+                "https://{tenant_name}.idp.example/a",
+            )],
+            &["TENANTS"],
+        ),
+        (
+            &[
+                (
+                    "AUTHORIZATION_ENDPOINT",
+                    "https://{tenant_name}.idp.example/a",
+                ),
+                ("TENANTS", "required"),
+            ],
+            &[],
+        ),
+        (
+            &[
+                ("AUTHORIZATION_ENDPOINT", "https://b.{tenant_name}.example/"),
+                ("TENANTS", "required"),
+            ],
+            &["AUTHORIZATION_ENDPOINT"],
+        ),
+        (
+            &[("TENANT_CUSTOM_DOMAINS", "idp.acme.example")],
+            &["TENANT_CUSTOM_DOMAINS"],
+        ),
+        (
+            &[
+                ("TENANT_CUSTOM_DOMAINS", "*.idp.example login.acme.example"),
+                ("TENANTS", "required"),
+            ],
+            &[],
+        ),
+        (
+            &[
+                ("TENANT_CUSTOM_DOMAINS", "10.0.0.1"),
+                ("TENANTS", "required"),
+            ],
+            &["TENANT_CUSTOM_DOMAINS"],
+        ),
+        (
+            &[("DEFAULT_TENANT_CUSTOM_DOMAIN", "login.acme.example")],
+            &["DEFAULT_TENANT_CUSTOM_DOMAIN"],
+        ),
+        (
+            &[
+                ("DEFAULT_TENANT_CUSTOM_DOMAIN", "acme:1"),
+                ("TENANTS", "required"),
+            ],
+            &["DEFAULT_TENANT_CUSTOM_DOMAIN"],
+        ),
+        (
+            &[("DEFAULT_TENANT_NAME", "acme"), ("TENANTS", "required")],
+            &[],
+        ),
+        (
+            &[
+                ("PUBLIC_URL", "http://app.example"),
+                ("ALLOW_INSECURE_HTTP", "true"),
+            ],
+            &["DANGEROUS_INSECURE_COOKIES"],
+        ),
+        (
+            &[
+                ("PUBLIC_URL", "http://app.example"),
+                ("ALLOW_INSECURE_HTTP", "true"),
+                ("DANGEROUS_INSECURE_COOKIES", "true"),
+            ],
+            &[],
+        ),
+        (
+            &[("SESSION_IDLE_TIMEOUT", "2h"), ("SESSION_LIFETIME", "1h")],
+            &["SESSION_IDLE_TIMEOUT"],
+        ),
+        (
+            &[("SESSION_SECRETS_FILE", "/none")],
+            &["SESSION_SECRETS_FILE"],
+        ),
+        (&[("WEB_CLIENT_SECRET", "x")], &["WEB_CLIENT_ID"]),
+        (&[("WEB_CLIENT_ID", "x")], &["WEB_CLIENT_SECRET"]),
+        (
+            &[
+                ("WEB_CLIENT_ID", "x"),
+                ("WEB_CLIENT_SECRET", "y"),
+                ("CLIENT_ID", ""),
+            ],
+            &["CLIENT_ID"],
+        ),
+        (
+            &[
+                ("WEB_CLIENT_ID", "x"),
+                ("WEB_CLIENT_SECRET", "y"),
+                ("CLIENT_ID", ""),
+                ("CLIENT_SECRET", ""),
+            ],
+            &[],
+        ),
+        (
+            &[("CLIENT_ID", ""), ("CLIENT_SECRET", "")],
+            &["CLIENT_ID", "CLIENT_SECRET"],
+        ),
+        (
+            &[
+                vanity,
+                ("ISSUER", ""),
+                ("APPLICATION_DOMAIN", "other.example"),
+            ],
+            &["APPLICATION_DOMAIN"],
+        ),
+        (
+            &[vanity, ("ISSUER", ""), ("APPLICATION_DOMAIN", vanity.1)],
+            &[],
+        ),
+        (&[vanity], &["ISSUER"]),
+        (&[vanity, ("ISSUER", ""), ("TENANTS", "off")], &["TENANTS"]),
+        (
+            &[
+                ("APPLICATION_VANITY_DOMAIN", "app.idp.example:8443"),
+                ("ISSUER", ""),
+            ],
+            &["APPLICATION_VANITY_DOMAIN"],
+        ),
+        (
+            &[("APPLICATION_DOMAIN", "a b"), ("ISSUER", "")],
+            &["APPLICATION_DOMAIN"],
+        ),
+        (&[("ISSUER", "")], &["ISSUER"]),
+    ];
+    for (more, expected) in cases {
+        let (_, problems, _) = read(&with(more));
+        assert_eq!(named(&problems), *expected, "{more:?}: {problems:?}");
+    }
+}
+
+#[test]
+fn a_vanity_domain_stands_for_everything_under_both_of_its_names() {
+    for name in ["APPLICATION_VANITY_DOMAIN", "APPLICATION_DOMAIN"] {
+        let variables = with(&[("ISSUER", ""), (name, "app.idp.example")]);
+        let (config, problems, _) = read(&variables);
+        assert_eq!(problems, [""; 0], "{name}");
+        assert_eq!(config.provider.issuer, "https://app.idp.example");
+        assert!(config.people.has_tenants);
+        let login = config.login;
+        let texts = [login.application_login, login.signup].map(|url| url.unwrap().to_string());
+        assert_eq!(
+            texts,
+            [
+                "https://app.idp.example/login",
+                "https://app.idp.example/signup"
+            ]
+        );
+        assert_eq!(login.vanity.unwrap().domain, "app.idp.example");
+    }
+}
+
+/// K64
+#[test]
+fn secrets_are_one_to_five_of_32_characters_each_once() {
+    let other = SECRET.replace('0', "x");
+    let many: Vec<String> = (0..6).map(|at| format!("{SECRET}{at}")).collect();
+    for (value, is_good) in [
+        (format!("{SECRET} {other}"), true),
+        (many[..5].join(" "), true),
+        (many.join(" "), false),
+        (format!("{SECRET} {SECRET}"), false),
+        (SECRET[1..].to_owned(), false),
+        (format!("{SECRET} short"), false),
+        ("   ".to_owned(), false),
+        (String::new(), false),
+    ] {
+        let (_, problems, _) = read(&with(&[("SESSION_SECRETS", &value)]));
+        let expected: &[&str] = if is_good { &[] } else { &["SESSION_SECRETS"] };
+        assert_eq!(named(&problems), expected, "{value}: {problems:?}");
+        let shows = problems.iter().any(|it| it.contains("0123456"));
+        assert!(!shows, "{problems:?}");
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{SECRET}\n{other}\n")).unwrap();
+    let path = file.path().to_str().unwrap();
+    let by_file = with(&[("SESSION_SECRETS", ""), ("SESSION_SECRETS_FILE", path)]);
+    assert_eq!(read(&by_file).1, [""; 0]);
+    let both = with(&[("SESSION_SECRETS_FILE", path)]);
+    assert_eq!(named(&read(&both).1), ["SESSION_SECRETS"]);
+    std::fs::write(file.path(), "hunter2").unwrap();
+    let problems = read(&by_file).1;
+    assert_eq!(named(&problems), ["SESSION_SECRETS_FILE"]);
+    assert!(!problems[0].contains("hunter2"));
+}
+
+/// K74
+#[test]
+fn insecure_cookies_are_warned_of_and_refused_beside_https() {
+    const NAME: &str = "DANGEROUS_INSECURE_COOKIES";
+    let (config, problems, warnings) = read(&with(&[(NAME, "true")]));
+    assert_eq!(problems, [""; 0]);
+    assert!(config.sessions.insecure_cookies);
+    assert!(
+        warnings.iter().any(|it| it.starts_with(NAME)),
+        "{warnings:?}"
+    );
+    let https = with(&[(NAME, "true"), ("PUBLIC_URL", "https://app.example")]);
+    assert_eq!(named(&read(&https).1), [NAME]);
+}
+
+#[test]
+fn what_works_and_was_hardly_meant_is_a_warning() {
+    for (name, value) in [
+        ("LOGIN_SCOPES", "openid profile"),
+        ("SESSION_IDLE_TIMEOUT", "30s"),
+        ("DANGEROUS_TOKEN_ENDPOINT", "true"),
+    ] {
+        let (_, problems, warnings) = read(&with(&[(name, value)]));
+        assert_eq!(problems, [""; 0], "{name}");
+        assert!(
+            warnings.iter().any(|it| it.starts_with(name)),
+            "{name}: {warnings:?}"
+        );
+    }
+}
+
+/// K20
+#[test]
+fn every_problem_comes_at_once_and_without_a_value() {
+    let canary = "canary canary";
+    let names = [
+        "SESSION_SECRETS",
+        "SESSION_STORE",
+        "SESSION_IDLE_TIMEOUT",
+        "DOMAIN_FORMAT",
+        "PUBLIC_URL",
+        "TENANTS",
+        "ROLE_PERMISSIONS",
+        "LOGIN_SCOPES",
+        "INVOICES_ADDR",
+        "TRUSTED_ORIGINS",
+        "AUTHORIZATION_ENDPOINT",
+    ];
+    let more: Vec<(&str, &str)> = names.iter().map(|name| (*name, canary)).collect();
+    let (_, problems, _) = read(&with(&more));
+    let found = named(&problems);
+    for name in names {
+        assert!(found.contains(&name), "{name}: {problems:?}");
+    }
+    for problem in &problems {
+        assert!(
+            !problem.contains("canary") && !problem.contains('\n'),
+            "{problem}"
+        );
+    }
+}
+
+#[test]
+fn every_variable_that_is_read_is_known() {
+    let variables = base();
+    let mut reader = Reader::new(&variables);
+    Config::read(&mut reader);
+    for name in reader.asked() {
+        assert!(VARIABLES.contains(&name), "{name}");
+    }
+}

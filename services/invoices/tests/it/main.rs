@@ -1,0 +1,18 @@
+//! The application over sockets, beside a development provider and protected-data.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests panic where they break"
+)]
+
+mod api;
+mod browser;
+mod calls;
+mod configuration;
+mod events;
+mod pages;
+mod people;
+mod public;
+mod routes;
+mod world;
