@@ -71,7 +71,7 @@ pub use provider::{Provider, ProviderBuilder, VanityDomain};
 pub use public_url::PublicUrlError;
 /// The list of secrets behind [`SessionSecrets`].
 pub use sealing::{Secrets, SecretsError};
-pub use session::{DataError, Session};
+pub use session::{DataError, OtherSession, Session};
 pub use sessions::{BuildError, SessionSecrets, WebSessions, WebSessionsBuilder};
 pub use store::{MemoryStore, SessionStore};
 pub use tenancy::{CustomDomain, CustomDomainError, Tenancy, TenantName, TenantNameError};

@@ -1,5 +1,7 @@
 //! Starts the pair, and an identity provider when none is named; makes one request through it.
 
+#[cfg(feature = "people")]
+mod people;
 mod plan;
 mod report;
 mod run;

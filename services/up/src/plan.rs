@@ -12,6 +12,8 @@ pub(crate) struct Plan<'e> {
     pub(crate) process: Runtime,
     pub(crate) protected_data: protected_data::Config,
     pub(crate) public_data: public_data::Config,
+    #[cfg(feature = "people")]
+    pub(crate) invoices: invoices::Config,
     /// Whether public-data calls the address that protected-data gets.
     pub(crate) follow_protected_data: bool,
     pub(crate) provider: Option<Provider>,
@@ -36,6 +38,10 @@ impl<'e> Plan<'e> {
         let mut settings = Settings::new(environment, embedded);
         // Here the answer matters, and the reason where it is a refusal; the services' other lines do not.
         settings.stand_in("RUST_LOG", "warn,protected_data::refusal=info");
+        #[cfg(feature = "people")]
+        if embedded {
+            crate::people::stand_in(&mut settings);
+        }
         let mut reader = Reader::new(&settings);
         if embedded {
             // The development secret must not go to a provider that others run.
@@ -50,6 +56,8 @@ impl<'e> Plan<'e> {
         }
         let protected_data = protected_data::Config::read(&mut reader);
         let public_data = public_data::Config::read(&mut reader);
+        #[cfg(feature = "people")]
+        let invoices = crate::people::read(&mut reader);
         if embedded && !public_data.client_auth.has_shared_secret() {
             reader.problem(
                 "CLIENT_AUTH_METHOD",
@@ -68,6 +76,8 @@ impl<'e> Plan<'e> {
             process,
             protected_data,
             public_data,
+            #[cfg(feature = "people")]
+            invoices,
             follow_protected_data: !settings.has("PROTECTED_DATA_URL"),
             provider,
             warnings,

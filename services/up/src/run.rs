@@ -16,6 +16,8 @@ use service_kit::{telemetry, with_sources};
 use token_cache::{StartupPolicy, TokenCache};
 use tokio::time::{Instant, timeout_at};
 
+#[cfg(feature = "people")]
+use crate::people;
 use crate::plan::{Plan, Provider};
 use crate::report::{advice_on_keys, advice_on_token, finding};
 use crate::say;
@@ -70,6 +72,8 @@ async fn start(
     let admins = [
         plan.public_data.admin_address,
         plan.protected_data.admin_address,
+        #[cfg(feature = "people")]
+        plan.invoices.admin_address,
     ];
     if admins.iter().any(Option::is_some) {
         service_kit::metrics::install();
@@ -84,6 +88,16 @@ async fn start(
     let public = PublicData::bind(&plan.public_data)
         .await
         .map_err(|error| with_sources(&error))?;
+    #[cfg(feature = "people")]
+    let people = {
+        if let Some(idp) = &provider {
+            people::follow(&mut plan.invoices, idp);
+        }
+        if plan.follow_protected_data {
+            plan.invoices.protected_data = plan.public_data.protected_data.clone();
+        }
+        people::bind(&plan.invoices, provider.as_ref()).await?
+    };
 
     let mut lines = Vec::new();
     match &provider {
@@ -104,9 +118,13 @@ async fn start(
         "public-data     http://{}",
         reachable(public.local_addr())
     ));
+    #[cfg(feature = "people")]
+    lines.extend(people::lines(&people, plan.provider.as_ref()));
     let admins = [
         ("public-data", public.admin_addr()),
         ("protected-data", protected.admin_addr()),
+        #[cfg(feature = "people")]
+        ("invoices", people.service.admin_addr()),
     ];
     for (name, address) in admins {
         if let Some(address) = address {
@@ -135,8 +153,18 @@ async fn start(
     let callee = Shutdown::manual(shutdown.grace());
     let protected = tokio::spawn(protected.run(callee.clone()));
     let public = tokio::spawn(public.run(shutdown.clone()));
+    #[cfg(feature = "people")]
+    let (invoices_url, invoices) = (
+        people.url,
+        tokio::spawn(people.service.run(shutdown.clone())),
+    );
     let first_request = async {
         let answered = parts.first_request(&url, check).await;
+        #[cfg(feature = "people")]
+        let answered = match (answered, &provider) {
+            (Ok(()), Some(idp)) if check => people::sign_in_and_out(&invoices_url, idp).await,
+            (answered, _) => answered,
+        };
         let Err(problem) = answered else {
             return Ok(());
         };
@@ -160,6 +188,8 @@ async fn start(
         shutdown.begin(ShutdownKind::Interrupt);
     }
     public.await?;
+    #[cfg(feature = "people")]
+    invoices.await?;
     callee.begin(ShutdownKind::Interrupt);
     // The grace is for all of it.
     let end = shutdown.deadline().unwrap_or_else(Instant::now);
