@@ -19,8 +19,8 @@ use crate::plan::Provider;
 /// Who signs in for `--check`, and whom the list of addresses names.
 const PERSON: &str = "owner@acme.example";
 
-/// Gives the variables of invoices the values that fit the embedded provider.
-pub(crate) fn stand_in(settings: &mut Settings<'_>) {
+/// Gives the variables of invoices the values that fit the embedded provider. Returns what is worth a warning.
+pub(crate) fn stand_in(settings: &mut Settings<'_>) -> Option<String> {
     settings.stand_in("TENANTS", "required");
     settings.stand_in("WEB_CLIENT_ID", DEFAULT_WEB_CLIENT_ID);
     if !settings.has("WEB_CLIENT_SECRET_FILE") {
@@ -30,10 +30,15 @@ pub(crate) fn stand_in(settings: &mut Settings<'_>) {
     let first = audiences.split_ascii_whitespace().next();
     settings.stand_in("LOGIN_AUDIENCE", first.unwrap_or(DEFAULT_AUDIENCE));
     let mut secret = [0_u8; 32];
-    if !settings.has("SESSION_SECRETS_FILE") && aws_lc_rs::rand::fill(&mut secret).is_ok() {
-        let secret = secret.iter().map(|byte| format!("{byte:02x}"));
-        settings.stand_in("SESSION_SECRETS", secret.collect::<String>());
+    if settings.has("SESSION_SECRETS")
+        || settings.has("SESSION_SECRETS_FILE")
+        || aws_lc_rs::rand::fill(&mut secret).is_err()
+    {
+        return None;
     }
+    let secret = secret.iter().map(|byte| format!("{byte:02x}"));
+    settings.stand_in("SESSION_SECRETS", secret.collect::<String>());
+    Some("SESSION_SECRETS: made at random for this run".to_owned())
 }
 
 /// Reads the variables.

@@ -39,9 +39,11 @@ impl<'e> Plan<'e> {
         // Here the answer matters, and the reason where it is a refusal; the services' other lines do not.
         settings.stand_in("RUST_LOG", "warn,protected_data::refusal=info");
         #[cfg(feature = "people")]
-        if embedded {
-            crate::people::stand_in(&mut settings);
-        }
+        let random = embedded
+            .then(|| crate::people::stand_in(&mut settings))
+            .flatten();
+        #[cfg(not(feature = "people"))]
+        let random = None;
         let mut reader = Reader::new(&settings);
         if embedded {
             // The development secret must not go to a provider that others run.
@@ -68,6 +70,7 @@ impl<'e> Plan<'e> {
         let provider = embedded.then(|| Provider::read(&mut reader));
         let warnings = reader.warnings().iter().map(ToString::to_string);
         let warnings = warnings.chain(unknown.iter().map(ToString::to_string));
+        let warnings = warnings.chain(random);
         let warnings = warnings.collect();
         reader
             .finish()

@@ -42,7 +42,8 @@ pub(crate) fn run(plan: Plan<'_>, check: bool) -> Result<ExitCode, Failure> {
         .build()?;
     let result = runtime.block_on(async {
         let shutdown = Shutdown::on_signals(plan.process.shutdown_grace)?;
-        start(plan, check, shutdown).await
+        // With all services in it, it is too large for a stack.
+        Box::pin(start(plan, check, shutdown)).await
     });
     // Dropping it would wait without bound for blocking calls.
     runtime.shutdown_timeout(service_kit::RUNTIME_CLOSE);
