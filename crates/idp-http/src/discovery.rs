@@ -42,7 +42,7 @@ pub struct Metadata {
     /// (`token_endpoint_auth_methods_supported`, RFC 8414 section 2), as far as these are strings;
     /// `None` if the issuer does not say, which stands for `client_secret_basic`.
     pub token_endpoint_auth_methods: Option<Vec<String>>,
-    /// What a client needs besides that logs people in; all `None` for other readers.
+    /// What a client needs besides that logs people in; empty for other readers.
     pub login: LoginMetadata,
 }
 

@@ -136,7 +136,7 @@ pub(crate) const NOT_FOUND: Answer = Answer::new(
 pub(crate) const TOO_LARGE: Answer = Answer::new(
     StatusCode::PAYLOAD_TOO_LARGE,
     "Too large",
-    "The request is larger than 64 KiB.",
+    "The request is too large, or was not sent whole.",
 );
 pub(crate) const COOKIES_BLOCKED: Answer = Answer::new(
     StatusCode::BAD_REQUEST,
@@ -299,9 +299,11 @@ pub(crate) fn empty(status: StatusCode) -> Response {
 
 /// A redirect. An address that no header can carry is a defect of ours.
 pub(crate) fn redirect(status: StatusCode, to: &str) -> Response {
-    let Ok(location) = HeaderValue::from_str(to) else {
+    let Ok(mut location) = HeaderValue::from_str(to) else {
         return DEFECT.response(Form::Page);
     };
+    // It may have a state, or a token that the provider takes as a hint.
+    location.set_sensitive(true);
     let mut response = empty(status);
     response.headers_mut().insert(header::LOCATION, location);
     response

@@ -132,11 +132,13 @@ pub(crate) async fn get(inner: &Arc<Inner>, visit: Visit<'_>) -> Response {
             answer::STORE_AWAY.response(Form::Page)
         }
         Ok(Some(first)) if now.since(first) >= AGAIN => {
-            return without_login(inner, &visit, &came, restarts, Some(&name)).await;
+            return without_login(inner, &visit, &came, restarts, Some((&name, &login))).await;
         }
         Ok(Some(_)) => match appears(inner, &handle.key()).await {
             true => signed_in(inner, &visit, &login, &handle, false),
-            false => return without_login(inner, &visit, &came, restarts, Some(&name)).await,
+            false => {
+                return without_login(inner, &visit, &came, restarts, Some((&name, &login))).await;
+            }
         },
         Ok(None) => {
             // In a task of its own: a browser that goes away and comes back finds the session.
@@ -195,25 +197,30 @@ async fn without_login(
     visit: &Visit<'_>,
     came: &Came,
     restarts: u8,
-    used: Option<&str>,
+    used: Option<(&str, &LoginState)>,
 ) -> Response {
     let mut response = match live(inner, visit, Form::Page).await {
         Err(answer) => answer,
         Ok(Some(_)) => answer::redirect(StatusCode::SEE_OTHER, &visit.origin.with("/")),
         Ok(None) if restarts == 0 => {
             inner.counts.login(LoginOutcome::Restarted);
-            let name = came
-                .tenant_name
-                .as_deref()
-                .or(came.tenant_domain.as_deref());
-            restart(visit, name, came.custom_domain.as_deref(), None)
+            match used {
+                Some((_, login)) => restart_of(visit, login),
+                None => {
+                    let name = came
+                        .tenant_name
+                        .as_deref()
+                        .or(came.tenant_domain.as_deref());
+                    restart(visit, name, came.custom_domain.as_deref(), None)
+                }
+            }
         }
         Ok(None) => {
             inner.counts.login(LoginOutcome::Failed);
             answer::COOKIES_BLOCKED.response(Form::Page)
         }
     };
-    if let Some(name) = used {
+    if let Some((name, _)) = used {
         clear(inner, &mut response, name);
     }
     response
@@ -246,6 +253,17 @@ fn restart(
     )
 }
 
+/// Begins a login of ours once more.
+fn restart_of(visit: &Visit<'_>, login: &LoginState) -> Response {
+    let tenant = login.tenant();
+    let name = tenant.name.as_ref().map(crate::TenantName::as_str);
+    let domain = tenant
+        .custom_domain
+        .as_ref()
+        .map(crate::CustomDomain::as_str);
+    restart(visit, name, domain, Some(&login.return_address))
+}
+
 fn finish(
     inner: &Inner,
     visit: &Visit<'_>,
@@ -261,13 +279,7 @@ fn finish(
         }
         End::Restart if restarts == 0 => {
             inner.counts.login(LoginOutcome::Restarted);
-            let tenant = login.tenant();
-            let name = tenant.name.as_ref().map(crate::TenantName::as_str);
-            let domain = tenant
-                .custom_domain
-                .as_ref()
-                .map(crate::CustomDomain::as_str);
-            restart(visit, name, domain, Some(&login.return_address))
+            restart_of(visit, login)
         }
         End::Restart => {
             inner.counts.login(LoginOutcome::Failed);

@@ -35,7 +35,7 @@ pub(crate) const MAX_HANDLES: usize = 4;
 const MAX_LOGINS: usize = 4;
 const MAX_LOGIN_BYTES: usize = 4_000;
 pub(crate) const LOGIN_LIFETIME: Duration = Duration::from_secs(3_600);
-const LOGOUT_LIFETIME: Duration = Duration::from_secs(600);
+pub(crate) const LOGOUT_LIFETIME: Duration = Duration::from_secs(600);
 const HINT_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// The cookies of a request, in its order.
@@ -46,8 +46,9 @@ impl<'h> Cookies<'h> {
     /// Reads all `Cookie` fields as if they were one. What is no cookie is left out.
     pub(crate) fn read(headers: &'h HeaderMap) -> Self {
         let fields = headers.get_all(header::COOKIE).iter();
-        let texts = fields.filter_map(|field| field.to_str().ok());
-        let cookies = texts.flat_map(Cookie::split_parse).flatten();
+        let pieces = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
+        let texts = pieces.filter_map(|piece| std::str::from_utf8(piece).ok());
+        let cookies = texts.filter_map(|text| Cookie::parse(text).ok());
         let pair = |cookie: Cookie<'h>| {
             let name = cookie
                 .name_raw()
@@ -125,7 +126,7 @@ impl CookieRules {
     fn login_cookies(&self, cookies: &Cookies<'_>) -> Vec<LoginCookie> {
         let prefix = self.name("login.");
         let read = |(name, value): &(Cow<'_, str>, Cow<'_, str>)| {
-            let rest = name.strip_prefix(&prefix)?;
+            let rest = name.strip_prefix(&prefix).filter(|rest| rest.is_ascii())?;
             let begun = rest
                 .split('.')
                 .next()
@@ -204,8 +205,8 @@ impl CookieRules {
         )
     }
 
-    /// Removes a cookie. Its attributes are those that it was set with, or browsers with rules for the prefix
-    /// would not take it.
+    /// Removes a cookie. It has the path and the `Secure` that it was set with: browsers with rules for the prefix take
+    /// it for another one, or for none, otherwise.
     pub(crate) fn clear(&self, name: &str) -> HeaderValue {
         self.set(name, "", SameSite::Lax, true, Duration::ZERO)
     }
@@ -323,6 +324,20 @@ mod tests {
         assert_eq!(cookies.first("c63"), Some("63"));
         assert_eq!(cookies.first("c64"), None);
         assert_eq!(cookies.first("C0"), None);
+    }
+
+    #[test]
+    fn a_cookie_of_somebody_else_that_is_no_ascii_hides_none_of_ours() {
+        let mut headers = HeaderMap::new();
+        let field = HeaderValue::from_bytes("name=Jürgen; __Host-session=a; x=\u{fc}".as_bytes());
+        headers.insert(header::COOKIE, field.unwrap());
+        headers.append(
+            header::COOKIE,
+            HeaderValue::from_bytes(b"y=\xff; __Host-logout=b").unwrap(),
+        );
+        let cookies = Cookies::read(&headers);
+        assert_eq!(cookies.first("__Host-session"), Some("a"));
+        assert_eq!(cookies.first("__Host-logout"), Some("b"));
     }
 
     #[test]

@@ -33,6 +33,8 @@ labels! {
         Admin = "admin",
         /// By the provider (OpenID Connect Back-Channel Logout 1.0).
         BackChannel = "backchannel",
+        /// By a logout that came while it was made.
+        LoggedOut = "logged_out",
         /// The provider refused its refresh token.
         RefreshRefused = "refresh_refused",
         /// The same, after a refresh whose answer was lost.

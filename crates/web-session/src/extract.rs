@@ -24,8 +24,9 @@ pub struct UserToken {
     generation: u64,
 }
 
-/// A token for a form: the hidden field `csrf_token`. Each is good for the whole session. An extractor.
-#[derive(Clone, Debug)]
+/// A token for a form: the hidden field `csrf_token`. Each is good for the whole session. `Debug` shows nothing of it.
+/// An extractor.
+#[derive(Clone)]
 pub struct CsrfToken(String);
 
 impl UserToken {
@@ -61,6 +62,12 @@ impl CsrfToken {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl fmt::Debug for CsrfToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CsrfToken")
     }
 }
 

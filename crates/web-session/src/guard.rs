@@ -127,7 +127,10 @@ impl SessionLayer {
         let (mut parts, body) = request.into_parts();
         let origin = match inner.arrive(&parts) {
             Ok((origin, _)) => origin,
-            Err(answer) => return *answer,
+            Err(mut answer) => {
+                answer::protect(&mut answer, "no-referrer", None);
+                return *answer;
+            }
         };
         let is_bearers = self.kind == Kind::Api && parts.extensions.get::<Arc<Claims>>().is_some();
         let admission = match is_bearers {
@@ -253,11 +256,15 @@ fn unauthorized(origin: &Origin, form: Form) -> Response {
     response
 }
 
-/// The path and query that the request came with, before routers took a part of it away.
-fn path_of(parts: &Parts) -> &str {
+/// The address that the request came with, before routers took a part of it away.
+fn uri_of(parts: &Parts) -> &Uri {
     let original = parts.extensions.get::<axum::extract::OriginalUri>();
-    let uri: &Uri = original.map_or(&parts.uri, |original| &original.0);
-    uri.path_and_query()
+    original.map_or(&parts.uri, |original| &original.0)
+}
+
+fn path_of(parts: &Parts) -> &str {
+    uri_of(parts)
+        .path_and_query()
         .map_or("/", http::uri::PathAndQuery::as_str)
 }
 
@@ -285,7 +292,7 @@ impl Inner {
         let form = form_of(parts);
         let answer = match self
             .public_url
-            .arrival(&parts.method, &parts.uri, &parts.headers)
+            .arrival(&parts.method, uri_of(parts), &parts.headers)
         {
             Arrival::Own(origin, tenant) => return Ok((origin, tenant)),
             Arrival::Elsewhere(to) => answer::redirect(StatusCode::TEMPORARY_REDIRECT, &to),
@@ -294,8 +301,6 @@ impl Inner {
             Arrival::Apex(origin) => return Ok((origin, None)),
             Arrival::Foreign => answer::FOREIGN_HOST.response(form),
         };
-        let mut answer = answer;
-        answer::protect(&mut answer, "no-referrer", None);
         Err(Box::new(answer))
     }
 
@@ -366,11 +371,7 @@ impl Inner {
 
 impl Session {
     pub(crate) fn tenant(&self) -> LoginTenant {
-        let person = &self.0.live.state.person;
-        LoginTenant {
-            name: person.tenant_name.clone(),
-            custom_domain: person.custom_domain.clone(),
-        }
+        self.0.live.state.person.tenant()
     }
 
     /// Writes behind the answer that the session was used: at once the first time, then once a minute at most.

@@ -1,8 +1,8 @@
 //! People log in at an OpenID provider, and an axum application knows them.
 //!
 //! [`WebSessions`] sends a person to the provider, checks what comes back, keeps the session and its tokens on the
-//! server, renews them, guards pages and APIs, and ends sessions everywhere. Tokens never reach the browser: it has a
-//! cookie that is worth nothing elsewhere.
+//! server, renews them, guards pages and APIs, and ends sessions everywhere. Access and
+//! refresh tokens never reach the browser: it has a cookie that is worth nothing elsewhere.
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
@@ -66,7 +66,7 @@ pub use cookies::SessionSameSite;
 pub use counts::{EndReason, LoginOutcome, RefreshOutcome, SessionHealth};
 pub use extract::{CsrfToken, UserToken};
 pub use guard::{SessionLayer, SessionService};
-pub use permissions::{RequirePermission, RequireRole, RequirementError};
+pub use permissions::{RequirePermission, RequireRole, RequireService, RequirementError};
 pub use provider::{Provider, ProviderBuilder, VanityDomain};
 pub use public_url::PublicUrlError;
 /// The list of secrets behind [`SessionSecrets`].

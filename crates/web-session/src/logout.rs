@@ -10,18 +10,17 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use crate::answer::{self, Form};
-use crate::cookies::Cookies;
+use crate::cookies::{Cookies, LOGOUT_LIFETIME};
 use crate::counts::EndReason;
 use crate::csrf;
 use crate::guard::form_of;
 use crate::login_state::{self, LogoutState};
-use crate::provider::{Logout, read_logout_token};
+use crate::provider::{LoggedOut, Logout, read_logout_token};
 use crate::random::Random;
 use crate::routes::{Visit, body_of, live, parameters};
 use crate::sessions::{Inner, Live};
 use crate::state::Token;
 use crate::store::{Index, Mark};
-use crate::tenancy::LoginTenant;
 
 /// How long the answer waits for the provider to take the refresh token back.
 const REVOCATION_WAIT: Duration = Duration::from_secs(1);
@@ -29,7 +28,6 @@ const MAX_URL: usize = 4_000;
 const MAX_LOGOUT_TOKEN: usize = 16 * 1024;
 /// A known `jti` has no effect for as long as its token could be taken.
 const JTI_LIFETIME: Duration = Duration::from_secs(3_600);
-const LOGOUT_LIFETIME: Duration = Duration::from_secs(600);
 
 /// The page with the button, and the origin that its form leads to in the end, for its policy.
 pub(crate) async fn page(inner: &Arc<Inner>, visit: Visit<'_>) -> (Response, Option<String>) {
@@ -43,17 +41,10 @@ pub(crate) async fn page(inner: &Arc<Inner>, visit: Visit<'_>) -> (Response, Opt
     };
     match csrf::token(&live.handle) {
         Ok(token) => {
-            let origin = inner.provider.logout_origin(&tenant_of(&live));
+            let origin = inner.provider.logout_origin(&live.state.person.tenant());
             (answer::logout_page(&token), origin)
         }
         Err(_) => (answer::DEFECT.response(Form::Page), None),
-    }
-}
-
-fn tenant_of(live: &Live) -> LoginTenant {
-    LoginTenant {
-        name: live.state.person.tenant_name.clone(),
-        custom_domain: live.state.person.custom_domain.clone(),
     }
 }
 
@@ -168,7 +159,7 @@ fn logout_url(
     };
     let cookie = login_state::seal(&sealed, &inner.logout_sealer, &name, &visit.origin.host)?;
     let back = visit.origin.with("/api/auth/logged-out");
-    let base = logout.url(&tenant_of(live))?;
+    let base = logout.url(&live.state.person.tenant())?;
     let with = |hint: Option<&Token>| {
         let mut url = base.clone();
         let mut query = url.query_pairs_mut();
@@ -246,16 +237,12 @@ pub(crate) async fn backchannel(inner: &Arc<Inner>, visit: Visit<'_>, body: Body
         }
         Err(error) => return invalid(&error.to_string()),
     };
-    let (sid, sub) = match read_logout_token(&claims) {
-        Ok(ended) => ended,
+    let index = match read_logout_token(&claims) {
+        Ok(LoggedOut::Session(sid)) => Index::of_session(claims.issuer(), &sid),
+        Ok(LoggedOut::Person(subject)) => Index::of_subject(claims.issuer(), &subject),
         Err(why) => return invalid(why),
     };
     let issuer = claims.issuer();
-    let index = match (&sid, &sub) {
-        (Some(sid), _) => Index::of_session(issuer, sid),
-        (None, Some(sub)) => Index::of_subject(issuer, sub),
-        (None, None) => return invalid("there is neither `sid` nor `sub`"),
-    };
     let known = Mark::Used(crate::digest(&[
         b"jti",
         issuer.as_bytes(),

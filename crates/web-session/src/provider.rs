@@ -1,8 +1,11 @@
 //! The provider, as a client that logs people in sees it.
 
 mod builder;
+mod error;
 mod exchange;
+mod id_token;
 mod template;
+mod userinfo;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,11 +16,11 @@ use token_endpoint::Client;
 use url::Url;
 
 pub use self::builder::{ProviderBuilder, VanityDomain};
-pub(crate) use self::exchange::{
-    ErrorClass, Grant, Granted, IdTokenCheck, IdTokenError, Lookup, ProviderError,
-    read_logout_token,
-};
+pub(crate) use self::error::{ErrorClass, ProviderError};
+pub(crate) use self::exchange::{Grant, Granted};
+pub(crate) use self::id_token::{IdTokenCheck, IdTokenError, LoggedOut, read_logout_token};
 pub(crate) use self::template::Template;
+pub(crate) use self::userinfo::Lookup;
 use crate::tenancy::LoginTenant;
 
 /// An OpenID provider, and the client that this application is there.
@@ -101,8 +104,6 @@ impl Provider {
             None => LoginMetadata::default(),
             Some(discovery) => {
                 let metadata = discovery.metadata().await.map_err(|error| {
-                    let fixed = self.named.token.is_some() && self.named.authorization.is_some();
-                    tracing::debug!(fixed, "no metadata: {error}");
                     ProviderError::away(format!("ISSUER: the metadata cannot be had: {error}"))
                 })?;
                 return self.assemble(metadata.token_endpoint.clone(), &metadata.login);
@@ -177,7 +178,9 @@ impl Provider {
         self.logout_tokens.shutdown().await;
     }
 
+    /// Returns the validator of logout tokens. Their keys are fetched from the first one on.
     pub(crate) fn logout_tokens(&self) -> &JwtValidator {
+        self.logout_tokens.start();
         &self.logout_tokens
     }
 }

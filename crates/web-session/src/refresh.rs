@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use idp_http::Backoff;
-use jwks_validator::Reason;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::counts::{EndReason, RefreshOutcome};
-use crate::provider::{ErrorClass, Grant, Granted, IdTokenCheck, ProviderError};
+use crate::provider::{ErrorClass, Grant, Granted, IdTokenCheck, Lookup, ProviderError};
 use crate::sessions::Inner;
 use crate::state::{Hold, HoldReason, Person, SessionState, Token, Tokens};
 use crate::store::{Claim, Key, Row, Swap};
+use crate::tenancy::TenantName;
 
 /// The lease outlasts the exchange, so that nobody begins another one beside it.
 const LEASE: Duration = Duration::from_secs(10);
@@ -173,36 +173,46 @@ impl Inner {
             return (Refreshed::Held(FLOOR), RefreshOutcome::Failed);
         };
         let sent = self.clock.now();
-        let exchange = async {
-            let endpoints = self.provider.endpoints().await?;
-            let granted = self
-                .provider
-                .grant(&endpoints, Grant::Refresh(refresh.expose()))
-                .await?;
-            Ok((endpoints, granted))
+        // All of it ends before the lease does.
+        let deadline = Instant::now() + EXCHANGE_LIMIT;
+        let endpoints = match timeout_at(deadline, self.provider.endpoints()).await {
+            Ok(Ok(endpoints)) => endpoints,
+            Ok(Err(error)) => return self.hold(key, row, state, &error).await,
+            Err(_) => return self.hold(key, row, state, &ProviderError::unasked()).await,
         };
-        let granted = match timeout(EXCHANGE_LIMIT, exchange).await {
+        let exchange = self
+            .provider
+            .grant(&endpoints, Grant::Refresh(refresh.expose()));
+        let granted = match timeout_at(deadline, exchange).await {
             Ok(granted) => granted,
             Err(_) => Err(ProviderError::timed_out()),
         };
         match granted {
-            Ok((endpoints, granted)) => {
-                let check = self.provider.check_refreshed(&granted, &state).await;
-                if check == IdTokenCheck::OtherPerson {
-                    tracing::error!(
-                        "the reply to a refresh has an ID token of somebody else; the session ends"
-                    );
-                    self.revoke_granted(&granted);
-                    return self.ended(key, EndReason::OtherPerson).await;
+            Ok(mut granted) => {
+                let check = self.provider.check_refreshed(&granted, &state);
+                let check = timeout_at(deadline, check)
+                    .await
+                    .unwrap_or(IdTokenCheck::Unchecked);
+                match check {
+                    IdTokenCheck::SamePerson => {}
+                    IdTokenCheck::Unchecked => granted.id_token = None,
+                    IdTokenCheck::OtherPerson => {
+                        tracing::error!(
+                            "the reply to a refresh has an ID token of somebody else; the session ends"
+                        );
+                        self.revoke_granted(&granted);
+                        return self.ended(key, EndReason::OtherPerson).await;
+                    }
                 }
-                let person = self.person_again(&endpoints, &granted, &state).await;
+                let person = self.person_again(&endpoints, &granted, &state);
+                let person = timeout_at(deadline, person).await.unwrap_or_default();
                 let renewal = self.renewal(&state, granted, sent, person);
                 self.publish(key, row, state, renewal).await
             }
             Err(error) if error.class == ErrorClass::InvalidGrant => {
                 self.refused(key, &state, &error).await
             }
-            Err(error) => self.hold(key, row, &state, &error).await,
+            Err(error) => self.hold(key, row, state, &error).await,
         }
     }
 
@@ -228,6 +238,12 @@ impl Inner {
                 .userinfo(endpoints, &granted.access, &state.person.subject, claims);
         match asked.await {
             Ok(None) => None,
+            Ok(Some(lookup)) if !self.is_of_tenant(&lookup, &state.person) => {
+                tracing::warn!(
+                    "a person's roles stay as they were: userinfo is about another tenant"
+                );
+                None
+            }
             Ok(Some(lookup)) => Some(Person {
                 email: lookup.email,
                 display_name: lookup.display_name,
@@ -239,6 +255,18 @@ impl Inner {
                 None
             }
         }
+    }
+
+    /// Tells whether userinfo is about the tenant that the person logged in at, as far as it says.
+    fn is_of_tenant(&self, lookup: &Lookup, person: &Person) -> bool {
+        let name = lookup.tenant_name.as_deref();
+        let own = person.tenant_name.as_ref().map(TenantName::as_str);
+        let has_name = name.is_none_or(|name| own.is_none_or(|own| name.eq_ignore_ascii_case(own)));
+        let has_id = lookup
+            .tenant_id
+            .as_ref()
+            .is_none_or(|id| *id == person.tenant_id);
+        !self.tenancy.is_required() || has_name && has_id
     }
 
     fn renewal(
@@ -264,7 +292,7 @@ impl Inner {
             id_token: granted
                 .id_token
                 .map(token)
-                .filter(|it| it.expose().len() <= MAX_HINT),
+                .filter(|it| it.expose().len() <= MAX_ID_TOKEN_HINT),
             person,
         }
     }
@@ -381,8 +409,8 @@ impl Inner {
     async fn hold(
         self: &Arc<Self>,
         key: &Key,
-        row: Row,
-        state: &SessionState,
+        mut row: Row,
+        mut state: Arc<SessionState>,
         error: &ProviderError,
     ) -> (Refreshed, RefreshOutcome) {
         let reason = match error.class {
@@ -403,29 +431,36 @@ impl Inner {
             HoldReason::Refused => tracing::error!("refreshes are refused: {error}"),
             _ => tracing::warn!("a refresh failed, the session is kept: {error}"),
         }
-        let held = SessionState {
-            hold: Some(Hold {
-                until: self.clock.now().plus(wait),
-                failures,
-                reason,
-            }),
-            ..state.clone()
+        let hold = Hold {
+            until: self.clock.now().plus(wait),
+            failures,
+            reason,
         };
-        let mut new = row.to_new();
-        new.body = self.body(*key, held);
-        new.keeps_lease = false;
-        // Where that fails the lease runs out by itself, and an attempt comes a little sooner.
-        match self.replace_row(key, row.version, new).await {
-            Ok(Swap::Gone) => (Refreshed::Ended, RefreshOutcome::Ended),
-            _ => (Refreshed::Held(wait), RefreshOutcome::Failed),
+        let generation = state.tokens.generation;
+        for _ in 0..PUBLISH_TRIES {
+            let mut new = row.to_new();
+            let held = SessionState {
+                hold: Some(hold.clone()),
+                ..(*state).clone()
+            };
+            new.body = self.body(*key, held);
+            new.keeps_lease = false;
+            match self.replace_row(key, row.version, new).await {
+                Ok(Swap::Gone) => return (Refreshed::Ended, RefreshOutcome::Ended),
+                Ok(Swap::Changed(other)) => match self.state_of(key, &other) {
+                    Some(newer) if newer.tokens.generation > generation => {
+                        return (Refreshed::Tokens(*other, newer), RefreshOutcome::ByAnother);
+                    }
+                    Some(newer) => (row, state) = (*other, newer),
+                    None => break,
+                },
+                // Where it cannot be written the lease runs out by itself, and an attempt comes a little sooner.
+                Ok(Swap::Swapped) | Err(_) => break,
+            }
         }
+        (Refreshed::Held(wait), RefreshOutcome::Failed)
     }
 }
 
 /// The longest ID token that is kept for the logout hint, in bytes.
-pub(crate) const MAX_HINT: usize = 8 * 1024;
-
-/// Tells whether a refused ID token is merely old.
-pub(crate) fn is_only_old(reason: Option<Reason>) -> bool {
-    matches!(reason, Some(Reason::TooOld | Reason::Expired))
-}
+pub(crate) const MAX_ID_TOKEN_HINT: usize = 8 * 1024;

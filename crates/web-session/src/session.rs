@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::counts::EndReason;
 use crate::sessions::{Inner, Live, WebSessions};
 use crate::state::SessionState;
-use crate::store::{StoreError, StoreErrorKind, Swap, Time};
+use crate::store::{Index, Key, Row, StoreError, StoreErrorKind, Swap, Time};
 use crate::tenancy::TenantName;
 
 /// Who makes a request, as a [`SessionLayer`](crate::SessionLayer) found out. An extractor; `Option<Session>` is
@@ -173,14 +173,18 @@ impl Session {
     pub async fn ended(&self) {
         let (inner, live) = (&self.0.inner, &self.0.live);
         let mut ended = inner.watches.subscribe(inner, live.key);
-        let limit = live
-            .row
-            .ends
-            .min(live.row.idle_ends)
-            .since(inner.clock.now());
-        tokio::select! {
-            _ = ended.wait_for(|ended| *ended) => {}
-            () = tokio::time::sleep(limit) => {}
+        let end_of = |row: &Row| row.ends.min(row.idle_ends);
+        let mut limit = end_of(&live.row);
+        loop {
+            tokio::select! {
+                _ = ended.wait_for(|ended| *ended) => return,
+                () = tokio::time::sleep(limit.since(inner.clock.now())) => {}
+            }
+            // Other requests may have moved it.
+            match inner.load_row(&live.key).await {
+                Ok(Some(row)) if !row.has_expired(inner.clock.now()) => limit = end_of(&row),
+                _ => return,
+            }
         }
     }
 
@@ -203,24 +207,11 @@ impl Session {
     ///
     /// Fails where the store cannot be used.
     pub async fn of_same_person(&self) -> Result<Vec<OtherSession>, StoreError> {
-        let index = self.0.live.row.subject;
-        let mut found = Vec::new();
-        for key in self.0.inner.find(&index).await? {
-            let Some(row) = self.0.inner.load_row(&key).await? else {
-                continue;
-            };
-            if let Some(state) = self.0.inner.state_of(&key, &row) {
-                found.push(OtherSession {
-                    is_this: key == self.0.live.key,
-                    created: state.created,
-                    last_activity: self.0.inner.last_activity(&row),
-                    inner: Arc::clone(&self.0.inner),
-                    key,
-                });
-            }
-        }
-        found.sort_by_key(|it| it.created);
-        Ok(found)
+        let live = &self.0.live;
+        self.0
+            .inner
+            .sessions_of(&live.row.subject, Some(&live.key))
+            .await
     }
 
     /// Returns the application that the session belongs to.
@@ -236,13 +227,20 @@ impl Session {
 #[derive(Clone)]
 pub struct OtherSession {
     inner: Arc<Inner>,
-    key: crate::store::Key,
+    key: Key,
+    tenant_id: String,
     is_this: bool,
     created: Time,
     last_activity: Time,
 }
 
 impl OtherSession {
+    /// Returns the id of the tenant that it is at.
+    #[must_use]
+    pub fn tenant_id(&self) -> &str {
+        &self.tenant_id
+    }
+
     /// Tells whether it is that of the request.
     #[must_use]
     pub fn is_this(&self) -> bool {
@@ -272,6 +270,32 @@ impl OtherSession {
 }
 
 impl Inner {
+    /// Returns the sessions of an index, the oldest first.
+    pub(crate) async fn sessions_of(
+        self: &Arc<Self>,
+        index: &Index,
+        this: Option<&Key>,
+    ) -> Result<Vec<OtherSession>, StoreError> {
+        let mut found = Vec::new();
+        for key in self.find(index).await? {
+            let Some(row) = self.load_row(&key).await? else {
+                continue;
+            };
+            if let Some(state) = self.state_of(&key, &row) {
+                found.push(OtherSession {
+                    is_this: this == Some(&key),
+                    tenant_id: state.person.tenant_id.clone(),
+                    created: state.created,
+                    last_activity: self.last_activity(&row),
+                    inner: Arc::clone(self),
+                    key,
+                });
+            }
+        }
+        found.sort_by_key(|it| it.created);
+        Ok(found)
+    }
+
     pub(crate) fn permissions<'s>(&'s self, state: &SessionState) -> Vec<&'s str> {
         let mut found: Vec<&str> = Vec::new();
         for role in &state.person.roles {
@@ -290,7 +314,7 @@ impl Inner {
         found
     }
 
-    pub(crate) fn last_activity(&self, row: &crate::store::Row) -> Time {
+    pub(crate) fn last_activity(&self, row: &Row) -> Time {
         let idle = u64::try_from(self.settings.idle.as_millis()).unwrap_or(u64::MAX);
         Time::from_unix_millis(row.idle_ends.unix_millis().saturating_sub(idle))
     }
@@ -308,5 +332,97 @@ impl fmt::Debug for OtherSession {
             .field("is_this", &self.is_this)
             .field("created", &self.created)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clock::ManualClock;
+    use token_endpoint::SecretString;
+
+    use super::*;
+    use crate::random::Random;
+    use crate::state::{Person, Token, Tokens};
+    use crate::store::{MemoryStore, NewRow};
+    use crate::{Provider, SessionSecrets};
+
+    async fn session(idle: Duration) -> Session {
+        let clock: Arc<ManualClock> = Arc::new(ManualClock::at_unix(1_800_000_000));
+        let provider = Provider::builder("web", SecretString::from("s"))
+            .issuer("http://127.0.0.1:1")
+            .build()
+            .unwrap();
+        let secrets = SessionSecrets::from_text(&"s".repeat(32)).unwrap();
+        let sessions = WebSessions::builder(provider, secrets)
+            .public_url("http://localhost:1")
+            .store(MemoryStore::with_clock(
+                1,
+                Arc::<ManualClock>::clone(&clock),
+            ))
+            .idle_timeout(idle)
+            .clock(clock)
+            .build()
+            .unwrap();
+        let inner = sessions.inner;
+        let (handle, now) = (Random::new().unwrap(), inner.clock.now());
+        let (key, token) = (handle.key(), Token::new("t"));
+        let state = SessionState {
+            created: now,
+            host: "localhost:1".to_owned(),
+            person: Person {
+                issuer: "i".to_owned(),
+                subject: "s".to_owned(),
+                sid: None,
+                tenant_id: "default".to_owned(),
+                tenant_name: None,
+                custom_domain: None,
+                email: None,
+                display_name: None,
+                roles: Vec::new(),
+            },
+            tokens: Tokens::new(token.clone(), None, 1, now, None, 0.0),
+            id_token: None,
+            nonce: token,
+            hold: None,
+            data: Map::new(),
+        };
+        let row = NewRow {
+            body: inner.body(key, state),
+            subject: Index::of_subject("i", "s"),
+            session: None,
+            idle_ends: now.plus(idle),
+            ends: now.plus(Duration::from_secs(3_600)),
+            keeps_lease: false,
+        };
+        inner.create_row(&key, row).await.unwrap();
+        let row = inner.load_row(&key).await.unwrap().unwrap();
+        let state = inner.state_of(&key, &row).unwrap();
+        let live = Live {
+            handle,
+            key,
+            row,
+            state,
+        };
+        Session(Arc::new(Admitted { inner, live }))
+    }
+
+    /// K57, K113
+    #[tokio::test(start_paused = true)]
+    async fn what_lasts_goes_on_while_other_requests_keep_the_session_and_ends_with_it() {
+        let session = session(Duration::from_secs(60)).await;
+        let begun = tokio::time::Instant::now();
+        let waiting = tokio::spawn({
+            let session = session.clone();
+            async move { session.ended().await }
+        });
+        tokio::time::advance(Duration::from_secs(50)).await;
+        let (inner, key) = (&session.0.inner, &session.0.live.key);
+        let later = inner.clock.now().plus(Duration::from_secs(60));
+        inner.touch(key, later).await.unwrap();
+        waiting.await.unwrap();
+        let lasted = begun.elapsed();
+        assert!((109..=126).contains(&lasted.as_secs()), "{lasted:?}");
     }
 }

@@ -23,6 +23,7 @@ use crate::public_url::{Origin, PublicUrl};
 use crate::random::Random;
 use crate::refresh::Flights;
 use crate::revoke::Revocations;
+use crate::session::OtherSession;
 use crate::state::SessionState;
 use crate::store::{Index, Key, NewRow, Row, SessionStore, StoreError, StoreErrorKind};
 use crate::tenancy::Tenancy;
@@ -110,9 +111,10 @@ impl WebSessions {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(SWEEP_EVERY) => {}
                 }
-                if let Err(error) = store.sweep(SWEEP_AT_MOST).await {
-                    tracing::debug!("expired sessions were not swept: {error}");
-                }
+                // Until there is nothing to sweep, or the store is away.
+                while let Ok(Ok(SWEEP_AT_MOST)) =
+                    timeout(STORE_LIMIT, store.sweep(SWEEP_AT_MOST)).await
+                {}
             }
         });
     }
@@ -130,8 +132,22 @@ impl WebSessions {
             && inner.load_row(&Key::new([0; 32])).await.is_ok()
     }
 
-    /// Ends all sessions of a person of this issuer and revokes their refresh tokens. Returns how many there were.
-    /// A login of theirs that is under way does not survive it.
+    /// Returns the sessions of a person of this issuer, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the store cannot be asked.
+    pub async fn sessions_of(
+        &self,
+        issuer: &str,
+        user_id: &str,
+    ) -> Result<Vec<OtherSession>, StoreError> {
+        let index = Index::of_subject(issuer, user_id);
+        self.inner.sessions_of(&index, None).await
+    }
+
+    /// Ends all sessions of a person of this issuer, at whatever tenant, and revokes their refresh tokens. Returns how
+    /// many there were. A login of theirs that is under way does not survive it.
     ///
     /// # Errors
     ///
@@ -141,13 +157,34 @@ impl WebSessions {
         self.inner.end_all(&index, EndReason::Everywhere).await
     }
 
+    /// Ends the sessions that a person of this issuer has at one tenant, for its administrator, and revokes their
+    /// refresh tokens. Returns how many there were. No login of theirs that is under way survives it.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the store cannot be asked; some sessions may have ended then.
+    pub async fn end_person_at(
+        &self,
+        issuer: &str,
+        user_id: &str,
+        tenant_id: &str,
+    ) -> Result<usize, StoreError> {
+        let index = Index::of_subject(issuer, user_id);
+        let inner = &self.inner;
+        let is_theirs = |key: &Key, row: &Row| {
+            let state = inner.state_of(key, row);
+            state.is_some_and(|state| state.person.tenant_id == tenant_id)
+        };
+        inner.end_those(&index, EndReason::Admin, is_theirs).await
+    }
+
     /// Ends the background work and waits for revocations under way, at most so long.
     pub async fn shutdown(&self, grace: Duration) {
         let inner = &self.inner;
+        // In this order: who begins to wait in between finds that it is over.
+        inner.stop.cancel();
         inner.watches.end_all();
         inner.tasks.close();
-        // What is being exchanged and revoked may end; nothing new begins.
-        inner.stop.cancel();
         let _ = timeout(grace, inner.tasks.wait()).await;
         inner.provider.shutdown().await;
     }
@@ -318,19 +355,34 @@ impl Inner {
         Ok(Some(revoked))
     }
 
-    /// Ends all sessions of an index. The mark goes first, so that a login that began before either sees it or is
-    /// seen here.
+    /// Ends all sessions of an index.
     pub(crate) async fn end_all(
         self: &Arc<Self>,
         index: &Index,
         reason: EndReason,
+    ) -> Result<usize, StoreError> {
+        self.end_those(index, reason, |_, _| true).await
+    }
+
+    /// Ends those sessions of an index. The mark goes first, so that a login that began before either sees it or is
+    /// seen here.
+    async fn end_those(
+        self: &Arc<Self>,
+        index: &Index,
+        reason: EndReason,
+        is_meant: impl Fn(&Key, &Row) -> bool,
     ) -> Result<usize, StoreError> {
         let mark = crate::store::Mark::LoggedOut(*index);
         self.mark(&mark, self.clock.now(), crate::cookies::LOGIN_LIFETIME)
             .await?;
         let mut ended = 0;
         for key in self.find(index).await? {
-            ended += usize::from(self.end(&key, reason).await?);
+            let Some(row) = self.load_row(&key).await? else {
+                continue;
+            };
+            if is_meant(&key, &row) {
+                ended += usize::from(self.end(&key, reason).await?);
+            }
         }
         Ok(ended)
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use crate::tenancy::{CustomDomain, TenantName};
+use crate::tenancy::{CustomDomain, LoginTenant, TenantName};
 use crate::time::Time;
 
 /// A token of the provider's. `Debug` shows nothing of it, and it is wiped.
@@ -76,6 +76,15 @@ pub(crate) struct Person {
     pub(crate) roles: Vec<String>,
 }
 
+impl Person {
+    pub(crate) fn tenant(&self) -> LoginTenant {
+        LoginTenant {
+            name: self.tenant_name.clone(),
+            custom_domain: self.custom_domain.clone(),
+        }
+    }
+}
+
 /// The person's tokens. Times are fixed when they arrive.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Tokens {
@@ -104,9 +113,9 @@ pub(crate) struct Hold {
 pub(crate) enum HoldReason {
     /// It succeeded: the floor between two refreshes.
     Refreshed,
-    /// Nothing was sent, or what answered is not the provider.
+    /// Nothing was sent.
     NoAnswer,
-    /// The provider cannot serve at present.
+    /// The provider cannot serve at present, or what answered is not usable.
     Overloaded,
     /// It refuses the client.
     Refused,

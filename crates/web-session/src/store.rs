@@ -124,7 +124,7 @@ pub enum StoreErrorKind {
     /// A row with this key exists.
     #[error("the session exists already")]
     Exists,
-    /// A row cannot be written as bytes, or read from them.
+    /// The system gives no random numbers, or a row cannot be written as bytes.
     #[error("a session cannot be sealed")]
     Sealing,
 }
@@ -134,8 +134,6 @@ pub enum StoreErrorKind {
 /// A row that has expired by the store's clock is not there, for any method; [`sweep`](Self::sweep) gives its
 /// room back. Callers bound each call to 1 s and drop its future then: a call that is dropped has had its effect or
 /// not, and leaves nothing half done.
-///
-/// `web_session::store_suite` has the tests that every store must pass.
 ///
 /// # Errors
 ///

@@ -9,29 +9,48 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
-use web_session::Session;
+use web_session::{OtherSession, Session};
 
 use crate::account::store_away;
 use crate::api::AppState;
 use crate::page::{Moment, NO_PERSON, Visitor, page};
 
-/// People of each tenant that were here, each with their latest session. Those who have none any more are forgotten
-/// when somebody looks.
+/// People of each tenant that were here. Those who have no session any more are forgotten when somebody looks.
 #[derive(Default)]
 pub struct KnownPeople {
-    tenants: Mutex<HashMap<String, BTreeMap<String, Session>>>,
+    tenants: Mutex<HashMap<String, BTreeMap<String, Known>>>,
+}
+
+/// What is known of a person: what the list shows of them, and nothing that a session is worth.
+#[derive(Clone, PartialEq, Eq)]
+struct Known {
+    issuer: String,
+    user_id: String,
+    name: Option<String>,
+    email: Option<String>,
+}
+
+impl Known {
+    fn of(session: &Session) -> Self {
+        Self {
+            issuer: session.issuer().to_owned(),
+            user_id: session.user_id().to_owned(),
+            name: session.display_name().map(str::to_owned),
+            email: session.email().map(str::to_owned),
+        }
+    }
 }
 
 /// How many people of a tenant are known at most; others are not listed.
 const MAX_PEOPLE: usize = 1_000;
 
 impl KnownPeople {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, BTreeMap<String, Session>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, BTreeMap<String, Known>>> {
         // Nothing can panic while the lock is held but the allocator.
         self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, session: Session) {
+    fn note(&self, session: &Session) {
         let mut tenants = self.lock();
         let tenant = session.tenant_id();
         let people = match tenants.get_mut(tenant) {
@@ -39,19 +58,19 @@ impl KnownPeople {
             None => tenants.entry(tenant.to_owned()).or_default(),
         };
         if let Some(known) = people.get_mut(session.user_id()) {
-            *known = session;
+            *known = Known::of(session);
         } else if people.len() < MAX_PEOPLE {
-            people.insert(session.user_id().to_owned(), session);
+            people.insert(session.user_id().to_owned(), Known::of(session));
         }
     }
 
-    fn of(&self, tenant: &str) -> Vec<Session> {
+    fn of(&self, tenant: &str) -> Vec<Known> {
         let tenants = self.lock();
         let people = tenants.get(tenant).into_iter().flatten();
-        people.map(|(_, session)| session.clone()).collect()
+        people.map(|(_, known)| known.clone()).collect()
     }
 
-    fn find(&self, tenant: &str, user_id: &str) -> Option<Session> {
+    fn find(&self, tenant: &str, user_id: &str) -> Option<Known> {
         self.lock().get(tenant)?.get(user_id).cloned()
     }
 
@@ -76,7 +95,7 @@ pub(crate) async fn note(
     next: Next,
 ) -> Response {
     if let Some(session) = session {
-        people.note(session);
+        people.note(&session);
     }
     next.run(request).await
 }
@@ -109,26 +128,25 @@ pub(crate) async fn show(
 ) -> Response {
     let mut rows = Vec::new();
     for known in state.people.of(session.tenant_id()) {
-        let sessions = match known.of_same_person().await {
+        let sessions = state.sessions.sessions_of(&known.issuer, &known.user_id);
+        let mut sessions = match sessions.await {
             Ok(sessions) => sessions,
             Err(error) => return store_away(&error, &visitor),
         };
-        let mut last = None;
-        for one in &sessions {
-            last = last.max(Some(one.last_activity()));
-        }
-        let Some(last) = last else {
-            state.people.forget(session.tenant_id(), known.user_id());
+        // What a person does at another tenant is not this one's business.
+        sessions.retain(|one| one.tenant_id() == session.tenant_id());
+        let Some(last) = sessions.iter().map(OtherSession::last_activity).max() else {
+            state.people.forget(session.tenant_id(), &known.user_id);
             continue;
         };
-        let name = known.display_name().or(known.email());
+        let name = known.name.as_ref().or(known.email.as_ref());
         rows.push(Row {
-            end: end_path(known.user_id()),
-            name: name.unwrap_or(known.user_id()).to_owned(),
-            email: known.email().map(str::to_owned),
+            end: end_path(&known.user_id),
+            name: name.unwrap_or(&known.user_id).clone(),
             sessions: sessions.len(),
             last_activity: Moment::of(last),
-            is_you: known.user_id() == session.user_id(),
+            is_you: known.user_id == session.user_id(),
+            email: known.email,
         });
     }
     let template = PeoplePage {
@@ -161,7 +179,7 @@ pub(crate) async fn end_sessions(
     };
     let ended = state
         .sessions
-        .end_person(known.issuer(), known.user_id())
+        .end_person_at(&known.issuer, &known.user_id, session.tenant_id())
         .await;
     match ended {
         Ok(0) => {

@@ -11,7 +11,7 @@ use crate::counts::{EndReason, LoginOutcome};
 use crate::login_state::LoginState;
 use crate::provider::{Endpoints, ErrorClass, Grant, Granted, IdTokenError, Lookup, ProviderError};
 use crate::random::Random;
-use crate::refresh::MAX_HINT;
+use crate::refresh::MAX_ID_TOKEN_HINT;
 use crate::sessions::Inner;
 use crate::state::{Person, SessionState, Token, Tokens};
 use crate::store::{Index, Key, Mark, NewRow, StoreError, StoreErrorKind, Swap};
@@ -49,12 +49,10 @@ impl Inner {
         };
         let refresh = checked.granted.refresh.clone();
         match self.keep(login, checked, sent, &handle, &before).await {
-            Ok(end @ End::SignedIn { .. }) => end,
-            Ok(end) => {
-                self.take_back(refresh.as_ref());
-                end
-            }
+            Ok(end) => end,
             Err(error) => {
+                // A row that may be there was not compared with the logouts.
+                let _ = self.end(&handle.key(), EndReason::LoggedOut).await;
                 self.take_back(refresh.as_ref());
                 tracing::warn!("a session cannot be kept: {error}");
                 let answer = match error.kind() {
@@ -238,7 +236,7 @@ impl Inner {
                 .id_token
                 .as_ref()
                 .map(token)
-                .filter(|it| it.expose().len() <= MAX_HINT),
+                .filter(|it| it.expose().len() <= MAX_ID_TOKEN_HINT),
             nonce: login.nonce.clone(),
             hold: None,
             data: serde_json::Map::new(),
@@ -258,15 +256,24 @@ impl Inner {
         for index in [Some(subject), session].into_iter().flatten() {
             let logged_out = self.marked(&Mark::LoggedOut(index)).await?;
             if logged_out.is_some_and(|at| at >= login.begun) {
-                self.end(&key, EndReason::BackChannel).await?;
+                self.end(&key, EndReason::LoggedOut).await?;
                 return Ok(End::Restart);
             }
         }
         tracing::info!(person = %crate::digest_of(&person.subject), "signed in");
+        // The session is there, whatever becomes of the ones before.
         for other in before {
-            self.retire(&other.key(), &key, &person).await?;
+            if let Err(error) = self.retire(&other.key(), &key, &person).await {
+                tracing::warn!("the session that the browser had before goes on: {error}");
+            }
         }
-        let unused = self.limit(&subject, &key, now).await?;
+        let unused = self
+            .limit(&subject, &key, now)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::warn!("a person's sessions were not counted: {error}");
+                0
+            });
         Ok(End::SignedIn {
             check: before.is_empty() && unused >= 2,
         })

@@ -15,9 +15,9 @@ use crate::state::SessionState;
 /// takes [`sealed`](Self::sealed) and gives back [`from_sealed`](Self::from_sealed): they are encrypted, tied to
 /// the row's key, and can neither be read nor moved to another row.
 #[derive(Clone)]
-pub struct Body(Arc<Form>);
+pub struct Body(Arc<Kept>);
 
-enum Form {
+enum Kept {
     Open {
         state: Arc<SessionState>,
         sealer: Arc<Sealer>,
@@ -34,7 +34,7 @@ impl Body {
     #[must_use]
     pub fn from_sealed(bytes: Vec<u8>) -> Self {
         let opened = OnceLock::new();
-        Self(Arc::new(Form::Sealed { bytes, opened }))
+        Self(Arc::new(Kept::Sealed { bytes, opened }))
     }
 
     /// Returns the bytes to keep. They differ from call to call.
@@ -45,8 +45,8 @@ impl Body {
     pub fn sealed(&self) -> Result<Vec<u8>, StoreError> {
         let failed = |_| StoreError::new(StoreErrorKind::Sealing);
         match &*self.0 {
-            Form::Sealed { bytes, .. } => Ok(bytes.clone()),
-            Form::Open { state, sealer, key } => {
+            Kept::Sealed { bytes, .. } => Ok(bytes.clone()),
+            Kept::Open { state, sealer, key } => {
                 let json = serde_json::to_vec(&**state).map(Zeroizing::new);
                 let json = json.map_err(|_| StoreError::new(StoreErrorKind::Sealing))?;
                 sealer.seal(&json, key.as_bytes()).map_err(failed)
@@ -55,7 +55,7 @@ impl Body {
     }
 
     pub(crate) fn open(state: SessionState, sealer: &Arc<Sealer>, key: Key) -> Self {
-        Self(Arc::new(Form::Open {
+        Self(Arc::new(Kept::Open {
             state: Arc::new(state),
             sealer: Arc::clone(sealer),
             key,
@@ -65,10 +65,10 @@ impl Body {
     /// Returns the session, or nothing where the bytes are not what was sealed under this key.
     pub(crate) fn state(&self, sealer: &Sealer, key: &Key) -> Option<Arc<SessionState>> {
         match &*self.0 {
-            Form::Open {
+            Kept::Open {
                 state, key: own, ..
             } => (own == key).then(|| Arc::clone(state)),
-            Form::Sealed { bytes, opened } => {
+            Kept::Sealed { bytes, opened } => {
                 let open = || {
                     let json = sealer.open(bytes, key.as_bytes())?;
                     serde_json::from_slice(&json).map(Arc::new).ok()

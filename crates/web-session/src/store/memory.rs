@@ -232,9 +232,15 @@ impl SessionStore for MemoryStore {
             }
         }
         let mut marks = lock(&self.marks);
-        let before = marks.len();
-        marks.retain(|_, known| now < known.ends);
-        Ok(swept + before - marks.len())
+        let expired = marks.iter().filter(|(_, known)| now >= known.ends);
+        let expired: Vec<Mark> = expired
+            .map(|(mark, _)| *mark)
+            .take(at_most - swept)
+            .collect();
+        for mark in &expired {
+            marks.remove(mark);
+        }
+        Ok(swept + expired.len())
     }
 }
 

@@ -138,6 +138,11 @@ async fn token(token: UserToken) -> String {
     format!("generation {}", token.generation())
 }
 
+async fn debug(session: Session, token: UserToken, csrf: CsrfToken) -> String {
+    let others = session.of_same_person().await.unwrap();
+    format!("{session:?} {token:?} {others:?} {csrf:?} ")
+}
+
 async fn remember(session: Session, body: String) -> StatusCode {
     let Ok(Value::Object(members)) = serde_json::from_str(&body) else {
         return StatusCode::BAD_REQUEST;
@@ -155,6 +160,7 @@ fn router(sessions: &WebSessions) -> Router {
         .route("/", get(who))
         .route("/page", get(who))
         .route("/token", get(token))
+        .route("/debug", get(debug))
         .route(
             "/form",
             get(|token: CsrfToken| async move { token.to_string() }).post(who),

@@ -2,6 +2,7 @@
 
 use dev_idp::{Endpoint, Fault};
 use http::StatusCode;
+use web_session::LoginOutcome;
 
 use crate::app::{App, OWNER, VIEWER, path_of, with_parameter};
 
@@ -88,6 +89,26 @@ async fn a_used_callback_with_a_session_leads_home_and_exchanges_nothing() {
         );
     }
     assert_eq!(app.token_requests(), before);
+}
+
+/// K34
+#[tokio::test]
+async fn a_reload_after_a_failure_begins_the_same_login_again() {
+    let app = App::start().await;
+    let mut browser = app.browser();
+    let callback = browser.until_callback("/page", OWNER).await;
+    // As a provider does that says nothing about the tenant.
+    let callback = with_parameter(&callback, "tenant_name", None);
+    app.idp
+        .fault(Fault::on(Endpoint::Token).times(1).status(503));
+    let mut reloaded = browser.clone();
+    assert_eq!(
+        browser.get(&callback).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    app.advance(61);
+    let again = "http://localhost:6004/api/auth/login?tenant_name=acme&return_url=%2Fpage&retry=1";
+    assert_eq!(reloaded.get(&callback).await.location(), again);
 }
 
 /// K24
@@ -254,13 +275,15 @@ async fn what_the_token_endpoint_does_decides_between_502_and_503() {
         assert!(browser.handle().is_none());
         app.idp.clear_faults();
     }
-    assert!(
-        app.sessions
-            .health()
-            .logins
+    let logins = app.sessions.health().logins;
+    let count = |outcome: LoginOutcome| {
+        logins
             .iter()
-            .any(|(_, count)| *count > 0)
-    );
+            .find(|(it, _)| *it == outcome)
+            .map(|(_, count)| *count)
+    };
+    assert_eq!(count(LoginOutcome::ProviderRefuses), Some(11));
+    assert_eq!(count(LoginOutcome::ProviderAway), Some(4));
 }
 
 /// K36, K37

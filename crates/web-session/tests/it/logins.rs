@@ -286,6 +286,48 @@ async fn who_is_signed_in_goes_on_unless_the_token_is_lost() {
     assert_eq!(other.status, StatusCode::FOUND);
 }
 
+/// K16
+#[tokio::test]
+async fn who_has_an_expired_token_and_no_other_logs_in_again() {
+    let app = App::start().await;
+    app.idp
+        .set_token_lifetime(std::time::Duration::from_secs(300));
+    let mut browser = app.browser();
+    let there = browser.begin("").await;
+    let claims = serde_json::json!({"iss": app.idp.issuer(), "sub": app.idp.subject(OWNER), "aud": "dev-web",
+        "exp": 1_800_000_300, "iat": 1_800_000_000, "nonce": query_of(&there)["nonce"]});
+    let header = serde_json::json!({"alg": "RS256", "kid": app.idp.current_kid()});
+    let id_token = app.idp.mint_raw(&header.to_string(), &claims.to_string());
+    let body = serde_json::json!({"access_token": "a", "token_type": "Bearer", "expires_in": 300, "id_token": id_token});
+    let info =
+        serde_json::json!({"sub": app.idp.subject(OWNER), "tnt_id": "t", "tnt_name": "acme"});
+    for (endpoint, body) in [(Endpoint::Token, body), (Endpoint::Userinfo, info)] {
+        let fault = Fault::on(endpoint).times(1).status(200);
+        app.idp.fault(
+            fault
+                .header("content-type", "application/json")
+                .body(body.to_string()),
+        );
+    }
+    let callback = crate::app::path_of(&app.idp.sign_in(&there, OWNER));
+    assert_eq!(browser.get(&callback).await.status, StatusCode::SEE_OTHER);
+    let login = "/api/auth/login?tenant_name=acme&return_url=/page";
+    assert_eq!(browser.get(login).await.status, StatusCode::SEE_OTHER);
+    app.advance(301);
+    assert_eq!(
+        browser.get("/page").await.status,
+        StatusCode::OK,
+        "still known"
+    );
+    let reply = browser.get(login).await;
+    assert_eq!(
+        reply.status,
+        StatusCode::FOUND,
+        "to the provider, for a token"
+    );
+    assert_eq!(browser.get("/token").await.status, StatusCode::FOUND);
+}
+
 /// K17
 #[tokio::test]
 async fn a_login_that_another_party_begins_names_our_issuer() {

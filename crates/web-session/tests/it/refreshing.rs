@@ -1,9 +1,12 @@
 //! Tokens are renewed.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
+
+use clock::Clock as _;
 
 use dev_idp::{DevPerson, Endpoint, Fault, RefreshTokens};
 use http::StatusCode;
+use serde_json::json;
 
 use crate::app::{App, Browser, OWNER};
 
@@ -261,4 +264,58 @@ async fn tokens_that_live_for_no_time_are_refreshed_once_a_second_at_most() {
         assert_eq!(browser.get("/page").await.status, StatusCode::OK);
     }
     assert!(app.token_requests() - before <= 2);
+}
+
+/// K82
+#[tokio::test]
+async fn oidcc_refresh_token_invalid_sub_and_issuer() {
+    let app = app().await;
+    let ours = |app: &App| json!({"iss": app.idp.issuer(), "sub": app.idp.subject(OWNER), "aud": "dev-web"});
+    for (name, iat, claim, value, survives) in [
+        ("as it should be", 0, "x", json!(1), true),
+        ("another sub", 0, "sub", json!("other"), false),
+        (
+            "another issuer",
+            0,
+            "iss",
+            json!("https://evil.example"),
+            false,
+        ),
+        ("another audience", 0, "aud", json!("other"), false),
+        ("another nonce", 0, "nonce", json!("other"), false),
+        ("old", -3_600, "x", json!(1), true),
+        (
+            "old and about another",
+            -3_600,
+            "sub",
+            json!("other"),
+            false,
+        ),
+    ] {
+        app.advance(61);
+        let mut browser = app.signed_in(OWNER).await;
+        app.advance(301);
+        let now = app
+            .clock
+            .now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
+        let now = i64::try_from(now).unwrap();
+        let mut claims = ours(&app);
+        (claims["iat"], claims["exp"]) = (json!(now + iat), json!(now + 300));
+        claims[claim] = value;
+        let header = json!({"alg": "RS256", "kid": app.idp.current_kid(), "typ": "JWT"});
+        let id_token = app.idp.mint_raw(&header.to_string(), &claims.to_string());
+        let body = json!({"access_token": "a", "token_type": "Bearer", "expires_in": 300, "id_token": id_token});
+        let fault = Fault::on(Endpoint::Token).times(1).status(200);
+        app.idp.fault(
+            fault
+                .header("content-type", "application/json")
+                .body(body.to_string()),
+        );
+        let status = browser.get("/page").await.status;
+        assert_eq!(status == StatusCode::OK, survives, "{name}: {status}");
+        app.idp.clear_faults();
+    }
 }

@@ -1,6 +1,5 @@
 //! Sessions and their cookies.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dev_idp::Endpoint;
@@ -310,13 +309,24 @@ async fn with_a_clock_that_is_not_set_nobody_is_known_or_sent_away() {
 /// K72
 #[tokio::test]
 async fn nothing_secret_is_shown_by_debug() {
-    let app = App::start().await;
+    let app = App::with(|builder| builder.dangerous_token_endpoint(true)).await;
     let mut browser = app.signed_in(OWNER).await;
-    let handle = browser.handle().unwrap().clone();
-    let shown = format!("{:?} {:?}", app.sessions, app.sessions.health());
-    let page = browser.get("/page").await.text();
-    for text in [shown, page] {
-        assert!(!text.contains(&handle) && !text.contains("dev-web-secret"));
+    let access = browser.get("/api/auth/token").await.json()["accessToken"].clone();
+    let shown = browser.get("/debug").await.text();
+    let shown = format!("{shown} {:?} {:?}", app.sessions, app.sessions.health());
+    assert!(
+        shown.contains("UserToken") && shown.contains("OtherSession"),
+        "{shown}"
+    );
+    for secret in [
+        browser.handle().unwrap().as_str(),
+        access.as_str().unwrap(),
+        "dev-web-secret",
+        &app.idp.subject(OWNER),
+        OWNER,
+    ] {
+        assert!(!shown.contains(secret), "{shown}");
     }
-    let _: BTreeMap<String, String> = browser.cookies;
+    let (_, token) = shown.split_once("CsrfToken").unwrap();
+    assert!(token.starts_with(' '), "{shown}");
 }

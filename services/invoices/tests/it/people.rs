@@ -82,6 +82,43 @@ async fn an_owner_ends_the_sessions_of_people_of_the_own_tenant_alone() {
     assert_eq!(viewer.get("/invoices").await.status, 200);
 }
 
+/// K117, K121
+#[tokio::test]
+async fn what_a_person_does_at_another_tenant_is_neither_shown_nor_ended() {
+    let world = World::start().await;
+    let mut owner = world.owner().await;
+    let mut here = world.signed_in("both@example.com", "acme").await;
+    assert_eq!(here.get("/invoices").await.status, 200);
+    let alone = owner.get("/people").await.body;
+    let mut there = world.signed_in("both@example.com", "globex").await;
+    assert_eq!(there.get("/invoices").await.status, 200);
+    let rows = |page: &str| -> Vec<String> {
+        let cells = page
+            .split("<td")
+            .map(|cell| cell.split("</td>").next().unwrap_or_default());
+        cells
+            .map(str::to_owned)
+            .filter(|cell| cell.contains("data-label=\"Sessions\""))
+            .collect()
+    };
+    let both = owner.get("/people").await.body;
+    assert!(!rows(&both).is_empty());
+    assert_eq!(rows(&both), rows(&alone));
+    // Nor ended.
+    let path = format!(
+        "/people/{}/end-sessions",
+        world.idp.subject("both@example.com")
+    );
+    assert_eq!(owner.post(&path, &[]).await.status, 303);
+    assert_eq!(here.get("/api/auth/session").await.status, 401);
+    let page = owner.get("/people").await.body;
+    assert!(
+        page.contains("Olive Owner") && !page.contains("both@example.com"),
+        "{page}"
+    );
+    assert_eq!(there.get("/api/auth/session").await.status, 200);
+}
+
 #[tokio::test]
 async fn signing_out_ends_the_session_and_the_pages_with_it() {
     let world = World::start().await;
