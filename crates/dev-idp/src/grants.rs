@@ -18,7 +18,7 @@ use crate::keys::random_id;
 /// How long a code can be exchanged (RFC 6749 section 4.1.2 recommends ten minutes at most), in seconds.
 const CODE_LIFETIME: i64 = 60;
 
-/// How many families are remembered. Each is about a kilobyte.
+/// How many families are remembered. Each is about a kilobyte, and some 60 bytes for every refresh.
 const FAMILIES: usize = 50_000;
 
 /// What a person let a client have.

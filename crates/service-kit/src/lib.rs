@@ -59,6 +59,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod problem;
 pub mod request_id;
+pub mod retry_budget;
 mod run;
 pub mod server;
 pub mod shutdown;

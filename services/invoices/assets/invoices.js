@@ -7,7 +7,7 @@
   });
   const live = () => document.querySelector("[data-events]");
   if (!live()) return;
-  const refresh = async () => {
+  const load = async () => {
     const headers = { "X-Session-Activity": "none" };
     try {
       const answer = await fetch(location.href, { headers, redirect: "manual" });
@@ -19,9 +19,24 @@
       location.reload();
     }
   };
+  // One after the other: an older answer must not replace a newer one.
+  let running = false;
+  let again = false;
+  const refresh = async () => {
+    again = true;
+    if (running) return;
+    running = true;
+    while (again) {
+      again = false;
+      await load();
+    }
+    running = false;
+  };
   let source;
   const open = () => {
     source = new EventSource(live().dataset.events);
+    // What happened before it opened, or while it was away, comes by no event.
+    source.addEventListener("open", refresh);
     source.addEventListener("invoice.created", refresh);
     source.addEventListener("invoice.changed", refresh);
     source.addEventListener("error", async () => {

@@ -147,6 +147,7 @@ fn home_of(state: &AppState) -> Router<AppState> {
         .route("/", get(home::show))
         .fallback(page::not_found)
         .method_not_allowed_fallback(page::method_not_allowed)
+        .layer(noting(state))
         .layer(SessionLayer::optional(state.sessions.clone()))
 }
 

@@ -59,7 +59,7 @@ pub enum Unchanged {
     /// The tenant has no such invoice.
     Unknown,
     /// It is what it is for good.
-    Final(Box<Invoice>),
+    Final,
 }
 
 impl Book {
@@ -162,7 +162,7 @@ impl Book {
             let found = invoices.find(|it| it.id.as_str() == id);
             let invoice = found.ok_or(Unchanged::Unknown)?;
             if !invoice.status.may_become(next) {
-                return Err(Unchanged::Final(Box::new(invoice.clone())));
+                return Err(Unchanged::Final);
             }
             invoice.status = next;
             let invoice = invoice.clone();

@@ -57,7 +57,7 @@ impl Config {
         let (provider, login) = provider::read(reader);
         let clients = Clients::read(reader);
         let address = reader.socket_addr("INVOICES_ADDR", ([127, 0, 0, 1], 6004).into());
-        let people = PeopleSettings::read(reader, &provider, &login, address.port());
+        let people = PeopleSettings::read(reader, &provider, &login);
         let config = Self {
             address,
             admin_address: reader.socket_addr_or_off("INVOICES_ADMIN_ADDR", DEFAULT_ADMIN),

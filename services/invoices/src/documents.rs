@@ -161,7 +161,7 @@ pub(crate) async fn change(
         Err(problem) => return problem.into_response(),
     };
     let status = members.get("status").and_then(Value::as_str);
-    let all = [Status::Sent, Status::Paid, Status::Cancelled];
+    let all = [Status::Paid, Status::Cancelled];
     let Some(next) = all.into_iter().find(|it| status == Some(it.as_str())) else {
         let text = "Must be PAID or CANCELLED.";
         return json::refused(&FieldErrors::from([("status", text)]));
@@ -169,6 +169,6 @@ pub(crate) async fn change(
     match state.book.change(session.tenant_id(), &id, next) {
         Ok(invoice) => Json(InvoiceDocument::from(invoice)).into_response(),
         Err(Unchanged::Unknown) => NO_INVOICE.problem().into_response(),
-        Err(Unchanged::Final(_)) => FINAL.problem().into_response(),
+        Err(Unchanged::Final) => FINAL.problem().into_response(),
     }
 }

@@ -14,10 +14,10 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use service_kit::admin::Failures;
 use service_kit::request_id::{REQUEST_ID, is_request_id};
+use service_kit::retry_budget::{RETRY_DELAY, RetryBudget};
 use service_kit::trace;
 use token_cache::{BearerTokenMiddleware, ConfigError, TokenCache, TokenError, TokenErrorKind};
 use tokio::sync::Semaphore;
-use tower::retry::budget::{Budget as _, TpsBudget};
 use tracing::{debug, warn};
 use url::Url;
 use web_session::UserToken;
@@ -26,7 +26,7 @@ use crate::call_counts::CallCounts;
 
 /// Time for one exchange with protected-data.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Time for everything: a token, the exchange, and one repetition.
+/// Time for everything: the service's own token, the exchange, and one repetition.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_BODY: usize = 64 * 1024;
 /// Calls at once, and so connections.
@@ -35,12 +35,8 @@ const MAX_CALLS: usize = 128;
 const MAX_WAIT: Duration = TOTAL_TIMEOUT.saturating_sub(EXCHANGE_TIMEOUT);
 /// Below the 10 s after which the server closes an idle connection.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
-/// In an outage protected-data gets at most a tenth more, over the last ten seconds and without a reserve.
-const RETRY_WINDOW: Duration = Duration::from_secs(10);
-const RETRIES_PER_CALL: f32 = 0.1;
 /// Calls run beside each other: where some succeed, the failures of the others go on for so long.
 const SETTLE: Duration = Duration::from_secs(10);
-const RETRY_DELAY: Duration = Duration::from_millis(25);
 
 /// A client of protected-data. Of a request it passes the id on, and nothing else.
 #[derive(Debug)]
@@ -49,7 +45,7 @@ pub struct Downstream {
     bare: Client,
     machine: Option<Machine>,
     permits: Semaphore,
-    retries: TpsBudget,
+    retries: RetryBudget,
     counts: CallCounts,
     failures: Failures<String>,
     /// Which failures are logged.
@@ -98,6 +94,9 @@ pub enum DownstreamError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DownstreamSetupError {
+    /// It is http, and not of this machine: everybody on the way could read tokens.
+    #[error("PROTECTED_DATA_URL: must be https")]
+    Insecure,
     /// The origin may not receive a token.
     #[error("PROTECTED_DATA_URL: the token may not be sent there")]
     Origin(#[source] ConfigError),
@@ -124,6 +123,9 @@ impl Downstream {
         allow_insecure_http: bool,
         tokens: Option<TokenCache>,
     ) -> Result<Self, DownstreamSetupError> {
+        if base.scheme() != "https" && !allow_insecure_http && !idp_http::is_loopback(base) {
+            return Err(DownstreamSetupError::Insecure);
+        }
         let bare = client(base)?;
         let machine = |tokens: TokenCache| {
             let origin = base.origin().ascii_serialization();
@@ -146,7 +148,7 @@ impl Downstream {
             bare,
             machine,
             permits: Semaphore::new(MAX_CALLS),
-            retries: TpsBudget::new(RETRY_WINDOW, 0, RETRIES_PER_CALL),
+            retries: RetryBudget::new(),
             counts: CallCounts::default(),
             failures: Failures::default(),
             outage: Outage::settling(SETTLE),
@@ -170,7 +172,7 @@ impl Downstream {
     /// Returns what protected-data says. `request_id` is the header of the request that it is for.
     ///
     /// At most 128 calls are under way at once; another one waits up to 2 s for one of them to end. Takes at most 5 s,
-    /// the token and one repetition included: after a connection that failed or a 5xx other than 503 and 504, as long as
+    /// the service's own token and one repetition included (a person's token was waited for before): after a connection that failed or a 5xx other than 503 and 504, as long as
     /// a tenth of the calls of the last ten seconds allows. Cancelling it ends the call.
     ///
     /// # Errors
@@ -187,10 +189,10 @@ impl Downstream {
         let request_id = headers
             .get(REQUEST_ID)
             .filter(|value| is_request_id(value.as_bytes()));
-        self.retries.deposit();
+        self.retries.call();
         let call = async {
             match self.exchange(caller, request_id).await {
-                Err(error) if error.may_be_repeated() && self.retries.withdraw() => {
+                Err(error) if error.may_be_repeated() && self.retries.take() => {
                     self.counts.repeated();
                     tokio::time::sleep(RETRY_DELAY).await;
                     self.exchange(caller, request_id).await

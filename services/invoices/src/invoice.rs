@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::date::Date;
@@ -56,7 +56,7 @@ impl fmt::Display for Id {
 }
 
 /// When an invoice is to be paid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Terms {
     /// At once.
@@ -104,7 +104,7 @@ impl Terms {
 }
 
 /// What became of an invoice. From `SENT` it goes to one of the others, and from those nowhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
     /// It was sent.
@@ -181,8 +181,7 @@ pub struct Invoice {
 pub type FieldErrors = BTreeMap<&'static str, &'static str>;
 
 /// An invoice as it was typed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Typed {
     /// See [`Details::customer_name`].
     pub customer_name: String,

@@ -20,10 +20,13 @@ pub(crate) fn object(
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Err(ProblemDetails::new(status, detail));
     }
-    serde_json::from_slice(body).map_err(|_| {
-        let detail = "The body must be a JSON object.";
-        ProblemDetails::new(StatusCode::BAD_REQUEST, detail)
-    })
+    match idp_http::json::from_slice(body) {
+        Ok(Value::Object(members)) => Ok(members),
+        _ => {
+            let detail = "The body must be a JSON object, with each member once.";
+            Err(ProblemDetails::new(StatusCode::BAD_REQUEST, detail))
+        }
+    }
 }
 
 /// Returns a problem that says for each member why it cannot be taken.

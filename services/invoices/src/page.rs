@@ -225,13 +225,9 @@ impl Moment {
 
 /// Returns the moment as RFC 3339 has it, to a second.
 pub(crate) fn rfc3339(millis: u64) -> String {
-    let since = std::time::Duration::from_millis(millis);
+    let seconds = i64::try_from(millis / 1_000).unwrap_or(i64::MAX);
     // Years of five digits cannot be written, and come from nowhere.
-    let time = std::time::UNIX_EPOCH
-        .checked_add(since)
-        .filter(|_| millis < 253_402_300_800_000)
-        .unwrap_or(std::time::UNIX_EPOCH);
-    humantime::format_rfc3339_seconds(time).to_string()
+    idp_http::calendar(seconds).unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned())
 }
 
 #[cfg(test)]

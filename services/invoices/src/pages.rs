@@ -254,6 +254,6 @@ fn change(
     match state.book.change(session.tenant_id(), id, next) {
         Ok(invoice) => to(&invoice.id),
         Err(Unchanged::Unknown) => NO_INVOICE.page(Some(visitor)),
-        Err(Unchanged::Final(_)) => FINAL.page(Some(visitor)),
+        Err(Unchanged::Final) => FINAL.page(Some(visitor)),
     }
 }

@@ -11,13 +11,13 @@ use clock::{Clock, SystemClock};
 use reqwest::redirect::Policy;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Middleware};
 use serde::Deserialize;
+use service_kit::retry_budget::{RETRY_DELAY, RetryBudget};
 use service_kit::trace;
 use token_cache::{BearerTokenMiddleware, ConfigError, TokenCache, TokenError, TokenErrorKind};
 use tokio::time::Instant;
 use tracing::debug;
 use url::Url;
 
-use crate::budget::{RETRY_DELAY, RetryBudget};
 use crate::call_stats::CallStats;
 use crate::config::{Attaching, Config};
 use crate::refusal::Refusal;

@@ -6,7 +6,6 @@
 
 mod advice;
 mod api;
-mod budget;
 mod call_stats;
 mod config;
 mod downstream;

@@ -48,7 +48,6 @@ impl PeopleSettings {
         reader: &mut Reader<'_>,
         provider: &IdentityProvider,
         login: &LoginEndpoints,
-        port: u16,
     ) -> Self {
         let scopes = scopes(reader);
         let choices = [
@@ -79,7 +78,7 @@ impl PeopleSettings {
             audience: reader.optional("LOGIN_AUDIENCE"),
             resource: resource(reader),
             domain_format,
-            public_url: public_url(reader, provider, domain_format, port),
+            public_url: public_url(reader, provider, domain_format),
             tenancy: tenancy(reader, login, has_tenants),
             has_tenants,
             role_permissions: role_permissions(reader),
@@ -134,7 +133,6 @@ fn public_url(
     reader: &mut Reader<'_>,
     provider: &IdentityProvider,
     format: DomainFormat,
-    port: u16,
 ) -> Option<String> {
     const NAME: &str = "PUBLIC_URL";
     const INSECURE: &str = "DANGEROUS_INSECURE_COOKIES";
@@ -146,10 +144,7 @@ fn public_url(
             "is on: sessions go over http, where everybody on the way can read them",
         );
     }
-    let Some(value) = value else {
-        let _ = port;
-        return None;
-    };
+    let value = value?;
     let placed = value.split_once("://").map_or("", |(_, rest)| rest);
     let per_tenant = placed.starts_with("{tenant_name}.") || placed.starts_with("{tenant_domain}.");
     let bare = value

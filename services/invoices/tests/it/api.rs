@@ -74,7 +74,13 @@ async fn what_cannot_be_taken_is_told_by_member() {
         let answer = owner.json(Method::POST, "/api/v1/invoices", body).await;
         assert_eq!(answer.status, expected, "{body}");
     }
-    for body in ["{}", r#"{"status":"SENT "}"#, r#"{"status":1}"#] {
+    for body in [
+        r#"{"status":"SENT"}"#,
+        r#"{"status":"PAID","status":"CANCELLED"}"#,
+        "{}",
+        r#"{"status":"SENT "}"#,
+        r#"{"status":1}"#,
+    ] {
         let path = "/api/v1/invoices/00000000000000000000000000";
         let answer = owner.json(Method::PUT, path, body).await;
         assert_eq!(answer.status, 400, "{body}");

@@ -52,7 +52,7 @@ async fn an_owner_ends_the_sessions_of_people_of_the_own_tenant_alone() {
     let mut viewer = world.viewer().await;
     let mut globex = world.signed_in("owner@globex.example", "globex").await;
     for browser in [&mut viewer, &mut globex] {
-        assert_eq!(browser.get("/invoices").await.status, 200);
+        assert_eq!(browser.get("/").await.status, 200);
     }
     let page = owner.get("/people").await;
     assert_eq!(page.status, 200);

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// Seconds that the budget looks back on.
 const WINDOW: usize = 10;
-/// One repetition for so many calls: in an outage protected-data gets at most a tenth more.
+/// One repetition for so many calls: in an outage the service that is called gets at most a tenth more.
 const CALLS_PER_RETRY: u32 = 10;
 
 /// Allows a repetition while fewer than a tenth of the calls of the last ten seconds were repeated.
@@ -15,7 +15,7 @@ const CALLS_PER_RETRY: u32 = 10;
 /// Counted over a window and not as a bucket that fills: repetitions saved up in good times must not be
 /// spent on a service that is just failing.
 #[derive(Debug)]
-pub(crate) struct RetryBudget {
+pub struct RetryBudget {
     start: Instant,
     seconds: Mutex<[Second; WINDOW]>,
 }
@@ -27,8 +27,16 @@ struct Second {
     retries: u32,
 }
 
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl RetryBudget {
-    pub(crate) fn new() -> Self {
+    /// Returns a budget that has seen no call.
+    #[must_use]
+    pub fn new() -> Self {
         Self {
             start: Instant::now(),
             seconds: Mutex::default(),
@@ -36,12 +44,12 @@ impl RetryBudget {
     }
 
     /// Counts a call.
-    pub(crate) fn call(&self) {
+    pub fn call(&self) {
         self.with_current(|second, _| second.calls = second.calls.saturating_add(1));
     }
 
-    /// Takes a repetition from the budget, if there is one.
-    pub(crate) fn take(&self) -> bool {
+    /// Takes a repetition from the budget, and tells whether there was one.
+    pub fn take(&self) -> bool {
         self.with_current(|second, (calls, retries)| {
             let allowed = retries < calls / CALLS_PER_RETRY;
             if allowed {
@@ -78,7 +86,7 @@ impl RetryBudget {
 }
 
 /// How long a caller waits before a repetition: enough for a restarted listener, little for a caller.
-pub(crate) const RETRY_DELAY: Duration = Duration::from_millis(25);
+pub const RETRY_DELAY: Duration = Duration::from_millis(25);
 
 #[cfg(test)]
 mod tests {
