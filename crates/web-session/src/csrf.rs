@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use http::{HeaderMap, Method, header};
 
+use crate::counts::CsrfRefusal;
 use crate::fetch_metadata::{Site, site};
 use crate::public_url::Origin;
 use crate::random::{self, NoRandom, Random};
@@ -47,27 +48,6 @@ fn tag(handle: &Random) -> hmac::Tag {
     hmac::sign(&key, b"csrf")
 }
 
-/// Why a request was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Refused {
-    /// The page is of another site.
-    Site,
-    /// The origin is not ours, or is not told.
-    Origin,
-    /// There is no token, or it is not of this session.
-    Token,
-}
-
-impl Refused {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Site => "site",
-            Self::Origin => "origin",
-            Self::Token => "token",
-        }
-    }
-}
-
 pub(crate) fn is_unsafe(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
@@ -77,11 +57,11 @@ pub(crate) fn check_origin(
     headers: &HeaderMap,
     own: &Origin,
     trusted: &[String],
-) -> Result<(), Refused> {
+) -> Result<(), CsrfRefusal> {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let origin = origins.next();
     if origins.next().is_some() {
-        return Err(Refused::Origin);
+        return Err(CsrfRefusal::Origin);
     }
     let is_trusted = |origin: &http::HeaderValue| {
         trusted
@@ -90,18 +70,18 @@ pub(crate) fn check_origin(
     };
     let site = site(headers);
     if site == Site::Other && !origin.is_some_and(is_trusted) {
-        return Err(Refused::Site);
+        return Err(CsrfRefusal::Site);
     }
     match origin {
         None => Ok(()),
         Some(origin) if origin == "null" => match headers.get("sec-fetch-site") {
             Some(value) if value == "same-origin" => Ok(()),
-            _ => Err(Refused::Origin),
+            _ => Err(CsrfRefusal::Origin),
         },
         Some(origin) if is_trusted(origin) || origin.as_bytes() == own.to_string().as_bytes() => {
             Ok(())
         }
-        Some(_) => Err(Refused::Origin),
+        Some(_) => Err(CsrfRefusal::Origin),
     }
 }
 
@@ -111,11 +91,11 @@ pub(crate) fn check_token(
     handle: &Random,
     headers: &HeaderMap,
     form: Option<&[u8]>,
-) -> Result<(), Refused> {
+) -> Result<(), CsrfRefusal> {
     let mut sent: Vec<String> = Vec::new();
     for name in HEADERS {
         for value in headers.get_all(name) {
-            sent.push(value.to_str().map_err(|_| Refused::Token)?.to_owned());
+            sent.push(value.to_str().map_err(|_| CsrfRefusal::Token)?.to_owned());
         }
     }
     if let Some(form) = form {
@@ -124,10 +104,10 @@ pub(crate) fn check_token(
         sent.extend(named.map(|(_, value)| value.into_owned()));
     }
     let Some(first) = sent.first() else {
-        return Err(Refused::Token);
+        return Err(CsrfRefusal::Token);
     };
     if sent.iter().any(|one| one != first) || !is_valid(handle, first) {
-        return Err(Refused::Token);
+        return Err(CsrfRefusal::Token);
     }
     Ok(())
 }
@@ -218,7 +198,7 @@ mod tests {
                 None,
             ),
         ] {
-            assert_eq!(refused, Err(Refused::Token));
+            assert_eq!(refused, Err(CsrfRefusal::Token));
         }
         let many: String = (0..1_000).map(|n| format!("f{n}=v&")).collect();
         assert!(
@@ -251,23 +231,23 @@ mod tests {
             assert_eq!(check(good), Ok(()), "{good:?}");
         }
         for (bad, why) in [
-            (&[(SITE, "cross-site")][..], Refused::Site),
-            (&[(SITE, "same-site")], Refused::Site),
+            (&[(SITE, "cross-site")][..], CsrfRefusal::Site),
+            (&[(SITE, "same-site")], CsrfRefusal::Site),
             (
                 &[(SITE, "same-site"), ("origin", "http://localhost:6005")],
-                Refused::Site,
+                CsrfRefusal::Site,
             ),
-            (&[(SITE, "cross-site"), ("origin", OWN)], Refused::Site),
-            (&[("origin", "null")], Refused::Origin),
-            (&[(SITE, "none"), ("origin", "null")], Refused::Origin),
-            (&[("origin", "http://LOCALHOST:6004")], Refused::Origin),
-            (&[("origin", "http://localhost:6004/")], Refused::Origin),
-            (&[("origin", "http://localhost.:6004")], Refused::Origin),
-            (&[("origin", "https://localhost:6004")], Refused::Origin),
-            (&[("origin", OWN), ("origin", OWN)], Refused::Origin),
+            (&[(SITE, "cross-site"), ("origin", OWN)], CsrfRefusal::Site),
+            (&[("origin", "null")], CsrfRefusal::Origin),
+            (&[(SITE, "none"), ("origin", "null")], CsrfRefusal::Origin),
+            (&[("origin", "http://LOCALHOST:6004")], CsrfRefusal::Origin),
+            (&[("origin", "http://localhost:6004/")], CsrfRefusal::Origin),
+            (&[("origin", "http://localhost.:6004")], CsrfRefusal::Origin),
+            (&[("origin", "https://localhost:6004")], CsrfRefusal::Origin),
+            (&[("origin", OWN), ("origin", OWN)], CsrfRefusal::Origin),
             (
                 &[("origin", "https://partner.example.evil")],
-                Refused::Origin,
+                CsrfRefusal::Origin,
             ),
         ] {
             assert_eq!(check(bad), Err(why), "{bad:?}");

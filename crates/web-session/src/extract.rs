@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use crate::answer::{self, Form};
 use crate::csrf;
 use crate::guard::{Arrived, Kind, form_of, nobody};
-use crate::refresh::{Refreshed, joined};
+use crate::refresh::Refreshed;
 use crate::session::Session;
 use crate::state::Freshness;
 
@@ -169,7 +169,7 @@ impl Session {
         let held = live.state.held(now).map(|hold| hold.until.since(now));
         let wait = match held {
             Some(wait) => wait,
-            None => match joined(inner.flights.begin(inner, live.key, tokens.generation)).await {
+            None => match inner.refreshed(live.key, tokens.generation).await {
                 Refreshed::Tokens(_, state) => return Ok(token_of(&state.tokens)),
                 Refreshed::Ended => return Err(NoToken::Ended),
                 Refreshed::Held(wait) => wait,

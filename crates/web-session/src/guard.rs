@@ -16,10 +16,11 @@ use tower::{Layer, Service};
 
 use crate::answer::{self, Answer, Form};
 use crate::cookies::SessionSameSite;
+use crate::counts::CsrfRefusal;
 use crate::csrf;
 use crate::fetch_metadata::{Purpose, is_cross_site, purpose};
 use crate::public_url::{Arrival, Origin};
-use crate::refresh::{Refreshed, joined};
+use crate::refresh::Refreshed;
 use crate::session::{Admitted, Session};
 use crate::sessions::{Found, Inner, Live, WebSessions};
 use crate::state::Freshness;
@@ -322,7 +323,7 @@ impl Inner {
         }
         let wait = match held {
             Some(wait) => wait,
-            None => match joined(self.flights.begin(self, live.key, generation)).await {
+            None => match self.refreshed(live.key, generation).await {
                 Refreshed::Tokens(row, state) => return Ok(Live { row, state, ..live }),
                 Refreshed::Ended => return Err(Unfresh::Ended),
                 Refreshed::Held(wait) => wait,
@@ -347,8 +348,8 @@ impl Inner {
         if !csrf::is_unsafe(&parts.method) {
             return Ok(body);
         }
-        let refuse = |why: csrf::Refused| {
-            self.counts.csrf_refused();
+        let refuse = |why: CsrfRefusal| {
+            self.counts.csrf_refused(why);
             tracing::info!(
                 reason = why.as_str(),
                 "a request that may come from elsewhere was refused"

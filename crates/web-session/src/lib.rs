@@ -63,7 +63,10 @@ mod time;
 mod watch;
 
 pub use cookies::SessionSameSite;
-pub use counts::{EndReason, LoginOutcome, RefreshOutcome, SessionHealth};
+pub use counts::{
+    CsrfRefusal, EndReason, LoginOutcome, OpenCounts, RefreshOutcome, Sealed, SessionHealth,
+    StoreCall, StoreCounts,
+};
 pub use extract::{CsrfToken, UserToken};
 pub use guard::{SessionLayer, SessionService};
 pub use permissions::{RequirePermission, RequireRole, RequireService, RequirementError};

@@ -93,15 +93,6 @@ impl Drop for Landed<'_> {
     }
 }
 
-/// Waits for a refresh; for [`WAIT`] at most.
-pub(crate) async fn joined(mut flight: watch::Receiver<Option<Refreshed>>) -> Refreshed {
-    let landed = timeout(WAIT, flight.wait_for(Option::is_some)).await;
-    match landed {
-        Ok(Ok(refreshed)) => (*refreshed).clone().unwrap_or(Refreshed::Held(FLOOR)),
-        _ => Refreshed::Held(FLOOR),
-    }
-}
-
 /// What a refresh changes of a session.
 struct Renewal {
     tokens: Tokens,
@@ -110,6 +101,17 @@ struct Renewal {
 }
 
 impl Inner {
+    /// Begins a refresh or joins the one under way, and waits for it; for [`WAIT`] at most.
+    pub(crate) async fn refreshed(self: &Arc<Self>, key: Key, generation: u64) -> Refreshed {
+        let _waiting = self.counts.waiting();
+        let mut flight = self.flights.begin(self, key, generation);
+        let landed = timeout(WAIT, flight.wait_for(Option::is_some)).await;
+        match landed {
+            Ok(Ok(refreshed)) => (*refreshed).clone().unwrap_or(Refreshed::Held(FLOOR)),
+            _ => Refreshed::Held(FLOOR),
+        }
+    }
+
     async fn refresh(self: &Arc<Self>, key: &Key, generation: u64) -> Refreshed {
         let deadline = Instant::now() + WAIT;
         loop {

@@ -11,13 +11,13 @@ use axum::Router;
 use http::HeaderMap;
 use sealing::Sealer;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::builder::{BuildError, SessionSecrets, WebSessionsBuilder};
 use crate::cookies::{CookieRules, Cookies, MAX_HANDLES};
-use crate::counts::{Counts, EndReason};
+use crate::counts::{Counts, EndReason, StoreCall};
 use crate::provider::Provider;
 use crate::public_url::{Origin, PublicUrl};
 use crate::random::Random;
@@ -45,7 +45,7 @@ pub(crate) struct Inner {
     pub(crate) cookies: CookieRules,
     pub(crate) settings: Settings,
     store: Arc<dyn SessionStore>,
-    row_sealer: Arc<Sealer>,
+    pub(crate) row_sealer: Arc<Sealer>,
     pub(crate) login_sealer: Sealer,
     pub(crate) logout_sealer: Sealer,
     pub(crate) clock: ForwardClock,
@@ -206,20 +206,26 @@ impl Drop for Inner {
 }
 
 impl Inner {
-    /// Bounds a call of the store.
+    /// Bounds a call of the store, and counts it.
     async fn bounded<T>(
         &self,
+        kind: StoreCall,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let away =
             || StoreError::new(StoreErrorKind::Unavailable).with_detail("no answer within 1 s");
-        timeout(STORE_LIMIT, call)
+        let began = Instant::now();
+        let answer = timeout(STORE_LIMIT, call)
             .await
-            .unwrap_or_else(|_| Err(away()))
+            .unwrap_or_else(|_| Err(away()));
+        let is_answered =
+            !matches!(&answer, Err(error) if error.kind() == StoreErrorKind::Unavailable);
+        self.counts.store(kind, is_answered, began.elapsed());
+        answer
     }
 
     pub(crate) async fn load_row(&self, key: &Key) -> Result<Option<Row>, StoreError> {
-        self.bounded(self.store.load(key)).await
+        self.bounded(StoreCall::Load, self.store.load(key)).await
     }
 
     pub(crate) async fn replace_row(
@@ -228,18 +234,21 @@ impl Inner {
         version: u64,
         row: NewRow,
     ) -> Result<crate::store::Swap, StoreError> {
-        self.bounded(self.store.replace(key, version, row)).await
+        self.bounded(StoreCall::Replace, self.store.replace(key, version, row))
+            .await
     }
 
     pub(crate) async fn create_row(&self, key: &Key, row: NewRow) -> Result<(), StoreError> {
-        self.bounded(self.store.create(key, row)).await
+        self.bounded(StoreCall::Create, self.store.create(key, row))
+            .await
     }
 
     pub(crate) async fn marked(
         &self,
         mark: &crate::store::Mark,
     ) -> Result<Option<Time>, StoreError> {
-        self.bounded(self.store.marked(mark)).await
+        self.bounded(StoreCall::Marked, self.store.marked(mark))
+            .await
     }
 
     pub(crate) async fn mark(
@@ -248,15 +257,17 @@ impl Inner {
         at: Time,
         lifetime: Duration,
     ) -> Result<Option<Time>, StoreError> {
-        self.bounded(self.store.mark(mark, at, lifetime)).await
+        self.bounded(StoreCall::Mark, self.store.mark(mark, at, lifetime))
+            .await
     }
 
     pub(crate) async fn find(&self, index: &Index) -> Result<Vec<Key>, StoreError> {
-        self.bounded(self.store.find(index)).await
+        self.bounded(StoreCall::Find, self.store.find(index)).await
     }
 
     pub(crate) async fn touch(&self, key: &Key, idle_ends: Time) -> Result<(), StoreError> {
-        self.bounded(self.store.touch(key, idle_ends)).await
+        self.bounded(StoreCall::Touch, self.store.touch(key, idle_ends))
+            .await
     }
 
     pub(crate) async fn claim(
@@ -268,8 +279,11 @@ impl Inner {
         let random = crate::random::bytes();
         let owner =
             crate::store::Owner(random.map_err(|_| StoreError::new(StoreErrorKind::Sealing))?);
-        self.bounded(self.store.claim(key, version, owner, lease))
-            .await
+        self.bounded(
+            StoreCall::Claim,
+            self.store.claim(key, version, owner, lease),
+        )
+        .await
     }
 
     pub(crate) fn body(&self, key: Key, state: SessionState) -> crate::store::Body {
@@ -338,7 +352,9 @@ impl Inner {
         key: &Key,
         reason: EndReason,
     ) -> Result<Option<oneshot::Receiver<()>>, StoreError> {
-        let removed = self.bounded(self.store.remove(key)).await?;
+        let removed = self
+            .bounded(StoreCall::Remove, self.store.remove(key))
+            .await?;
         self.watches.end(key);
         let Some(row) = removed else {
             return Ok(None);

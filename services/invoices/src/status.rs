@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use metrics::{counter, gauge};
 use serde_json::{Map, Value, json};
 use service_kit::admin::{Failing, Report, ServiceState, Status, milliseconds};
 use token_cache::{TokenCache, TokenErrorKind};
-use web_session::WebSessions;
+use web_session::{OpenCounts, WebSessions};
 
 use crate::book::Book;
 use crate::config::Config;
@@ -66,10 +67,28 @@ impl Status for InvoicesStatus {
         for (reason, count) in health.ended {
             counter!("web_session_ended_total", "reason" => reason.as_str()).absolute(count);
         }
-        counter!("web_session_csrf_refused_total").absolute(health.csrf_refused);
+        for (why, count) in health.csrf_refused {
+            counter!("web_session_csrf_refused_total", "reason" => why.as_str()).absolute(count);
+        }
+        for (purpose, counts) in health.unsealed {
+            for (outcome, count) in unsealed(counts) {
+                let labels = [("purpose", purpose.as_str()), ("outcome", outcome)];
+                counter!("web_session_unsealed_total", &labels).absolute(count);
+            }
+        }
+        for (call, counts) in health.store {
+            for (outcome, count) in [("answered", counts.answered), ("failed", counts.failed)] {
+                let labels = [("op", call.as_str()), ("outcome", outcome)];
+                counter!("web_session_store_calls_total", &labels).absolute(count);
+            }
+            // A counter of the facade holds whole numbers.
+            gauge!("web_session_store_seconds_total", "op" => call.as_str())
+                .set(counts.took.as_secs_f64());
+        }
         counter!("web_session_unreadable_rows_total").absolute(health.unreadable_rows);
         gauge!("web_session_revocations_waiting").set(number(health.revocations_waiting));
         gauge!("web_session_refreshing").set(number(health.refreshing));
+        gauge!("web_session_waiters").set(number(health.waiters));
         let counts = self.downstream.counts();
         for (caller, outcome, count) in counts.outcomes() {
             let labels = [("caller", caller), ("outcome", outcome)];
@@ -80,6 +99,15 @@ impl Status for InvoicesStatus {
         gauge!("invoices_tenants").set(number(tenants));
         gauge!("invoices_invoices").set(number(invoices));
     }
+}
+
+fn unsealed(counts: OpenCounts) -> [(&'static str, u64); 4] {
+    [
+        ("opened", counts.opened),
+        ("malformed", counts.malformed),
+        ("unknown_key", counts.unknown_key),
+        ("bad_tag", counts.bad_tag),
+    ]
 }
 
 fn number(count: usize) -> f64 {
@@ -127,6 +155,17 @@ impl InvoicesStatus {
         let logins = health.logins.into_iter().map(|(it, n)| (it.as_str(), n));
         let refreshes = health.refreshes.into_iter().map(|(it, n)| (it.as_str(), n));
         let ended = health.ended.into_iter().map(|(it, n)| (it.as_str(), n));
+        let refused = health.csrf_refused.into_iter();
+        let refused = refused.map(|(it, n)| (it.as_str(), n));
+        let unknown_key_ids: u64 = health.unsealed.iter().map(|(_, it)| it.unknown_key).sum();
+        let (mut calls, mut failed, mut took) = (0_u64, 0_u64, Duration::ZERO);
+        for (_, counts) in health.store {
+            calls += counts.answered + counts.failed;
+            failed += counts.failed;
+            took += counts.took;
+        }
+        let mean = took.as_micros() / u128::from(u64::max(1, calls));
+        let store = json!({ "calls": calls, "failed": failed, "mean_us": mean });
         json!({
             "issuer": self.settings.issuer,
             "public_url": self.settings.public_url,
@@ -135,10 +174,13 @@ impl InvoicesStatus {
             "logins": labelled(logins.collect()),
             "refreshes": labelled(refreshes.collect()),
             "ended": labelled(ended.collect()),
-            "csrf_refused": health.csrf_refused,
+            "csrf_refused": labelled(refused.collect()),
+            "unknown_key_ids": unknown_key_ids,
+            "store": store,
             "unreadable_rows": health.unreadable_rows,
             "revocations_waiting": health.revocations_waiting,
             "refreshing": health.refreshing,
+            "waiters": health.waiters,
         })
     }
 
