@@ -7,21 +7,26 @@ use service_kit::config::{Reader, Runtime, VARIABLES};
 
 use crate::tree;
 
-const MANIFESTS: [&str; 3] = [
+const SERVICES: [&str; 3] = ["protected-data", "public-data", "invoices"];
+
+const MANIFESTS: [&str; 4] = [
     "deploy/kubernetes/config.yaml",
+    "deploy/kubernetes/invoices.yaml",
     "deploy/kubernetes/protected-data.yaml",
     "deploy/kubernetes/public-data.yaml",
 ];
 
 /// Everything that names a variable of ours.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 9] = [
     "deploy/Dockerfile",
     "deploy/compose.yaml",
+    "deploy/systemd/m2m-invoices.service",
     "deploy/systemd/m2m-protected-data.service",
     "deploy/systemd/m2m-public-data.service",
     MANIFESTS[0],
     MANIFESTS[1],
     MANIFESTS[2],
+    MANIFESTS[3],
 ];
 
 /// Everything that names a metric.
@@ -72,10 +77,10 @@ fn every_variable_in_deploy_is_one_that_the_code_reads() {
 }
 
 fn read(service: &str, reader: &mut Reader<'_>) {
-    if service == "public-data" {
-        public_data::Config::read(reader);
-    } else {
-        protected_data::Config::read(reader);
+    match service {
+        "invoices" => drop(invoices::Config::read(reader)),
+        "public-data" => drop(public_data::Config::read(reader)),
+        _ => drop(protected_data::Config::read(reader)),
     }
     Runtime::read(reader);
 }
@@ -91,14 +96,22 @@ fn problems(service: &str, settings: &BTreeMap<String, String>) -> Vec<String> {
 }
 
 /// The variables of a service that the compose file does not pass on.
-const OF_NO_USE_IN_A_CONTAINER: [&str; 22] = [
+const OF_NO_USE_IN_A_CONTAINER: [&str; 28] = [
     // The image sets them, and a port that is published goes with them.
     "PUBLIC_DATA_ADDR",
     "PROTECTED_DATA_ADDR",
     "PUBLIC_DATA_ADMIN_ADDR",
     "PROTECTED_DATA_ADMIN_ADDR",
+    "INVOICES_ADDR",
+    "INVOICES_ADMIN_ADDR",
     // Instead of the file.
     "CLIENT_SECRET",
+    "WEB_CLIENT_SECRET",
+    "SESSION_SECRETS",
+    // The older name of APPLICATION_VANITY_DOMAIN.
+    "APPLICATION_DOMAIN",
+    // A file where nothing is mounted.
+    "SESSION_STORE_PASSWORD_FILE",
     // Go with a key, a certificate or an assertion, and these are files.
     "CLIENT_KEY_ALGORITHM",
     "CLIENT_KEY_ID",
@@ -131,7 +144,7 @@ fn compose_service(service: &str) -> String {
 
 #[test]
 fn the_compose_file_passes_on_every_variable_that_a_service_reads() {
-    for service in ["protected-data", "public-data"] {
+    for service in SERVICES {
         let none: BTreeMap<String, String> = BTreeMap::new();
         let mut reader = Reader::new(&none);
         read(service, &mut reader);
@@ -156,6 +169,7 @@ fn the_compose_file_passes_on_every_variable_that_a_service_reads() {
 fn public_data_stops_before_what_it_calls() {
     let dependency = "    depends_on:\n      - protected-data\n";
     assert!(compose_service("public-data").contains(dependency));
+    assert!(compose_service("invoices").contains("      - protected-data\n"));
     assert!(!compose_service("protected-data").contains("depends_on"));
 }
 
@@ -186,10 +200,11 @@ fn assignments(text: &str) -> BTreeMap<String, String> {
 #[test]
 fn the_settings_of_manifests_and_compose_file_are_configurations_that_services_take() {
     let secret = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(secret.path(), "hunter2").unwrap();
+    // Long enough for what seals sessions too.
+    std::fs::write(secret.path(), "hunter2".repeat(5)).unwrap();
     let secret = secret.path().to_str().unwrap();
     let shared = tree::read(MANIFESTS[0]);
-    for service in ["protected-data", "public-data"] {
+    for service in SERVICES {
         let manifest = tree::read(&format!("deploy/kubernetes/{service}.yaml"));
         for (name, text) in [
             ("Kubernetes", format!("{shared}{manifest}")),
@@ -197,15 +212,15 @@ fn the_settings_of_manifests_and_compose_file_are_configurations_that_services_t
         ] {
             let mut settings = assignments(&text);
             // What whoever starts it has to give, and what is passed on where it is given.
-            for required in ["ISSUER", "API_AUDIENCE"] {
+            for required in ["ISSUER", "API_AUDIENCE", "PUBLIC_URL", "WEB_CLIENT_ID"] {
                 if text.contains(&format!("- {required}\n")) {
                     settings.insert(required.to_owned(), "https://given.example".to_owned());
                 }
             }
             for (name, value) in &mut settings {
-                let file = name == "CLIENT_SECRET_FILE";
+                let is_file = name.ends_with("_FILE");
                 match value.strip_prefix("${") {
-                    _ if file => secret.clone_into(value),
+                    _ if is_file => secret.clone_into(value),
                     Some(_) => "https://given.example".clone_into(value),
                     None => {}
                 }
@@ -243,6 +258,7 @@ fn the_dockerfile_builds_what_there_is_with_the_toolchain_of_the_repository() {
     for (package, binary) in [
         ("public-data", "public-data"),
         ("protected-data", "protected-data"),
+        ("invoices", "invoices"),
         ("m2m-cli", "m2m"),
     ] {
         for part in [
@@ -289,6 +305,8 @@ fn every_metric_that_is_watched_is_counted_somewhere() {
         "jwks_validator_",
         "public_data_",
         "protected_data_",
+        "web_session_",
+        "invoices_",
         "http_server_",
         "process_",
         "service_state",
