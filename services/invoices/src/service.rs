@@ -75,7 +75,11 @@ const END: Duration = Duration::from_secs(1);
 
 impl Config {
     /// Builds the sessions of an application whose listener has this port. Asks nobody anything.
-    pub(crate) fn sessions(&self, port: u16) -> Result<WebSessions, StartError> {
+    ///
+    /// # Errors
+    ///
+    /// Fails where settings do not fit together.
+    pub fn sessions(&self, port: u16) -> Result<WebSessions, StartError> {
         let (provider, login, people) = (&self.provider, &self.login, &self.people);
         let web = &self.clients.web;
         let mut builder = Provider::builder(&web.id, web.secret())

@@ -14,6 +14,11 @@
 //! | `clock` | ours against the provider's `Date` and the fresh token's dates |
 //! | `validation` | the fresh token, with protected-data's own validator and scopes |
 //! | `protected-data`, `public-data` | the running pair, if it is up |
+//! | `people` | what to register at the provider for logins; this and what follows only where `SESSION_SECRETS`, `SESSION_SECRETS_FILE` or `WEB_CLIENT_ID` is set |
+//! | `login endpoints` | authorization, userinfo, revocation and logout are there |
+//! | `redirect URI` | the provider comes back to it from a login that asks for no page |
+//! | `login client` | the provider knows the client and its secret: it refuses an invented code and nothing else |
+//! | `invoices` | the running service, if it is up |
 //!
 //! A check that an earlier failure makes impossible says so and does not count as failed. Endless or
 //! slow answers end after 3 s each, 6 s for the pair.
@@ -25,6 +30,7 @@ mod discovery;
 mod granted;
 pub(crate) mod keys;
 mod pair;
+mod people;
 mod refusal;
 mod validation;
 
@@ -34,11 +40,12 @@ use std::sync::Arc;
 
 use clock::Clock;
 use idp_http::IdpClient;
-use service_kit::config::{IdentityProvider, Problem, Reader, Runtime};
+use service_kit::config::{IdentityProvider, Problem, Reader, Runtime, Strings as _};
 use service_kit::server::reachable;
 use service_kit::with_sources;
 use url::Url;
 
+use self::pair::get;
 use crate::report::{Finding, Report, Status};
 use crate::settings::{Origins, Settings};
 
@@ -113,13 +120,17 @@ impl<'s> Doctor<'s> {
 
     /// Reads the configuration and builds what needs no network.
     fn configuration(&self, findings: &mut Findings<'_>) -> Option<Examination> {
+        let has_people = ["SESSION_SECRETS", "SESSION_SECRETS_FILE", "WEB_CLIENT_ID"]
+            .into_iter()
+            .any(|name| self.settings.has(name));
         let read = self.settings.read(|reader| {
             let protected = protected_data::Config::read(reader);
             let public = public_data::Config::read(reader);
+            let people = has_people.then(|| invoices::Config::read(reader));
             let _ = Runtime::read(reader);
-            (protected, public)
+            (protected, public, people)
         });
-        let ((protected, mut public), warnings) = match read {
+        let ((protected, mut public, people), warnings) = match read {
             Ok(read) => read,
             Err(error) => {
                 for problem in error.problems() {
@@ -171,6 +182,8 @@ impl<'s> Doctor<'s> {
         Some(Examination {
             protected,
             public,
+            people,
+            tenant: self.settings.get("DEFAULT_TENANT_NAME"),
             origins,
             names_api: ["TOKEN_AUDIENCE", "TOKEN_RESOURCE"]
                 .into_iter()
@@ -188,6 +201,10 @@ const CHECK: &str = "configuration";
 struct Examination {
     protected: protected_data::Config,
     public: public_data::Config,
+    /// Where people log in.
+    people: Option<invoices::Config>,
+    /// The tenant that a login is tried for.
+    tenant: Option<String>,
     origins: Origins,
     /// The token is asked for with an audience or a resource.
     names_api: bool,
@@ -216,6 +233,7 @@ impl Examination {
             .validation(obtained.as_ref(), keys.as_ref(), skew, findings)
             .await;
         self.pair(obtained.as_ref(), verdict, findings).await;
+        self.people(findings).await;
     }
 }
 

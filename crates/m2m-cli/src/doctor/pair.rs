@@ -143,13 +143,13 @@ impl Examination {
 }
 
 /// Why there is no answer.
-enum Unanswered {
+pub(super) enum Unanswered {
     NotRunning,
     Problem(String),
 }
 
 impl Unanswered {
-    fn of(self, check: &'static str, url: &Url, variable: &str) -> Finding {
+    pub(super) fn of(self, check: &'static str, url: &Url, variable: &str) -> Finding {
         match self {
             Self::NotRunning => Finding::not_checked(check, format!("nothing runs at {url}"))
                 .change(format!("start it (`cargo up`), or correct {variable}")),
@@ -162,7 +162,7 @@ impl Unanswered {
     }
 }
 
-async fn get(
+pub(super) async fn get(
     url: &Url,
     headers: HeaderMap,
     allow_http: bool,

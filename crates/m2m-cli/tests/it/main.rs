@@ -10,6 +10,7 @@ mod healthy;
 mod inspecting;
 mod logs;
 mod misconfigured;
+mod people;
 mod program;
 mod providers;
 mod refusals;
