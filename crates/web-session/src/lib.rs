@@ -46,6 +46,7 @@ mod guard;
 mod login;
 mod login_state;
 mod logout;
+mod people;
 mod permissions;
 mod provider;
 mod public_url;
@@ -69,6 +70,7 @@ pub use counts::{
 };
 pub use extract::{CsrfToken, UserToken};
 pub use guard::{SessionLayer, SessionService};
+pub use people::SignedInPerson;
 pub use permissions::{RequirePermission, RequireRole, RequireService, RequirementError};
 pub use provider::{Provider, ProviderBuilder, VanityDomain};
 pub use public_url::PublicUrlError;

@@ -391,6 +391,7 @@ mod tests {
         let row = NewRow {
             body: inner.body(key, state),
             subject: Index::of_subject("i", "s"),
+            tenant: Index::of_tenant("i", "default"),
             session: None,
             idle_ends: now.plus(idle),
             ends: now.plus(Duration::from_secs(3_600)),

@@ -16,8 +16,8 @@ pub use crate::time::Time;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key([u8; 32]);
 
-/// What rows are found by besides: SHA-256 of a person (`iss` and `sub`) or of a session at the provider (`iss` and
-/// `sid`).
+/// What rows are found by besides: SHA-256 of a person (`iss` and `sub`), of a tenant (`iss` and its id) or of a session
+/// at the provider (`iss` and `sid`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Index([u8; 32]);
 
@@ -52,6 +52,8 @@ pub struct Row {
     pub body: Body,
     /// The person.
     pub subject: Index,
+    /// The tenant that the person is at.
+    pub tenant: Index,
     /// The session at the provider, where it has a `sid`.
     pub session: Option<Index>,
     /// When the session ends unless there is activity.
@@ -69,6 +71,8 @@ pub struct NewRow {
     pub body: Body,
     /// The person.
     pub subject: Index,
+    /// The tenant that the person is at.
+    pub tenant: Index,
     /// The session at the provider, where it has a `sid`.
     pub session: Option<Index>,
     /// When the session ends unless there is activity.
@@ -166,7 +170,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Removes a row and returns it.
     async fn remove(&self, key: &Key) -> Result<Option<Row>, StoreError>;
 
-    /// Returns the keys of the rows with this person or session at the provider.
+    /// Returns the keys of the rows with this person, tenant or session at the provider, in any order.
     async fn find(&self, index: &Index) -> Result<Vec<Key>, StoreError>;
 
     /// Remembers a mark for at least `lifetime` and returns the time that it had before, if any.
@@ -220,6 +224,14 @@ impl Index {
         ]))
     }
 
+    pub(crate) fn of_tenant(issuer: &str, tenant_id: &str) -> Self {
+        Self(crate::digest(&[
+            b"tenant",
+            issuer.as_bytes(),
+            tenant_id.as_bytes(),
+        ]))
+    }
+
     pub(crate) fn of_session(issuer: &str, sid: &str) -> Self {
         Self(crate::digest(&[b"sid", issuer.as_bytes(), sid.as_bytes()]))
     }
@@ -246,11 +258,19 @@ impl Row {
         NewRow {
             body: self.body.clone(),
             subject: self.subject,
+            tenant: self.tenant,
             session: self.session,
             idle_ends: self.idle_ends,
             ends: self.ends,
             keeps_lease: true,
         }
+    }
+
+    /// Returns what the row is found by.
+    pub fn indexes(&self) -> impl Iterator<Item = Index> + use<> {
+        [Some(self.subject), Some(self.tenant), self.session]
+            .into_iter()
+            .flatten()
     }
 
     /// Tells whether the session has ended.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use axum::Router;
 use axum::handler::Handler as _;
 use axum::routing::{get, post};
-use axum::{Router, middleware};
 use clock::Clock;
 use jwks_validator::{JwtLayer, JwtValidator};
 use service_kit::health::{self, Readiness};
@@ -18,7 +18,6 @@ use web_session::{RequirePermission, SessionLayer, WebSessions};
 use crate::book::Book;
 use crate::downstream::Downstream;
 use crate::openapi::openapi;
-use crate::people::KnownPeople;
 use crate::{account, assets, calls, documents, events, hello, home, page, pages, people};
 
 /// The state of the routes.
@@ -30,8 +29,6 @@ pub struct AppState {
     pub book: Arc<Book>,
     /// Calls protected-data.
     pub downstream: Arc<Downstream>,
-    /// Who of each tenant was here.
-    pub people: Arc<KnownPeople>,
     /// Decides on bearer tokens, where they are taken.
     pub bearers: Option<JwtValidator>,
     /// Where a person becomes one.
@@ -106,7 +103,6 @@ fn pages_of(state: &AppState) -> Router<AppState> {
         )
         .route("/calls", get(calls::show))
         .method_not_allowed_fallback(page::method_not_allowed)
-        .layer(noting(state))
         .layer(SessionLayer::pages(state.sessions.clone()))
 }
 
@@ -125,7 +121,6 @@ fn api_of(state: &AppState) -> Router<AppState> {
         .route("/api/v1/protected", get(calls::as_person))
         .route("/api/v1/machine", get(calls::as_machine))
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(noting(state))
         .layer(SessionLayer::api(state.sessions.clone()))
 }
 
@@ -147,29 +142,5 @@ fn home_of(state: &AppState) -> Router<AppState> {
         .route("/", get(home::show))
         .fallback(page::not_found)
         .method_not_allowed_fallback(page::method_not_allowed)
-        .layer(noting(state))
         .layer(SessionLayer::optional(state.sessions.clone()))
-}
-
-/// Notes who was here, behind the layer that knows it.
-fn noting(
-    state: &AppState,
-) -> impl tower::Layer<
-    axum::routing::Route,
-    Service: tower::Service<
-        axum::extract::Request,
-        Response: axum::response::IntoResponse,
-        Error: Into<std::convert::Infallible>,
-        Future: Send,
-    > + Clone
-                 + Send
-                 + Sync
-                 + 'static,
->
-+ Clone
-+ Send
-+ Sync
-+ 'static
-+ use<> {
-    middleware::from_fn_with_state(Arc::clone(&state.people), people::note)
 }

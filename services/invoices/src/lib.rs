@@ -37,5 +37,4 @@ pub use downstream::{Caller, Downstream, DownstreamError, DownstreamSetupError};
 pub use invoice::{Details, FieldErrors, Id, Invoice, Status, Terms, Typed};
 pub use money::Amount;
 pub use openapi::openapi;
-pub use people::KnownPeople;
 pub use service::{Service, StartError};

@@ -20,7 +20,6 @@ use crate::book::Book;
 use crate::config::{Config, DEFAULT_ADMIN};
 use crate::downstream::{Downstream, DownstreamSetupError};
 use crate::events::MAX_LISTENERS;
-use crate::people::KnownPeople;
 use crate::status::{InvoicesStatus, ShownSettings};
 
 /// invoices with its listener open and its parts built; nothing runs yet.
@@ -269,7 +268,6 @@ impl Service {
             sessions: self.sessions.clone(),
             book: Arc::clone(&self.book),
             downstream: Arc::clone(&self.downstream),
-            people: Arc::new(KnownPeople::default()),
             bearers: self.bearers.clone(),
             signup: self.signup,
             clock: Arc::new(SystemClock),

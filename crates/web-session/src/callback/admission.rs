@@ -216,6 +216,7 @@ impl Inner {
         let (now, key) = (self.clock.now(), handle.key());
         let Checked { granted, person } = checked;
         let subject = Index::of_subject(&person.issuer, &person.subject);
+        let tenant = Index::of_tenant(&person.issuer, &person.tenant_id);
         let session = person
             .sid
             .as_deref()
@@ -246,6 +247,7 @@ impl Inner {
         let row = NewRow {
             body: self.body(key, state),
             subject,
+            tenant,
             session,
             idle_ends: now.plus(self.settings.idle),
             ends: now.plus(self.settings.lifetime),

@@ -1,6 +1,6 @@
 //! The store of one process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,7 +23,7 @@ const SHARDS: usize = 16;
 #[derive(Debug)]
 pub struct MemoryStore {
     shards: [Mutex<HashMap<Key, Row>>; SHARDS],
-    indexes: Mutex<HashMap<Index, Vec<Key>>>,
+    indexes: Mutex<HashMap<Index, HashSet<Key>>>,
     marks: Mutex<HashMap<Mark, Marked>>,
     count: AtomicUsize,
     limit: usize,
@@ -72,17 +72,28 @@ impl MemoryStore {
         lock(&self.shards[usize::from(key.as_bytes()[0]) % SHARDS])
     }
 
-    fn forget(&self, key: &Key, row: &Row) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
+    fn index(&self, key: &Key, row: &Row) {
         let mut indexes = lock(&self.indexes);
-        for index in [Some(row.subject), row.session].into_iter().flatten() {
+        for index in row.indexes() {
+            indexes.entry(index).or_default().insert(*key);
+        }
+    }
+
+    fn unindex(&self, key: &Key, row: &Row) {
+        let mut indexes = lock(&self.indexes);
+        for index in row.indexes() {
             if let Some(keys) = indexes.get_mut(&index) {
-                keys.retain(|one| one != key);
+                keys.remove(key);
                 if keys.is_empty() {
                     indexes.remove(&index);
                 }
             }
         }
+    }
+
+    fn forget(&self, key: &Key, row: &Row) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.unindex(key, row);
     }
 
     /// Returns the row to change, and removes one that has expired.
@@ -114,12 +125,9 @@ impl SessionStore for MemoryStore {
             self.count.fetch_sub(1, Ordering::Relaxed);
             return Err(StoreError::new(StoreErrorKind::Full));
         }
-        let mut indexes = lock(&self.indexes);
-        for index in [Some(row.subject), row.session].into_iter().flatten() {
-            indexes.entry(index).or_default().push(*key);
-        }
-        drop(indexes);
-        shard.insert(*key, row.into_row(1, None));
+        let row = row.into_row(1, None);
+        self.index(key, &row);
+        shard.insert(*key, row);
         Ok(())
     }
 
@@ -138,8 +146,13 @@ impl SessionStore for MemoryStore {
         }
         let idle_ends = current.idle_ends.max(row.idle_ends);
         let lease = current.lease.filter(|_| row.keeps_lease);
-        *current = row.into_row(version + 1, lease);
-        current.idle_ends = idle_ends;
+        let mut new = row.into_row(version + 1, lease);
+        new.idle_ends = idle_ends;
+        if !new.indexes().eq(current.indexes()) {
+            self.unindex(key, current);
+            self.index(key, &new);
+        }
+        *current = new;
         Ok(Swap::Swapped)
     }
 
@@ -185,7 +198,12 @@ impl SessionStore for MemoryStore {
     }
 
     async fn find(&self, index: &Index) -> Result<Vec<Key>, StoreError> {
-        let keys = lock(&self.indexes).get(index).cloned().unwrap_or_default();
+        let keys: Vec<Key> = lock(&self.indexes)
+            .get(index)
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
         let is_live = |key: &Key| self.live(&mut self.shard(key), key).is_some();
         Ok(keys.into_iter().filter(is_live).collect())
     }
@@ -250,6 +268,7 @@ impl NewRow {
             version,
             body: self.body,
             subject: self.subject,
+            tenant: self.tenant,
             session: self.session,
             idle_ends: self.idle_ends,
             ends: self.ends,

@@ -18,6 +18,7 @@ fn row(text: &str) -> NewRow {
     NewRow {
         body: Body::from_sealed(text.as_bytes().to_vec()),
         subject: PERSON,
+        tenant: Index::new([4; 32]),
         session: Some(Index::new([3; 32])),
         idle_ends: NOW.plus(Duration::from_secs(60)),
         ends: NOW.plus(Duration::from_secs(100)),
