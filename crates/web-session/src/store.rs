@@ -2,6 +2,8 @@
 
 mod body;
 mod memory;
+#[cfg(any(test, feature = "store-suite"))]
+pub mod suite;
 
 use std::fmt;
 use std::time::Duration;

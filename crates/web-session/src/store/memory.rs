@@ -276,3 +276,14 @@ impl NewRow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn fresh() -> Option<(MemoryStore, ())> {
+        Some((MemoryStore::new(1_000), ()))
+    }
+
+    crate::store_suite!(fresh);
+}
