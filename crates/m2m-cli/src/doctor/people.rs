@@ -29,8 +29,16 @@ const WOULD_ASK: [&str; 4] = [
 ];
 const MAX_BODY: usize = 64 * 1024;
 
-/// A login that was begun and that nobody will end.
-struct Begun {
+/// What a login began with.
+enum Begun {
+    Login(Login),
+    /// The provider has checked the client and the redirect URI already (RFC 9126).
+    Pushed,
+    Nothing,
+}
+
+/// A login that nobody will end.
+struct Login {
     /// Where a browser would be sent.
     url: Url,
     redirect_uri: String,
@@ -88,13 +96,20 @@ impl Examination {
         };
         let routes = sessions.routes();
         match begin(&routes, &origin).await {
-            Ok(begun) => {
-                findings.add(self.redirect_uri(&begun).await);
-                findings.add(self.login_client(&sessions, &routes, &begun, &origin).await);
+            Begun::Login(login) => {
+                findings.add(self.redirect_uri(&login).await);
+                findings.add(self.login_client(&sessions, &routes, &login, &origin).await);
             }
-            Err(why) => {
-                findings.add(Finding::not_checked(REDIRECT, why));
-                findings.add(Finding::not_checked(CLIENT, "no login could be begun"));
+            Begun::Pushed => {
+                for check in [REDIRECT, CLIENT] {
+                    findings.add(Finding::passed(check, "the provider took the pushed login"));
+                }
+            }
+            Begun::Nothing => {
+                for check in [REDIRECT, CLIENT] {
+                    let why = "no login could be begun; what failed above comes first";
+                    findings.add(Finding::not_checked(check, why));
+                }
             }
         }
         sessions.shutdown(Duration::ZERO).await;
@@ -164,8 +179,8 @@ impl Examination {
     }
 
     /// Asks as a browser would, but for no page.
-    async fn redirect_uri(&self, begun: &Begun) -> Finding {
-        let mut url = begun.url.clone();
+    async fn redirect_uri(&self, login: &Login) -> Finding {
+        let mut url = login.url.clone();
         url.query_pairs_mut().append_pair("prompt", "none");
         let reply = match self.http.get(&url, HeaderMap::new(), MAX_BODY).await {
             Ok(reply) => reply,
@@ -182,7 +197,7 @@ impl Examination {
         let status = reply.status;
         let location = reply.headers.get(header::LOCATION);
         let location = location.and_then(|it| it.to_str().ok()).unwrap_or_default();
-        if !status.is_redirection() || !location.starts_with(&begun.redirect_uri) {
+        if !status.is_redirection() || !location.starts_with(&login.redirect_uri) {
             return match status.as_u16() {
                 200..=399 => Finding::passed(REDIRECT, "the provider shows a page for it"),
                 status => Finding::failed(
@@ -190,7 +205,7 @@ impl Examination {
                     format!("the provider answers the login with status {status}"),
                     format!(
                         "register {} at the provider for this client, and check WEB_CLIENT_ID (or CLIENT_ID)",
-                        begun.redirect_uri
+                        login.redirect_uri
                     ),
                 ),
             };
@@ -222,16 +237,16 @@ impl Examination {
         &self,
         sessions: &WebSessions,
         routes: &Router,
-        begun: &Begun,
+        login: &Login,
         origin: &str,
     ) -> Finding {
-        let mut url = Url::parse(&begun.redirect_uri).expect("it was made of a URL");
+        let mut url = Url::parse(&login.redirect_uri).expect("it was made of a URL");
         url.query_pairs_mut().extend_pairs([
             ("code", "m2m-doctor"),
-            ("state", &begun.state),
+            ("state", &login.state),
             ("iss", &self.public.provider.issuer),
         ]);
-        let _ = navigate(routes, url.as_str(), origin, Some(&begun.cookie)).await;
+        let _ = navigate(routes, url.as_str(), origin, Some(&login.cookie)).await;
         let logins = sessions.health().logins;
         let outcome = logins
             .into_iter()
@@ -254,28 +269,28 @@ impl Examination {
 }
 
 /// Begins a login as a navigation does.
-async fn begin(routes: &Router, origin: &str) -> Result<Begun, &'static str> {
+async fn begin(routes: &Router, origin: &str) -> Begun {
     let url = format!("{origin}/api/auth/login");
     let answer = navigate(routes, &url, origin, None).await;
     let text = |name| answer.headers().get(name)?.to_str().ok();
     let location = text(header::LOCATION).and_then(|it| Url::parse(it).ok());
     let cookie = text(header::SET_COOKIE).and_then(|it| it.split(';').next());
     let (StatusCode::FOUND, Some(url), Some(cookie)) = (answer.status(), location, cookie) else {
-        return Err("no login could be begun; what failed above comes first");
+        return Begun::Nothing;
     };
     let parameter = |wanted: &str| {
         let mut pairs = url.query_pairs();
         pairs.find_map(|(name, value)| (name == wanted).then(|| value.into_owned()))
     };
-    let (redirect_uri, state) = parameter("redirect_uri")
-        .zip(parameter("state"))
-        .ok_or("the provider took the pushed login, whose address shows no more")?;
-    Ok(Begun {
-        redirect_uri,
-        state,
-        cookie: cookie.to_owned(),
-        url,
-    })
+    match parameter("redirect_uri").zip(parameter("state")) {
+        Some((redirect_uri, state)) => Begun::Login(Login {
+            redirect_uri,
+            state,
+            cookie: cookie.to_owned(),
+            url,
+        }),
+        None => Begun::Pushed,
+    }
 }
 
 /// What the routes answer to a browser that goes to this address.

@@ -63,6 +63,21 @@ async fn a_provider_that_knows_the_application_passes_and_nobody_is_logged_in() 
 }
 
 #[tokio::test]
+async fn a_login_that_was_pushed_has_been_checked_by_the_provider() {
+    let idp = idp().await;
+    idp.require_pushed_requests(true);
+    let report = examine(&people(&idp, &[])).await;
+    for check in ["redirect URI", "login client"] {
+        let found = of(&report, check)[0];
+        assert_eq!(found.status, Status::Passed, "{:#?}", lines(&report));
+        assert!(found.found.contains("pushed"), "{}", found.found);
+    }
+    let wrong = people(&idp, &[("WEB_CLIENT_SECRET", "hunter2")]);
+    let report = examine(&wrong).await;
+    assert_eq!(status(&report, "login client"), Status::NotChecked);
+}
+
+#[tokio::test]
 async fn where_nobody_logs_in_nothing_is_said_of_it() {
     let idp = idp().await;
     let report = examine(&variables(idp.issuer())).await;
