@@ -5,6 +5,7 @@
 
 mod client_auth;
 mod failing;
+mod people;
 mod provider;
 
 use self::provider::{Provider, Requests, SECRET};

@@ -63,6 +63,36 @@ async fn each_kind_of_key_signs_an_assertion_that_is_taken_and_that_of_another_c
     }
 }
 
+/// A34
+#[tokio::test]
+async fn a_certificate_proves_who_the_client_is_and_that_of_a_stranger_does_not() {
+    let Some(provider) = Provider::named_over_tls().await else {
+        return;
+    };
+    let Some(keys) = variable("M2M_INTEROP_KEYS") else {
+        return;
+    };
+    let mut variables = provider.variables("es256");
+    variables.remove("CLIENT_SECRET");
+    for (variable, value) in [
+        ("CLIENT_ID", "svc-mtls"),
+        ("CLIENT_AUTH_METHOD", "tls_client_auth"),
+        ("CLIENT_CERTIFICATE_FILE", &format!("{keys}/client.pem")),
+    ] {
+        variables.insert(variable.to_owned(), value.to_owned());
+    }
+    let pair = Pair::ready(&variables).await;
+    // The token is bound to the certificate (RFC 8705 section 3), which protected-data cannot check: it refuses it.
+    assert_eq!(pair.public_data().await.status(), 502);
+    pair.stop().await;
+
+    let stranger = format!("{keys}/stranger.pem");
+    variables.insert("CLIENT_CERTIFICATE_FILE".to_owned(), stranger);
+    let pair = Pair::start(&variables).await;
+    unavailable(&pair, "no token: invalid_client").await;
+    pair.stop().await;
+}
+
 /// A12, A32
 #[tokio::test]
 async fn rejected_credentials_are_503_and_the_reason_is_in_the_readiness() {
