@@ -121,7 +121,35 @@ async fn the_embedded_provider_knows_a_client_whose_id_is_in_a_file() {
 }
 
 #[tokio::test]
-async fn the_embedded_provider_is_not_asked_by_a_method_without_a_secret() {
+async fn the_embedded_provider_knows_a_client_by_its_key() {
+    for algorithm in [
+        &rcgen::PKCS_ECDSA_P256_SHA256,
+        &rcgen::PKCS_ECDSA_P384_SHA384,
+        &rcgen::PKCS_ED25519,
+        &rcgen::PKCS_RSA_SHA256,
+    ] {
+        let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), key.serialize_pem()).unwrap();
+        let path = file.path().to_str().unwrap();
+        let variables = [
+            ("CLIENT_AUTH_METHOD", "private_key_jwt"),
+            ("CLIENT_KEY_FILE", path),
+            ("CLIENT_SECRET", ""),
+        ];
+        let variables = with(just(&FREE_PORTS), &variables);
+        let ended = Program::start("up", &["--check"], &variables).ended().await;
+        assert_eq!(
+            ended.status.code(),
+            Some(0),
+            "{algorithm:?}: {}",
+            ended.stderr
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_embedded_provider_is_not_asked_by_a_method_that_it_does_not_know() {
     let method = ("CLIENT_AUTH_METHOD", "client_assertion");
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "one.two.three").unwrap();
@@ -130,8 +158,7 @@ async fn the_embedded_provider_is_not_asked_by_a_method_without_a_secret() {
     let variables = with(just(&FREE_PORTS), &variables);
     let ended = Program::start("up", &["--check"], &variables).ended().await;
     assert_eq!(ended.status.code(), Some(64), "{}", ended.stderr);
-    let expected =
-        "configuration: CLIENT_AUTH_METHOD: the embedded provider knows client secrets only";
+    let expected = "configuration: CLIENT_AUTH_METHOD: the embedded provider knows client secrets and private_key_jwt only";
     assert!(ended.stderr.contains(expected), "{}", ended.stderr);
 }
 

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
-    RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding,
+    KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding,
 };
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
@@ -132,6 +134,21 @@ impl AssertionKey {
     #[must_use]
     pub fn algorithm(&self) -> AssertionAlgorithm {
         self.algorithm
+    }
+
+    /// Returns the public half, as a provider registers it: DER of a `SubjectPublicKeyInfo` (RFC 5280 section 4.1.2.7).
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`KeyProblem::Kind`] where the key has none that can be written so.
+    pub fn public_key(&self) -> Result<Vec<u8>, KeyProblem> {
+        let der: Result<PublicKeyX509Der<'_>, Unspecified> = match &self.pair {
+            Pair::Rsa(pair) => pair.public_key().as_der(),
+            Pair::Ec(pair) => pair.public_key().as_der(),
+            Pair::Ed(pair) => pair.public_key().as_der(),
+        };
+        der.map(|der| der.as_ref().to_vec())
+            .map_err(|_| KeyProblem::Kind)
     }
 
     /// Checks that PEM holds certificates, the first being one of this key.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use dev_idp::{DEFAULT_AUDIENCE, DEFAULT_SCOPE};
 use m2m_cli::settings::Settings;
 use service_kit::config::{ConfigError, Environment, Reader, Runtime, VARIABLES};
+use token_cache::ClientAuth;
 
 /// Everything that will be started.
 #[derive(Debug)]
@@ -60,10 +61,11 @@ impl<'e> Plan<'e> {
         let public_data = public_data::Config::read(&mut reader);
         #[cfg(feature = "people")]
         let invoices = crate::people::read(&mut reader);
-        if embedded && !public_data.client_auth.has_shared_secret() {
+        let auth = public_data.client_auth;
+        if embedded && !auth.has_shared_secret() && auth != ClientAuth::PrivateKeyJwt {
             reader.problem(
                 "CLIENT_AUTH_METHOD",
-                "the embedded provider knows client secrets only; set ISSUER too",
+                "the embedded provider knows client secrets and private_key_jwt only; set ISSUER too",
             );
         }
         let process = Runtime::read(&mut reader);

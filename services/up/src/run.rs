@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use dev_idp::{DevClient, DevIdp, StartErrorKind};
+use dev_idp::{AuthMethod, DevClient, DevIdp, StartErrorKind};
 use protected_data::Service as ProtectedData;
 use public_data::Service as PublicData;
 use secrecy::ExposeSecret as _;
@@ -13,7 +13,7 @@ use service_kit::config::SecretSetting;
 use service_kit::server::reachable;
 use service_kit::shutdown::{Shutdown, ShutdownKind};
 use service_kit::{telemetry, with_sources};
-use token_cache::{StartupPolicy, TokenCache};
+use token_cache::{AssertionKey, ClientAuth, StartupPolicy, TokenCache};
 use tokio::time::{Instant, timeout_at};
 
 #[cfg(feature = "people")]
@@ -210,16 +210,30 @@ async fn start_provider(
     provider: &Provider,
     client: &public_data::Config,
 ) -> Result<DevIdp, Failure> {
-    // The plan has a method with a secret wherever it has a provider.
     let secret = client.client_secret.as_ref().map(SecretSetting::read);
     let secret = secret
         .transpose()
         .map_err(|problem| format!("CLIENT_SECRET_FILE: names a file that {problem}"))?
         .unwrap_or_default();
+    let mut known =
+        DevClient::new(&client.client_id, secret.expose_secret()).scopes(&provider.scopes);
+    let keys = &client.client_keys;
+    if let Some(path) = &keys.key_file {
+        let pem = SecretSetting::File(path.clone()).read();
+        let pem = pem.map_err(|problem| format!("CLIENT_KEY_FILE: names a file that {problem}"))?;
+        let public_key = AssertionKey::from_pem(pem.expose_secret(), keys.algorithm)
+            .and_then(|key| key.public_key())
+            .map_err(|problem| format!("CLIENT_KEY_FILE: {problem}"))?;
+        known = known.public_key(public_key);
+    }
+    if client.client_auth == ClientAuth::PrivateKeyJwt {
+        // No secret is configured then, and an empty one is none.
+        known = known.allow([AuthMethod::PrivateKeyJwt]);
+    }
     let mut builder = DevIdp::builder()
         .addr(provider.address)
         .default_audience(&provider.audience)
-        .client(DevClient::new(&client.client_id, secret.expose_secret()).scopes(&provider.scopes));
+        .client(known);
     if let Some(control) = provider.control {
         builder = builder.control_addr(control);
     }
