@@ -15,6 +15,7 @@
 //! - [`Supervisor`]: the life of the tasks that keep tokens and keys current.
 //! - [`file`](mod@file): secrets and certificates from files, without waiting for a pipe.
 //! - [`retry_after`], [`whole_seconds`]: waits as HTTP writes them.
+//! - [`rejects_token`], [`says_invalid_token`]: what the challenge of a resource server says about a token.
 //! - [`json`]: JSON with duplicate members refused, as a tree or as what the caller needs of it.
 //!
 //! ```no_run
@@ -39,6 +40,7 @@ mod readme {}
 
 mod addresses;
 mod backoff;
+mod challenge;
 mod client;
 mod connect;
 mod discovery;
@@ -56,6 +58,7 @@ mod trust;
 mod url_rules;
 
 pub use backoff::{Answer, Backoff};
+pub use challenge::{rejects_token, says_invalid_token};
 pub use client::{IdpClient, IdpClientBuilder};
 pub use discovery::{Discovery, DiscoveryError, LoginMetadata, Metadata, Reader};
 pub use error::{BuildError, CertificateProblem, FetchError, FetchErrorKind, ProxyProblem};

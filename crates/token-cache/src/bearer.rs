@@ -4,10 +4,10 @@ use std::borrow::Borrow;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
+use idp_http::rejects_token;
 use tracing::debug;
 
 use crate::cache::TokenCache;
-use crate::challenge::rejects_token;
 use crate::error::{ConfigError, TokenError, TokenErrorKind};
 use crate::metrics::Replay;
 use crate::origin::Origin;

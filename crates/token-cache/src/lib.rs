@@ -108,7 +108,6 @@ mod readme {}
 
 mod bearer;
 mod cache;
-mod challenge;
 mod client_credentials;
 mod error;
 mod freshness;

@@ -20,7 +20,7 @@ use crate::counts::CsrfRefusal;
 use crate::csrf;
 use crate::fetch_metadata::{Purpose, is_cross_site, purpose};
 use crate::public_url::{Arrival, Origin};
-use crate::refresh::Refreshed;
+use crate::refresh::{Cause, Refreshed};
 use crate::session::{Admitted, Session};
 use crate::sessions::{Found, Inner, Live, WebSessions};
 use crate::state::Freshness;
@@ -317,13 +317,13 @@ impl Inner {
         let generation = live.state.tokens.generation;
         if freshness < Freshness::Expired {
             if held.is_none() {
-                drop(self.flights.begin(self, live.key, generation));
+                drop(self.flights.begin(self, live.key, generation, Cause::Age));
             }
             return Ok(live);
         }
         let wait = match held {
             Some(wait) => wait,
-            None => match self.refreshed(live.key, generation).await {
+            None => match self.refreshed(live.key, generation, Cause::Age).await {
                 Refreshed::Tokens(row, state) => return Ok(Live { row, state, ..live }),
                 Refreshed::Ended => return Err(Unfresh::Ended),
                 Refreshed::Held(wait) => wait,

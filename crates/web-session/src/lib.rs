@@ -61,6 +61,8 @@ mod state;
 pub mod store;
 mod tenancy;
 mod time;
+mod user_calls;
+mod user_token;
 mod watch;
 
 pub use cookies::SessionSameSite;
@@ -68,7 +70,7 @@ pub use counts::{
     CsrfRefusal, EndReason, LoginOutcome, OpenCounts, RefreshOutcome, Sealed, SessionHealth,
     StoreCall, StoreCounts,
 };
-pub use extract::{CsrfToken, UserToken};
+pub use extract::CsrfToken;
 pub use guard::{SessionLayer, SessionService};
 pub use people::SignedInPerson;
 pub use permissions::{RequirePermission, RequireRole, RequireService, RequirementError};
@@ -81,6 +83,8 @@ pub use sessions::{BuildError, SessionSecrets, WebSessions, WebSessionsBuilder};
 pub use store::{MemoryStore, SessionStore};
 pub use tenancy::{CustomDomain, CustomDomainError, Tenancy, TenantName, TenantNameError};
 pub use token_endpoint::{ClientAuth, ConfigError, SecretSource, SecretString, Url};
+pub use user_calls::{UserCallError, UserCalls, UserCallsBuilder};
+pub use user_token::{UserToken, UserTokenError};
 
 /// Hashes parts, each with its length before it.
 fn digest(parts: &[&[u8]]) -> [u8; 32] {

@@ -52,6 +52,12 @@ pub(crate) enum Arrival {
     Foreign,
 }
 
+/// Reads an origin: scheme, host and, unless it is the default, port, spelled as browsers do.
+pub(crate) fn url_of_origin(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    (url.origin().ascii_serialization() == text).then_some(url)
+}
+
 /// Our own origin, as the browser has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {

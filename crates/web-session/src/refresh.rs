@@ -30,6 +30,15 @@ const FLOOR: Duration = Duration::from_secs(1);
 const IN_FLIGHT_WAIT: Duration = Duration::from_secs(2);
 const PUBLISH_TRIES: usize = 5;
 
+/// Why a token is to be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Of its age.
+    Age,
+    /// A resource server refuses it.
+    Rejected,
+}
+
 /// What a refresh came to, for all who wait for it.
 #[derive(Clone, Debug)]
 pub(crate) enum Refreshed {
@@ -57,12 +66,13 @@ impl Flights {
         self.lock().len()
     }
 
-    /// Begins a refresh, or joins the one under way. A task of its own owns it: nobody who goes away ends it.
+    /// Begins a refresh of the tokens of this generation, or joins the one under way. A task of its own owns it: nobody who goes away ends it.
     pub(crate) fn begin(
         &self,
         inner: &Arc<Inner>,
         key: Key,
         generation: u64,
+        cause: Cause,
     ) -> watch::Receiver<Option<Refreshed>> {
         let mut by_key = self.lock();
         let entry = match by_key.entry(key) {
@@ -77,7 +87,7 @@ impl Flights {
             // Removed before anybody is told, and when the task panics or is dropped: who is told and finds the
             // tokens too old begins another one.
             let landed = Landed(&owner.flights, key);
-            let refreshed = owner.refresh(&key, generation).await;
+            let refreshed = owner.refresh(&key, generation, cause).await;
             drop(landed);
             sender.send_replace(Some(refreshed));
         });
@@ -102,9 +112,14 @@ struct Renewal {
 
 impl Inner {
     /// Begins a refresh or joins the one under way, and waits for it; for [`WAIT`] at most.
-    pub(crate) async fn refreshed(self: &Arc<Self>, key: Key, generation: u64) -> Refreshed {
+    pub(crate) async fn refreshed(
+        self: &Arc<Self>,
+        key: Key,
+        generation: u64,
+        cause: Cause,
+    ) -> Refreshed {
         let _waiting = self.counts.waiting();
-        let mut flight = self.flights.begin(self, key, generation);
+        let mut flight = self.flights.begin(self, key, generation, cause);
         let landed = timeout(WAIT, flight.wait_for(Option::is_some)).await;
         match landed {
             Ok(Ok(refreshed)) => (*refreshed).clone().unwrap_or(Refreshed::Held(FLOOR)),
@@ -112,10 +127,10 @@ impl Inner {
         }
     }
 
-    async fn refresh(self: &Arc<Self>, key: &Key, generation: u64) -> Refreshed {
+    async fn refresh(self: &Arc<Self>, key: &Key, generation: u64, cause: Cause) -> Refreshed {
         let deadline = Instant::now() + WAIT;
         loop {
-            match self.attempt(key, generation).await {
+            match self.attempt(key, generation, cause).await {
                 Some((refreshed, outcome)) => {
                     self.counts.refresh(outcome);
                     return refreshed;
@@ -134,6 +149,7 @@ impl Inner {
         self: &Arc<Self>,
         key: &Key,
         generation: u64,
+        cause: Cause,
     ) -> Option<(Refreshed, RefreshOutcome)> {
         let away = || Some((Refreshed::Held(FLOOR), RefreshOutcome::StoreAway));
         let row = match self.load_row(key).await {
@@ -162,7 +178,7 @@ impl Inner {
         };
         // Of the row as claimed: one that was read before may have been used since.
         let state = self.state_of(key, &claimed)?;
-        Some(self.exchange_for(key, claimed, state).await)
+        Some(self.exchange_for(key, claimed, state, cause).await)
     }
 
     async fn exchange_for(
@@ -170,6 +186,7 @@ impl Inner {
         key: &Key,
         row: Row,
         state: Arc<SessionState>,
+        cause: Cause,
     ) -> (Refreshed, RefreshOutcome) {
         let Some(refresh) = &state.tokens.refresh else {
             return (Refreshed::Held(FLOOR), RefreshOutcome::Failed);
@@ -208,7 +225,10 @@ impl Inner {
                 }
                 let person = self.person_again(&endpoints, &granted, &state);
                 let person = timeout_at(deadline, person).await.unwrap_or_default();
-                let renewal = self.renewal(&state, granted, sent, person);
+                let mut renewal = self.renewal(&state, granted, sent, person);
+                if cause == Cause::Rejected {
+                    renewal.tokens.rejections = state.tokens.rejections_with_this(sent);
+                }
                 self.publish(key, row, state, renewal).await
             }
             Err(error) if error.class == ErrorClass::InvalidGrant => {

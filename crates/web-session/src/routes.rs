@@ -12,7 +12,6 @@ use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 
 use crate::answer::{self, Form};
-use crate::extract::NoToken;
 use crate::fetch_metadata::{Purpose, purpose};
 use crate::guard::{Kind, Unfresh, form_of, nobody};
 use crate::public_url::Origin;
@@ -20,6 +19,7 @@ use crate::session::{Admitted, Session};
 use crate::sessions::{Found, Inner, Live, WebSessions};
 use crate::state::SessionState;
 use crate::tenancy::TenantName;
+use crate::user_token::UserTokenError;
 
 /// A request to one of our addresses, on a host of ours.
 pub(crate) struct Visit<'r> {
@@ -287,7 +287,9 @@ async fn token(inner: &Arc<Inner>, visit: Visit<'_>) -> Response {
                 expires_at: token.expires().unix_millis(),
             },
         ),
-        Err(NoToken::Ended) => nobody(inner, Kind::Api, visit.parts, &visit.origin),
-        Err(NoToken::Away(wait)) => answer::NO_USER_TOKEN.after(wait).response(Form::Problem),
+        Err(UserTokenError::Unavailable(wait)) => {
+            answer::NO_USER_TOKEN.after(wait).response(Form::Problem)
+        }
+        Err(_) => nobody(inner, Kind::Api, visit.parts, &visit.origin),
     }
 }

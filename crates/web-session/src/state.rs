@@ -93,6 +93,8 @@ pub(crate) struct Tokens {
     /// Grows by one with every refresh.
     pub(crate) generation: u64,
     pub(crate) received: Time,
+    /// How many tokens in a row were refused while young, this one's predecessors. Replicas share it.
+    pub(crate) rejections: u32,
     stale: Time,
     critical: Time,
     pub(crate) expires: Time,
@@ -150,6 +152,11 @@ const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 const MIN_MARGIN: Duration = Duration::from_secs(10);
 const MAX_MARGIN: Duration = Duration::from_secs(300);
 const MAX_LEEWAY: Duration = Duration::from_secs(30);
+/// A resource server that refuses a token as fresh as this will likely refuse the next one too. Times are those of
+/// token-cache.
+const YOUNG: Duration = Duration::from_secs(60);
+const MIN_COOL_DOWN: Duration = Duration::from_secs(1);
+const MAX_COOL_DOWN: Duration = Duration::from_secs(30);
 
 impl Tokens {
     /// `sent` is the moment before the request went out. `random` in `[0, 1)` spreads the refreshes.
@@ -172,6 +179,7 @@ impl Tokens {
             refresh,
             generation,
             received: sent,
+            rejections: 0,
             stale: sent.plus(lifetime.saturating_sub(margin)),
             critical: sent.plus(lifetime.saturating_sub(leeway)),
             expires: sent.plus(lifetime),
@@ -187,6 +195,22 @@ impl Tokens {
             Freshness::Critical
         } else {
             Freshness::Expired
+        }
+    }
+
+    /// Returns the wait before this token may be replaced because a resource server refuses it.
+    pub(crate) fn cool_down(&self, now: Time) -> Option<Duration> {
+        let doublings = self.rejections.checked_sub(1)?.min(16);
+        let wait = MIN_COOL_DOWN.saturating_mul(1 << doublings);
+        let until = self.received.plus(wait.min(MAX_COOL_DOWN));
+        (now < until).then(|| until.since(now))
+    }
+
+    /// Returns the rejections of the token that replaces this one because it is refused.
+    pub(crate) fn rejections_with_this(&self, now: Time) -> u32 {
+        match now.since(self.received) < YOUNG {
+            true => self.rejections.saturating_add(1),
+            false => 1,
         }
     }
 }
@@ -238,6 +262,28 @@ mod tests {
                 assert_eq!(tokens.freshness(at(from)), then, "{lifetime:?}");
             }
         }
+    }
+
+    /// K93
+    #[test]
+    fn tokens_refused_one_after_the_other_are_replaced_more_and_more_rarely() {
+        let mut waits = Vec::new();
+        let mut current = tokens(Some(600), 0.0);
+        let mut now = at(0);
+        for _ in 0..8 {
+            let wait = current.cool_down(now).unwrap_or_default();
+            waits.push(wait.as_secs());
+            now = now.plus(wait);
+            assert_eq!(current.cool_down(now), None);
+            let rejections = current.rejections_with_this(now);
+            current = Tokens {
+                rejections,
+                received: now,
+                ..current
+            };
+        }
+        assert_eq!(waits, [0, 1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(current.rejections_with_this(now.plus(YOUNG)), 1);
     }
 
     #[test]

@@ -26,7 +26,9 @@ impl CallCounts {
     pub(crate) fn note<T>(&self, caller: &Caller, result: &Result<T, DownstreamError>) {
         let index = match result {
             Ok(_) => 0,
-            Err(DownstreamError::Token(_) | DownstreamError::NoMachine) => 1,
+            Err(
+                DownstreamError::Token(_) | DownstreamError::NoMachine | DownstreamError::Ended,
+            ) => 1,
             Err(DownstreamError::Connect) => 2,
             Err(DownstreamError::Timeout) => 3,
             Err(DownstreamError::Busy | DownstreamError::Overloaded(_)) => 4,

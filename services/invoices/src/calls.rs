@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use service_kit::problem::ProblemDetails;
@@ -51,11 +51,14 @@ fn answer(result: Result<String, DownstreamError>) -> Response {
         Ok(protected_data) => Json(ProtectedData { protected_data }).into_response(),
         Err(error) => {
             let problem = ProblemDetails::new(error.status(), error.detail());
-            match error.retry_after() {
-                Some(after) => problem.retry_after(after),
-                None => problem,
+            match (error.retry_after(), error.status()) {
+                (Some(after), _) => problem.retry_after(after).into_response(),
+                // As the layer answers the next request.
+                (None, StatusCode::UNAUTHORIZED) => {
+                    ([(header::WWW_AUTHENTICATE, "Session")], problem).into_response()
+                }
+                (None, _) => problem.into_response(),
             }
-            .into_response()
         }
     }
 }

@@ -8,9 +8,8 @@ use bytes::BytesMut;
 use clock::{Clock, SystemClock};
 use idp_http::Outage;
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
+use reqwest::{Client, Method, Request, Response};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
-use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use service_kit::admin::Failures;
 use service_kit::request_id::{REQUEST_ID, is_request_id};
@@ -20,7 +19,7 @@ use token_cache::{BearerTokenMiddleware, ConfigError, TokenCache, TokenError, To
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 use url::Url;
-use web_session::UserToken;
+use web_session::{UserCallError, UserCalls, UserToken};
 
 use crate::call_counts::CallCounts;
 
@@ -42,7 +41,7 @@ const SETTLE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Downstream {
     url: Url,
-    bare: Client,
+    person: UserCalls,
     machine: Option<Machine>,
     permits: Semaphore,
     retries: RetryBudget,
@@ -74,6 +73,8 @@ pub enum Caller {
 pub enum DownstreamError {
     /// The service has no client of its own.
     NoMachine,
+    /// The person's session has ended.
+    Ended,
     /// There is no token to call it with.
     Token(TokenError),
     /// Too many calls wait for its answer already.
@@ -84,7 +85,7 @@ pub enum DownstreamError {
     Timeout,
     /// It is overloaded, and said when to come back.
     Overloaded(Option<Duration>),
-    /// It answered with another status than 200, such as 401 to a token that it refuses.
+    /// It answered with another status than 200, such as 401 to a token that it refuses twice.
     Status(StatusCode),
     /// Its answer is not the one agreed on.
     Answer,
@@ -126,9 +127,15 @@ impl Downstream {
         if base.scheme() != "https" && !allow_insecure_http && !idp_http::is_loopback(base) {
             return Err(DownstreamSetupError::Insecure);
         }
-        let bare = client(base)?;
+        let origin = base.origin().ascii_serialization();
+        let person = UserCalls::builder(settings(base));
+        let person = if allow_insecure_http {
+            person.dangerous_allow_http_origin(&origin)
+        } else {
+            person.allow_origin(&origin)
+        };
+        let person = person.build().map_err(DownstreamSetupError::Origin)?;
         let machine = |tokens: TokenCache| {
-            let origin = base.origin().ascii_serialization();
             let bearer = BearerTokenMiddleware::builder(tokens.clone());
             let bearer = if allow_insecure_http {
                 bearer.dangerous_allow_http_origin(&origin)
@@ -136,7 +143,8 @@ impl Downstream {
                 bearer.allow_origin(&origin)
             };
             let bearer = bearer.build().map_err(DownstreamSetupError::Origin)?;
-            let http = ClientBuilder::new(bare.clone()).with(bearer).build();
+            let http = settings(base).build().map_err(DownstreamSetupError::Tls)?;
+            let http = ClientBuilder::new(http).with(bearer).build();
             Ok(Machine { tokens, http })
         };
         let machine = tokens.map(machine).transpose()?;
@@ -145,7 +153,7 @@ impl Downstream {
         url.set_path(&format!("{path}/api/protected/data"));
         Ok(Self {
             url,
-            bare,
+            person,
             machine,
             permits: Semaphore::new(MAX_CALLS),
             retries: RetryBudget::new(),
@@ -172,8 +180,9 @@ impl Downstream {
     /// Returns what protected-data says. `request_id` is the header of the request that it is for.
     ///
     /// At most 128 calls are under way at once; another one waits up to 2 s for one of them to end. Takes at most 5 s,
-    /// the service's own token and one repetition included (a person's token was waited for before): after a connection that failed or a 5xx other than 503 and 504, as long as
-    /// a tenth of the calls of the last ten seconds allows. Cancelling it ends the call.
+    /// the service's own token, another one in place of a token that is refused, and the repetitions included: one after a
+    /// refused token, and one after a connection that failed or a 5xx other than 503 and 504, as long as a tenth of the calls
+    /// of the last ten seconds allows. Cancelling it ends the call.
     ///
     /// # Errors
     ///
@@ -215,8 +224,8 @@ impl Downstream {
                     warn!("protected-data gives data again, {end}");
                 }
             }
-            // The cache has logged why.
-            Err(DownstreamError::Token(_)) => {}
+            // The cache, or the session, has logged why.
+            Err(DownstreamError::Token(_) | DownstreamError::Ended) => {}
             Err(error) => {
                 self.failures.failed(error.to_string());
                 let caller = caller.as_str();
@@ -285,9 +294,15 @@ impl Downstream {
             }
             (Caller::Machine, None) => Err(DownstreamError::NoMachine),
             (Caller::Person(token), _) => {
-                let request = self.bare.get(self.url.clone()).headers(headers);
-                let request = request.bearer_auth(token.secret().expose_secret());
-                request.send().await.map_err(|error| from_reqwest(&error))
+                let mut request = Request::new(Method::GET, self.url.clone());
+                *request.headers_mut() = headers;
+                let sent = self.person.send(token, request).await;
+                sent.map_err(|error| match error {
+                    UserCallError::Exchange(error) => from_reqwest(&error),
+                    UserCallError::Ended => DownstreamError::Ended,
+                    // The origin is the one that was allowed.
+                    _ => DownstreamError::Connect,
+                })
             }
         }
     }
@@ -302,8 +317,8 @@ impl Caller {
     }
 }
 
-fn client(base: &Url) -> Result<Client, DownstreamSetupError> {
-    let mut http = Client::builder()
+fn settings(base: &Url) -> reqwest::ClientBuilder {
+    let http = Client::builder()
         .connect_timeout(Duration::from_secs(1))
         .timeout(EXCHANGE_TIMEOUT)
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
@@ -314,9 +329,9 @@ fn client(base: &Url) -> Result<Client, DownstreamSetupError> {
         .no_proxy();
     if base.scheme() == "http" {
         // Root certificates that are never used take a hundred milliseconds to load.
-        http = http.tls_certs_only([]);
+        return http.tls_certs_only([]);
     }
-    http.build().map_err(DownstreamSetupError::Tls)
+    http
 }
 
 fn from_client(error: reqwest_middleware::Error) -> DownstreamError {
@@ -365,6 +380,7 @@ impl DownstreamError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NoMachine => StatusCode::NOT_FOUND,
+            Self::Ended => StatusCode::UNAUTHORIZED,
             Self::Token(_) | Self::Busy | Self::Connect | Self::Overloaded(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -377,6 +393,7 @@ impl DownstreamError {
     #[must_use]
     pub fn detail(&self) -> &'static str {
         match self.status() {
+            StatusCode::UNAUTHORIZED => "Your session has ended.",
             StatusCode::NOT_FOUND => "This service has no client of its own.",
             StatusCode::SERVICE_UNAVAILABLE => "protected-data cannot be called at present.",
             StatusCode::GATEWAY_TIMEOUT => "protected-data did not answer in time.",
@@ -400,6 +417,7 @@ impl fmt::Display for DownstreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoMachine => f.write_str("there is no client; set CLIENT_ID"),
+            Self::Ended => f.write_str("the person's session has ended"),
             Self::Token(error) => write!(f, "{error}"),
             Self::Busy => f.write_str("too many calls wait for it"),
             Self::Connect => f.write_str("could not connect; check PROTECTED_DATA_URL"),

@@ -14,7 +14,7 @@ use super::{Inner, Settings, WebSessions};
 use crate::cookies::{CookieRules, SessionSameSite};
 use crate::counts::Counts;
 use crate::provider::Provider;
-use crate::public_url::{PublicUrl, PublicUrlError};
+use crate::public_url::{PublicUrl, PublicUrlError, url_of_origin};
 use crate::refresh::Flights;
 use crate::revoke::Revocations;
 use crate::store::{MemoryStore, SessionStore};
@@ -253,8 +253,7 @@ impl WebSessionsBuilder {
             return Err(BuildError::PerPerson);
         }
         for origin in &settings.trusted_origins {
-            let url = url::Url::parse(origin).map_err(|_| BuildError::TrustedOrigin)?;
-            if url.origin().ascii_serialization() != *origin {
+            if url_of_origin(origin).is_none() {
                 return Err(BuildError::TrustedOrigin);
             }
         }

@@ -8,6 +8,7 @@
 mod app;
 mod backchannel;
 mod callbacks;
+mod calls;
 mod changing;
 mod guarding;
 mod hosts;

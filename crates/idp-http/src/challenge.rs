@@ -10,10 +10,24 @@ const NOT_THE_TOKEN: [&[u8]; 3] = [
     b"insufficient_user_authentication",
 ];
 
+/// Tells whether a Bearer challenge says `error="invalid_token"` (RFC 6750 section 3.1).
+#[must_use]
+pub fn says_invalid_token(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(header::WWW_AUTHENTICATE).iter();
+    values.any(|value| {
+        parameters(value.as_bytes()).any(|parameter| {
+            parameter.scheme.eq_ignore_ascii_case(b"Bearer")
+                && parameter.name.eq_ignore_ascii_case(b"error")
+                && parameter.value.eq_ignore_ascii_case(b"invalid_token")
+        })
+    })
+}
+
 /// Tells whether a refusal may be the token's fault: unless a Bearer challenge names an error that another token
 /// would not mend. Resource servers that refuse a dead token write anything here, or nothing: a bare `Bearer`, the
 /// challenge of another scheme, an error code of their own.
-pub(crate) fn rejects_token(headers: &HeaderMap) -> bool {
+#[must_use]
+pub fn rejects_token(headers: &HeaderMap) -> bool {
     let mut is_other_error = false;
     for value in headers.get_all(header::WWW_AUTHENTICATE) {
         for parameter in parameters(value.as_bytes()) {
@@ -104,13 +118,39 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn rejects(values: &[&[u8]]) -> bool {
+    fn challenges(values: &[&[u8]]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
             let value = HeaderValue::from_bytes(value).unwrap();
             headers.append(header::WWW_AUTHENTICATE, value);
         }
-        rejects_token(&headers)
+        headers
+    }
+
+    fn rejects(values: &[&[u8]]) -> bool {
+        rejects_token(&challenges(values))
+    }
+
+    #[test]
+    fn only_a_bearer_challenge_says_that_the_token_is_invalid() {
+        for (value, expected) in [
+            (r#"Bearer realm="x", error="invalid_token""#, true),
+            ("bearer error=Invalid_Token", true),
+            (r#"Basic realm="x", Bearer error="invalid_token""#, true),
+            (r#"Bearer realm="x", Basic error="invalid_token""#, false),
+            (r#"DPoP error="invalid_token""#, false),
+            (r#"Bearer error="insufficient_scope""#, false),
+            (r#"Bearer realm="error=invalid_token""#, false),
+            (r#"Bearer error_description="invalid_token""#, false),
+            ("Bearer", false),
+            ("", false),
+        ] {
+            let headers = challenges(&[value.as_bytes()]);
+            assert_eq!(says_invalid_token(&headers), expected, "{value}");
+        }
+        assert!(!says_invalid_token(&HeaderMap::new()), "no challenge");
+        let two = challenges(&[b"Basic realm=\"x\"", b"Bearer error=\"invalid_token\""]);
+        assert!(says_invalid_token(&two), "two fields");
     }
 
     /// C1, C3
