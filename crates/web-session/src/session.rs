@@ -380,7 +380,7 @@ mod tests {
                 custom_domain: None,
                 email: None,
                 display_name: None,
-                roles: Vec::new(),
+                roles: vec!["owner".to_owned()],
             },
             tokens: Tokens::new(token.clone(), None, 1, now, None, 0.0),
             id_token: None,
@@ -407,6 +407,13 @@ mod tests {
             state,
         };
         Session(Arc::new(Admitted { inner, live }))
+    }
+
+    #[tokio::test]
+    async fn roles_permit_nothing_until_the_application_says_what() {
+        let session = session(Duration::from_secs(60)).await;
+        assert!(session.has_role("owner"));
+        assert_eq!(session.permissions(), [""; 0]);
     }
 
     /// K57, K113

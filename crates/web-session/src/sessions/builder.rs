@@ -87,7 +87,6 @@ pub enum BuildError {
 
 impl WebSessionsBuilder {
     pub(super) fn new(provider: Provider, secrets: SessionSecrets) -> Self {
-        let permissions = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         Self {
             provider,
             secrets,
@@ -103,13 +102,7 @@ impl WebSessionsBuilder {
                 lifetime: Duration::from_secs(12 * 3_600),
                 max_stale: Duration::from_secs(3_600),
                 per_person: 20,
-                role_permissions: BTreeMap::from([
-                    (
-                        "owner".to_owned(),
-                        permissions(&["invoice:read", "invoice:write", "session:revoke"]),
-                    ),
-                    ("viewer".to_owned(), permissions(&["invoice:read"])),
-                ]),
+                role_permissions: BTreeMap::new(),
                 trusted_origins: Vec::new(),
                 hands_out_tokens: false,
             },
@@ -189,8 +182,8 @@ impl WebSessionsBuilder {
         self
     }
 
-    /// Sets what roles permit: the role's key, and permissions. Default: `owner` may `invoice:read`,
-    /// `invoice:write` and `session:revoke`, `viewer` may `invoice:read`.
+    /// Sets what roles permit: the role's key, such as `owner`, and permissions, such as `invoice:write`. Default:
+    /// nothing.
     #[must_use]
     pub fn role_permissions<R, P, I>(mut self, roles: I) -> Self
     where

@@ -116,6 +116,13 @@ pub(crate) fn builder(idp: &DevIdp, clock: &ManualClock) -> WebSessionsBuilder {
     WebSessions::builder(provider, secrets())
         .public_url(ORIGIN)
         .tenancy(Tenancy::required())
+        .role_permissions([
+            (
+                "owner",
+                vec!["invoice:read", "invoice:write", "session:revoke"],
+            ),
+            ("viewer", vec!["invoice:read"]),
+        ])
         .clock(Arc::new(clock.clone()))
 }
 
