@@ -8,16 +8,16 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use idp_http::whole_seconds;
 
-/// One of the two forms of an answer.
+/// In what an answer is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum Format {
     Page,
     Problem,
 }
 
 /// A refusal or a failure, in words for a person.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Notice {
     pub(crate) status: StatusCode,
     /// For pages: what happened, in a few words.
     pub(crate) title: &'static str,
@@ -33,7 +33,7 @@ pub(crate) struct Answer {
 const LOGIN: (&str, &str) = ("/api/auth/login", "Sign in");
 const HOME: (&str, &str) = ("/", "Go to the start page");
 
-impl Answer {
+impl Notice {
     const fn new(status: StatusCode, title: &'static str, text: &'static str) -> Self {
         Self {
             status,
@@ -55,10 +55,10 @@ impl Answer {
         self
     }
 
-    pub(crate) fn response(&self, form: Form) -> Response {
-        let mut response = match form {
-            Form::Page => page(self),
-            Form::Problem => problem(self),
+    pub(crate) fn response(&self, format: Format) -> Response {
+        let mut response = match format {
+            Format::Page => page(self),
+            Format::Problem => problem(self),
         };
         if let Some(wait) = self.retry_after {
             let seconds = HeaderValue::from(whole_seconds(wait));
@@ -68,137 +68,137 @@ impl Answer {
     }
 }
 
-pub(crate) const SIGN_IN: Answer = Answer::new(
+pub(crate) const SIGN_IN: Notice = Notice::new(
     StatusCode::UNAUTHORIZED,
     "Please sign in",
     "You are not signed in, or your session has ended.",
 )
 .linking(LOGIN);
-pub(crate) const NO_PERMISSION: Answer = Answer::new(
+pub(crate) const NO_PERMISSION: Notice = Notice::new(
     StatusCode::FORBIDDEN,
     "Not allowed",
     "Your role does not permit this.",
 )
 .linking(HOME);
-pub(crate) const CSRF: Answer = Answer::new(
+pub(crate) const CSRF: Notice = Notice::new(
     StatusCode::FORBIDDEN,
     "This form is out of date",
     "This form is out of date, reload the page it came from.",
 )
 .linking(HOME);
-pub(crate) const FOREIGN_HOST: Answer = Answer::new(
+pub(crate) const FOREIGN_HOST: Notice = Notice::new(
     StatusCode::MISDIRECTED_REQUEST,
     "Wrong address",
     "This host name is not served here.",
 );
-pub(crate) const TWO_HOSTS: Answer = Answer::new(
+pub(crate) const TWO_HOSTS: Notice = Notice::new(
     StatusCode::BAD_REQUEST,
     "Bad request",
     "The request names more than one host.",
 );
-pub(crate) const TWO_SESSIONS: Answer = Answer::new(
+pub(crate) const TWO_SESSIONS: Notice = Notice::new(
     StatusCode::BAD_REQUEST,
     "Two sessions",
     "The browser sent two sessions. Delete the cookies of this site and sign in again.",
 );
-pub(crate) const BAD_REQUEST: Answer = Answer::new(
+pub(crate) const BAD_REQUEST: Notice = Notice::new(
     StatusCode::BAD_REQUEST,
     "Bad request",
     "A parameter of this address is malformed or repeated.",
 )
 .linking(HOME);
-pub(crate) const NO_TENANT: Answer = Answer::new(
+pub(crate) const NO_TENANT: Notice = Notice::new(
     StatusCode::BAD_REQUEST,
     "Which tenant?",
     "Add tenant_name to the address, so that it is known where you sign in.",
 );
-pub(crate) const NOT_A_NAVIGATION: Answer = Answer::new(
+pub(crate) const NOT_A_NAVIGATION: Notice = Notice::new(
     StatusCode::FORBIDDEN,
     "Not a page",
     "This address is for people who go to it, not for scripts, images and frames.",
 );
-pub(crate) const PREFETCH: Answer = Answer::new(
+pub(crate) const PREFETCH: Notice = Notice::new(
     StatusCode::SERVICE_UNAVAILABLE,
     "Not in advance",
     "This address is not loaded in advance.",
 )
 .after(Duration::from_secs(1));
-pub(crate) const METHOD: Answer = Answer::new(
+pub(crate) const METHOD: Notice = Notice::new(
     StatusCode::METHOD_NOT_ALLOWED,
     "Method not allowed",
     "This address does not take this method.",
 );
-pub(crate) const NOT_FOUND: Answer = Answer::new(
+pub(crate) const NOT_FOUND: Notice = Notice::new(
     StatusCode::NOT_FOUND,
     "Not found",
     "There is nothing at this address.",
 );
-pub(crate) const TOO_LARGE: Answer = Answer::new(
+pub(crate) const TOO_LARGE: Notice = Notice::new(
     StatusCode::PAYLOAD_TOO_LARGE,
     "Too large",
     "The request is too large, or was not sent whole.",
 );
-pub(crate) const COOKIES_BLOCKED: Answer = Answer::new(
+pub(crate) const COOKIES_BLOCKED: Notice = Notice::new(
     StatusCode::BAD_REQUEST,
     "Signing in did not work",
     "Cookies seem to be blocked, or this sign-in began elsewhere. Allow cookies for this site, and begin again.",
 )
 .linking(LOGIN);
-pub(crate) const LOGIN_FAILED: Answer = Answer::new(
+pub(crate) const LOGIN_FAILED: Notice = Notice::new(
     StatusCode::BAD_REQUEST,
     "Signing in did not work",
     "The answer of the sign-in service could not be used. Please begin again.",
 )
 .linking(LOGIN);
-pub(crate) const DENIED: Answer = Answer::new(
+pub(crate) const DENIED: Notice = Notice::new(
     StatusCode::FORBIDDEN,
     "Access denied",
     "The sign-in service did not grant access.",
 )
 .linking(LOGIN);
-pub(crate) const PROVIDER_REFUSES: Answer = Answer::new(
+pub(crate) const PROVIDER_REFUSES: Notice = Notice::new(
     StatusCode::BAD_GATEWAY,
     "Signing in does not work at present",
     "The sign-in service refused our request, or answered what cannot be used. The log of this service says more.",
 )
 .linking(LOGIN);
-pub(crate) const PROVIDER_AWAY: Answer = Answer::new(
+pub(crate) const PROVIDER_AWAY: Notice = Notice::new(
     StatusCode::SERVICE_UNAVAILABLE,
     "The sign-in service cannot be reached",
     "Please try again in a moment.",
 )
 .linking(LOGIN)
 .after(Duration::from_secs(2));
-pub(crate) const STORE_AWAY: Answer = Answer::new(
+pub(crate) const STORE_AWAY: Notice = Notice::new(
     StatusCode::SERVICE_UNAVAILABLE,
     "Not available at present",
     "Sessions cannot be read at present. Please try again in a moment.",
 )
 .after(Duration::from_secs(1));
-pub(crate) const STORE_FULL: Answer = Answer::new(
+pub(crate) const STORE_FULL: Notice = Notice::new(
     StatusCode::SERVICE_UNAVAILABLE,
     "Too many people are signed in",
     "No further session can be made at present. Please try again later.",
 )
 .after(Duration::from_secs(30));
-pub(crate) const CLOCK_UNSET: Answer = Answer::new(
+pub(crate) const CLOCK_UNSET: Notice = Notice::new(
     StatusCode::SERVICE_UNAVAILABLE,
     "Not available at present",
     "The clock of this service is not set.",
 )
 .after(Duration::from_secs(30));
-pub(crate) const NO_USER_TOKEN: Answer = Answer::new(
+pub(crate) const NO_USER_TOKEN: Notice = Notice::new(
     StatusCode::SERVICE_UNAVAILABLE,
     "The sign-in service cannot be reached",
     "Your access cannot be renewed at present. You are still signed in; please try again in a moment.",
 )
 .after(Duration::from_secs(1));
-pub(crate) const DEFECT: Answer = Answer::new(
+pub(crate) const DEFECT: Notice = Notice::new(
     StatusCode::INTERNAL_SERVER_ERROR,
     "Something went wrong",
     "The service failed. Its log says more.",
 );
-pub(crate) const LOGGED_OUT_ELSEWHERE: Answer = Answer::new(
+pub(crate) const LOGGED_OUT_ELSEWHERE: Notice = Notice::new(
     StatusCode::BAD_REQUEST,
     "You are signed out",
     "This answer belongs to no sign-out of this browser. Your session here has ended already if you ended it.",
@@ -220,12 +220,12 @@ fn document(title: &str, head: &str, body: &str) -> String {
     )
 }
 
-fn page(answer: &Answer) -> Response {
-    let link = answer.link.map_or_else(String::new, |(to, text)| {
+fn page(notice: &Notice) -> Response {
+    let link = notice.link.map_or_else(String::new, |(to, text)| {
         format!("<p><a href=\"{to}\">{text}</a></p>")
     });
-    let body = format!("<p>{}</p>{link}", answer.text);
-    html(answer.status, document(answer.title, "", &body))
+    let body = format!("<p>{}</p>{link}", notice.text);
+    html(notice.status, document(notice.title, "", &body))
 }
 
 /// A page with one button that ends the session.
@@ -253,7 +253,7 @@ fn html(status: StatusCode, text: String) -> Response {
     with(status, "text/html; charset=utf-8", text.into())
 }
 
-fn problem(answer: &Answer) -> Response {
+fn problem(notice: &Notice) -> Response {
     #[derive(serde::Serialize)]
     struct Members {
         r#type: &'static str,
@@ -265,12 +265,12 @@ fn problem(answer: &Answer) -> Response {
     }
     let members = Members {
         r#type: "about:blank",
-        title: answer.status.canonical_reason().unwrap_or("Unknown"),
-        status: answer.status.as_u16(),
-        detail: answer.text,
-        code: answer.code,
+        title: notice.status.canonical_reason().unwrap_or("Unknown"),
+        status: notice.status.as_u16(),
+        detail: notice.text,
+        code: notice.code,
     };
-    json_of(answer.status, "application/problem+json", &members)
+    json_of(notice.status, "application/problem+json", &members)
 }
 
 pub(crate) fn json(status: StatusCode, members: &impl serde::Serialize) -> Response {
@@ -300,7 +300,7 @@ pub(crate) fn empty(status: StatusCode) -> Response {
 /// A redirect. An address that no header can carry is a defect of ours.
 pub(crate) fn redirect(status: StatusCode, to: &str) -> Response {
     let Ok(mut location) = HeaderValue::from_str(to) else {
-        return DEFECT.response(Form::Page);
+        return DEFECT.response(Format::Page);
     };
     // It may have a state, or a token that the provider takes as a hint.
     location.set_sensitive(true);

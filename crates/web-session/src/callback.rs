@@ -10,7 +10,7 @@ use http::{StatusCode, header};
 use idp_http::printable;
 use tokio::time::{Instant, sleep};
 
-use crate::answer::{self, Answer, Form};
+use crate::answer::{self, Notice, Format};
 use crate::cookies::{Cookies, LOGIN_LIFETIME, MAX_HANDLES, SessionSameSite};
 use crate::counts::LoginOutcome;
 use crate::csrf;
@@ -51,7 +51,7 @@ pub(crate) enum End {
     },
     /// Once more from the beginning.
     Restart,
-    Refused(Answer, LoginOutcome),
+    Refused(Notice, LoginOutcome),
 }
 
 impl End {
@@ -66,7 +66,7 @@ pub(crate) async fn get(inner: &Arc<Inner>, visit: Visit<'_>) -> Response {
         return refusal;
     }
     if inner.clock.is_unset() {
-        return answer::CLOCK_UNSET.response(Form::Page);
+        return answer::CLOCK_UNSET.response(Format::Page);
     }
     let names = [
         "code",
@@ -78,7 +78,7 @@ pub(crate) async fn get(inner: &Arc<Inner>, visit: Visit<'_>) -> Response {
         "tenant_domain",
         "tenant_custom_domain",
     ];
-    let bad_request = || answer::BAD_REQUEST.response(Form::Page);
+    let bad_request = || answer::BAD_REQUEST.response(Format::Page);
     let Some(found) = parameters(visit.parts, MAX_QUERY, names) else {
         return bad_request();
     };
@@ -129,7 +129,7 @@ pub(crate) async fn get(inner: &Arc<Inner>, visit: Visit<'_>) -> Response {
         Err(error) => {
             tracing::warn!("a login cannot go on: {error}");
             inner.counts.login(LoginOutcome::StoreAway);
-            answer::STORE_AWAY.response(Form::Page)
+            answer::STORE_AWAY.response(Format::Page)
         }
         Ok(Some(first)) if now.since(first) >= AGAIN => {
             return without_login(inner, &visit, &came, restarts, Some((&name, &login))).await;
@@ -199,7 +199,7 @@ async fn without_login(
     restarts: u8,
     used: Option<(&str, &LoginState)>,
 ) -> Response {
-    let mut response = match live(inner, visit, Form::Page).await {
+    let mut response = match live(inner, visit, Format::Page).await {
         Err(answer) => answer,
         Ok(Some(_)) => answer::redirect(StatusCode::SEE_OTHER, &visit.origin.with("/")),
         Ok(None) if restarts == 0 => {
@@ -217,7 +217,7 @@ async fn without_login(
         }
         Ok(None) => {
             inner.counts.login(LoginOutcome::Failed);
-            answer::COOKIES_BLOCKED.response(Form::Page)
+            answer::COOKIES_BLOCKED.response(Format::Page)
         }
     };
     if let Some((name, _)) = used {
@@ -283,11 +283,11 @@ fn finish(
         }
         End::Restart => {
             inner.counts.login(LoginOutcome::Failed);
-            answer::LOGIN_FAILED.response(Form::Page)
+            answer::LOGIN_FAILED.response(Format::Page)
         }
-        End::Refused(answer, outcome) => {
+        End::Refused(notice, outcome) => {
             inner.counts.login(outcome);
-            answer.response(Form::Page)
+            notice.response(Format::Page)
         }
     }
 }
@@ -300,7 +300,7 @@ fn signed_in(
     check: bool,
 ) -> Response {
     let Ok(token) = csrf::token(handle) else {
-        return answer::DEFECT.response(Form::Page);
+        return answer::DEFECT.response(Format::Page);
     };
     let address = ReturnAddress::parse(&login.return_address, &visit.origin);
     let to = match check {
@@ -379,11 +379,11 @@ impl Came {
             "login_required" | "interaction_required" => End::Restart,
             "access_denied" => End::Refused(answer::DENIED, LoginOutcome::Denied),
             error => {
-                let answer = Answer {
+                let notice = Notice {
                     code: code_of(error),
                     ..answer::LOGIN_FAILED
                 };
-                End::Refused(answer, LoginOutcome::Failed)
+                End::Refused(notice, LoginOutcome::Failed)
             }
         }
     }

@@ -6,9 +6,9 @@ use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::response::Response;
 use http::request::Parts;
 
-use crate::answer::{self, Form};
+use crate::answer::{self, Format};
 use crate::csrf;
-use crate::guard::{Arrived, Kind, form_of, nobody};
+use crate::guard::{Arrived, Kind, format_of, nobody};
 use crate::session::Session;
 use crate::user_token::{UserToken, UserTokenError};
 
@@ -49,7 +49,7 @@ fn without_session(parts: &Parts) -> Response {
         }
         None => {
             tracing::error!("a handler asks for a session, and no SessionLayer stands before it");
-            answer::DEFECT.response(Form::Problem)
+            answer::DEFECT.response(Format::Problem)
         }
     }
 }
@@ -78,7 +78,7 @@ impl<S: Send + Sync> FromRequestParts<S> for CsrfToken {
         let session = <Session as FromRequestParts<S>>::from_request_parts(parts, state).await?;
         csrf::token(&session.0.live.handle)
             .map(Self)
-            .map_err(|_| answer::DEFECT.response(form_of(parts)))
+            .map_err(|_| answer::DEFECT.response(format_of(parts)))
     }
 }
 
@@ -87,14 +87,14 @@ impl<S: Send + Sync> FromRequestParts<S> for UserToken {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let session = <Session as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        let form = match parts.extensions.get::<Arrived>().map(|it| it.kind) {
-            Some(Kind::Api) => Form::Problem,
-            _ => form_of(parts),
+        let format = match parts.extensions.get::<Arrived>().map(|it| it.kind) {
+            Some(Kind::Api) => Format::Problem,
+            _ => format_of(parts),
         };
         match session.user_token().await {
             Ok(token) => Ok(token),
             Err(UserTokenError::Unavailable(wait)) => {
-                Err(answer::NO_USER_TOKEN.after(wait).response(form))
+                Err(answer::NO_USER_TOKEN.after(wait).response(format))
             }
             Err(_) => Err(without_session(parts)),
         }

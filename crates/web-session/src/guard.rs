@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, StatusCode, Uri, header};
 use jwks_validator::Claims;
 use tower::{Layer, Service};
 
-use crate::answer::{self, Answer, Form};
+use crate::answer::{self, Notice, Format};
 use crate::cookies::SessionSameSite;
 use crate::counts::CsrfRefusal;
 use crate::csrf;
@@ -171,21 +171,21 @@ impl SessionLayer {
     /// Finds the session of a request.
     async fn admit(&self, parts: &Parts, origin: &Origin, body: Body) -> Admission {
         let inner = &self.sessions.inner;
-        let form = self.form(form_of(parts));
+        let format = self.format(format_of(parts));
         let unless_optional = |refusal: &dyn Fn() -> Response, body| match self.kind {
             Kind::Optional => Admission::Goes(None, body),
             Kind::Pages | Kind::Api => Admission::Refused(refusal()),
         };
         let nobody = || nobody(inner, self.kind, parts, origin);
         if inner.clock.is_unset() {
-            return unless_optional(&|| answer::CLOCK_UNSET.response(form), body);
+            return unless_optional(&|| answer::CLOCK_UNSET.response(format), body);
         }
         let live = match inner.session_of(&parts.headers, origin).await {
             Found::Live(live) => *live,
-            Found::Two => return Admission::Refused(answer::TWO_SESSIONS.response(form)),
+            Found::Two => return Admission::Refused(answer::TWO_SESSIONS.response(format)),
             Found::Unavailable(error) => {
                 tracing::warn!("a session cannot be read: {error}");
-                return unless_optional(&|| answer::STORE_AWAY.response(form), body);
+                return unless_optional(&|| answer::STORE_AWAY.response(format), body);
             }
             Found::Nobody => return unless_optional(&nobody, body),
         };
@@ -194,12 +194,12 @@ impl SessionLayer {
             Err(Unfresh::Ended) => return unless_optional(&nobody, body),
             Err(Unfresh::TooStale(wait)) => {
                 let answer = answer::NO_USER_TOKEN.after(wait);
-                return unless_optional(&|| answer.response(form), body);
+                return unless_optional(&|| answer.response(format), body);
             }
         };
         let body = match inner.check_csrf(parts, origin, &live, body).await {
             Ok(body) => body,
-            Err(answer) => return Admission::Refused(answer.response(form)),
+            Err(answer) => return Admission::Refused(answer.response(format)),
         };
         let session = Session(Arc::new(Admitted {
             inner: Arc::clone(inner),
@@ -208,10 +208,10 @@ impl SessionLayer {
         Admission::Goes(Some(session), body)
     }
 
-    fn form(&self, form: Form) -> Form {
+    fn format(&self, format: Format) -> Format {
         match self.kind {
-            Kind::Api => Form::Problem,
-            Kind::Pages | Kind::Optional => form,
+            Kind::Api => Format::Problem,
+            Kind::Pages | Kind::Optional => format,
         }
     }
 }
@@ -226,11 +226,11 @@ enum Admission {
 /// The answer to a request that has no session and needs one.
 pub(crate) fn nobody(inner: &Inner, kind: Kind, parts: &Parts, origin: &Origin) -> Response {
     if kind == Kind::Api {
-        return unauthorized(origin, Form::Problem);
+        return unauthorized(origin, Format::Problem);
     }
     let is_page = parts.method == Method::GET && purpose(&parts.headers) == Purpose::Navigation;
     if !is_page {
-        return unauthorized(origin, form_of(parts));
+        return unauthorized(origin, format_of(parts));
     }
     let path = path_of(parts);
     if inner.cookies.same_site == SessionSameSite::Strict && is_cross_site(&parts.headers) {
@@ -246,8 +246,8 @@ pub(crate) fn nobody(inner: &Inner, kind: Kind, parts: &Parts, origin: &Origin) 
     )
 }
 
-fn unauthorized(origin: &Origin, form: Form) -> Response {
-    let mut response = answer::SIGN_IN.response(form);
+fn unauthorized(origin: &Origin, format: Format) -> Response {
+    let mut response = answer::SIGN_IN.response(format);
     let challenge = format!("Session realm=\"{}\"", origin.host);
     if let Ok(challenge) = HeaderValue::from_str(&challenge) {
         response
@@ -270,10 +270,10 @@ fn path_of(parts: &Parts) -> &str {
 }
 
 /// A person who goes to a page gets a page, and everything else a problem.
-pub(crate) fn form_of(parts: &Parts) -> Form {
+pub(crate) fn format_of(parts: &Parts) -> Format {
     match purpose(&parts.headers) {
-        Purpose::Navigation => Form::Page,
-        Purpose::Prefetch | Purpose::Other => Form::Problem,
+        Purpose::Navigation => Format::Page,
+        Purpose::Prefetch | Purpose::Other => Format::Problem,
     }
 }
 
@@ -290,17 +290,17 @@ impl Inner {
         &self,
         parts: &Parts,
     ) -> Result<(Origin, Option<TenantName>), Box<Response>> {
-        let form = form_of(parts);
+        let format = format_of(parts);
         let answer = match self
             .public_url
             .arrival(&parts.method, uri_of(parts), &parts.headers)
         {
             Arrival::Own(origin, tenant) => return Ok((origin, tenant)),
             Arrival::Elsewhere(to) => answer::redirect(StatusCode::TEMPORARY_REDIRECT, &to),
-            Arrival::Repeated => answer::TWO_HOSTS.response(form),
+            Arrival::Repeated => answer::TWO_HOSTS.response(format),
             // It holds no session.
             Arrival::Apex(origin) => return Ok((origin, None)),
-            Arrival::Foreign => answer::FOREIGN_HOST.response(form),
+            Arrival::Foreign => answer::FOREIGN_HOST.response(format),
         };
         Err(Box::new(answer))
     }
@@ -344,7 +344,7 @@ impl Inner {
         origin: &Origin,
         live: &Live,
         body: Body,
-    ) -> Result<Body, Answer> {
+    ) -> Result<Body, Notice> {
         if !csrf::is_unsafe(&parts.method) {
             return Ok(body);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::response::Response;
 use http::{StatusCode, header};
 
-use crate::answer::{self, Form};
+use crate::answer::{self, Format};
 use crate::cookies::Cookies;
 use crate::counts::LoginOutcome;
 use crate::login_state::{Beginning, LoginState};
@@ -24,7 +24,7 @@ pub(crate) async fn get(inner: &Arc<Inner>, visit: Visit<'_>) -> Response {
         return refusal;
     }
     if inner.clock.is_unset() {
-        return answer::CLOCK_UNSET.response(Form::Page);
+        return answer::CLOCK_UNSET.response(Format::Page);
     }
     let names = [
         "tenant_name",
@@ -39,7 +39,7 @@ pub(crate) async fn get(inner: &Arc<Inner>, visit: Visit<'_>) -> Response {
         "check",
     ];
     let Some(found) = parameters(visit.parts, MAX_QUERY, names) else {
-        return answer::BAD_REQUEST.response(Form::Page);
+        return answer::BAD_REQUEST.response(Format::Page);
     };
     let [
         tenant_name,
@@ -54,7 +54,7 @@ pub(crate) async fn get(inner: &Arc<Inner>, visit: Visit<'_>) -> Response {
         check,
     ] = found;
     if iss.is_some_and(|iss| iss != inner.provider.issuer()) {
-        return answer::BAD_REQUEST.response(Form::Page);
+        return answer::BAD_REQUEST.response(Format::Page);
     }
     let cookies = Cookies::read(&visit.parts.headers);
     let hint_name = inner.cookies.tenant_name();
@@ -74,12 +74,12 @@ pub(crate) async fn get(inner: &Arc<Inner>, visit: Visit<'_>) -> Response {
                 .append_pair("client_id", inner.provider.client_id());
             return answer::redirect(StatusCode::FOUND, url.as_str());
         }
-        Ok(Choice::Unknown) => return answer::NO_TENANT.response(Form::Page),
-        Err(_) => return answer::BAD_REQUEST.response(Form::Page),
+        Ok(Choice::Unknown) => return answer::NO_TENANT.response(Format::Page),
+        Err(_) => return answer::BAD_REQUEST.response(Format::Page),
     };
     if inner.public_url.per_tenant() && visit.label.is_none() {
         let Some(name) = &tenant.name else {
-            return answer::NO_TENANT.response(Form::Page);
+            return answer::NO_TENANT.response(Format::Page);
         };
         let query = visit
             .parts
@@ -96,7 +96,7 @@ pub(crate) async fn get(inner: &Arc<Inner>, visit: Visit<'_>) -> Response {
     let address = return_url.map_or_else(ReturnAddress::home, |it| {
         ReturnAddress::parse(&it, &visit.origin)
     });
-    let session = match live(inner, &visit, Form::Page).await {
+    let session = match live(inner, &visit, Format::Page).await {
         Ok(session) => session,
         Err(answer) => return answer,
     };
@@ -105,7 +105,7 @@ pub(crate) async fn get(inner: &Arc<Inner>, visit: Visit<'_>) -> Response {
             Some(_) => answer::redirect(StatusCode::SEE_OTHER, &address.on(&visit.origin)),
             None => {
                 inner.counts.login(LoginOutcome::Failed);
-                answer::COOKIES_BLOCKED.response(Form::Page)
+                answer::COOKIES_BLOCKED.response(Format::Page)
             }
         };
     }
@@ -166,7 +166,7 @@ async fn begin(
     });
     let Ok(login) = begun else {
         tracing::error!("the system gives no random numbers");
-        return answer::DEFECT.response(Form::Page);
+        return answer::DEFECT.response(Format::Page);
     };
     let endpoints = match inner.provider.endpoints().await {
         Ok(endpoints) => endpoints,
@@ -193,7 +193,7 @@ async fn begin(
     let name = inner.cookies.login_name(login.begun, login.state.expose());
     let Some(value) = login.seal(&inner.login_sealer, &name) else {
         tracing::error!("the state of a login cannot be sealed, or is too long for a cookie");
-        return answer::DEFECT.response(Form::Page);
+        return answer::DEFECT.response(Format::Page);
     };
     let mut response = answer::redirect(StatusCode::FOUND, there.as_str());
     let headers = response.headers_mut();
@@ -210,5 +210,5 @@ fn away(inner: &Inner, error: &crate::provider::ProviderError) -> Response {
     let wait = error
         .retry_after
         .unwrap_or(std::time::Duration::from_secs(2));
-    answer::PROVIDER_AWAY.after(wait).response(Form::Page)
+    answer::PROVIDER_AWAY.after(wait).response(Format::Page)
 }

@@ -9,11 +9,11 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::answer::{self, Form};
+use crate::answer::{self, Format};
 use crate::cookies::{Cookies, LOGOUT_LIFETIME};
 use crate::counts::EndReason;
 use crate::csrf;
-use crate::guard::form_of;
+use crate::guard::format_of;
 use crate::login_state::{self, LogoutState};
 use crate::provider::{LoggedOut, Logout, read_logout_token};
 use crate::random::Random;
@@ -31,7 +31,7 @@ const JTI_LIFETIME: Duration = Duration::from_secs(3_600);
 
 /// The page with the button, and the origin that its form leads to in the end, for its policy.
 pub(crate) async fn page(inner: &Arc<Inner>, visit: Visit<'_>) -> (Response, Option<String>) {
-    let live = match live(inner, &visit, form_of(visit.parts)).await {
+    let live = match live(inner, &visit, format_of(visit.parts)).await {
         Err(answer) => return (answer, None),
         Ok(None) => {
             let home = visit.origin.with("/");
@@ -44,7 +44,7 @@ pub(crate) async fn page(inner: &Arc<Inner>, visit: Visit<'_>) -> (Response, Opt
             let origin = inner.provider.logout_origin(&live.state.person.tenant());
             (answer::logout_page(&token), origin)
         }
-        Err(_) => (answer::DEFECT.response(Form::Page), None),
+        Err(_) => (answer::DEFECT.response(Format::Page), None),
     }
 }
 
@@ -61,12 +61,12 @@ struct RedirectDocument<'a> {
 
 pub(crate) async fn post(inner: &Arc<Inner>, visit: Visit<'_>, body: Body) -> Response {
     let is_json = wants_json(&visit.parts.headers);
-    let form = if is_json {
-        Form::Problem
+    let format = if is_json {
+        Format::Problem
     } else {
-        form_of(visit.parts)
+        format_of(visit.parts)
     };
-    let live = match live(inner, &visit, form).await {
+    let live = match live(inner, &visit, format).await {
         Err(answer) => return answer,
         Ok(None) => {
             return match is_json {
@@ -81,7 +81,7 @@ pub(crate) async fn post(inner: &Arc<Inner>, visit: Visit<'_>, body: Body) -> Re
         .await
     {
         Ok(body) => body,
-        Err(answer) => return answer.response(form),
+        Err(answer) => return answer.response(format),
     };
     let fields = match body_of(body, crate::guard::MAX_FORM).await {
         Ok(fields) => fields,
@@ -92,7 +92,7 @@ pub(crate) async fn post(inner: &Arc<Inner>, visit: Visit<'_>, body: Body) -> Re
             .any(|(name, value)| name == "everywhere" && value == "true");
     if let Err(error) = end(inner, &live, is_everywhere).await {
         tracing::warn!("a session cannot be ended: {error}");
-        return answer::STORE_AWAY.response(form);
+        return answer::STORE_AWAY.response(format);
     }
     let cookies = Cookies::read(&visit.parts.headers);
     // Known from memory; a provider that is away is not waited for.
@@ -200,7 +200,7 @@ pub(crate) fn logged_out(inner: &Inner, visit: &Visit<'_>) -> Response {
     };
     let mut response = match is_ours {
         true => answer::redirect(StatusCode::SEE_OTHER, &visit.origin.with("/")),
-        false => return answer::LOGGED_OUT_ELSEWHERE.response(Form::Page),
+        false => return answer::LOGGED_OUT_ELSEWHERE.response(Format::Page),
     };
     response
         .headers_mut()
@@ -233,7 +233,7 @@ pub(crate) async fn backchannel(inner: &Arc<Inner>, visit: Visit<'_>, body: Body
         Err(error) if error.status() == StatusCode::SERVICE_UNAVAILABLE => {
             let wait = error.retry_after().unwrap_or(Duration::from_secs(1));
             tracing::warn!("a logout token cannot be checked: {error}");
-            return answer::PROVIDER_AWAY.after(wait).response(Form::Problem);
+            return answer::PROVIDER_AWAY.after(wait).response(Format::Problem);
         }
         Err(error) => return invalid(&error.to_string()),
     };
@@ -250,7 +250,7 @@ pub(crate) async fn backchannel(inner: &Arc<Inner>, visit: Visit<'_>, body: Body
     ]));
     let away = |error: &crate::store::StoreError| {
         tracing::warn!("a logout token has no effect yet: {error}");
-        answer::STORE_AWAY.response(Form::Problem)
+        answer::STORE_AWAY.response(Format::Problem)
     };
     match inner.marked(&known).await {
         Ok(Some(_)) => return answer::empty(StatusCode::OK),

@@ -9,8 +9,8 @@ use axum::extract::Request;
 use axum::response::Response;
 use tower::{Layer, Service};
 
-use crate::answer::{self, Form};
-use crate::guard::{Arrived, Kind, form_of, nobody};
+use crate::answer::{self, Format};
+use crate::guard::{Arrived, Kind, format_of, nobody};
 use crate::session::Session;
 
 /// Lets through who has permissions: behind a [`SessionLayer`](crate::SessionLayer). Others get 403.
@@ -139,14 +139,14 @@ fn request_parts(request: &Request) -> http::request::Parts {
 fn refusal(is_known: bool, parts: http::request::Parts) -> Response {
     let Some(arrived) = parts.extensions.get::<Arrived>() else {
         tracing::error!("a role is required, and no SessionLayer stands before that");
-        return answer::DEFECT.response(Form::Problem);
+        return answer::DEFECT.response(Format::Problem);
     };
-    let (kind, form) = match arrived.kind {
-        Kind::Api => (Kind::Api, Form::Problem),
-        Kind::Pages | Kind::Optional => (Kind::Pages, form_of(&parts)),
+    let (kind, format) = match arrived.kind {
+        Kind::Api => (Kind::Api, Format::Problem),
+        Kind::Pages | Kind::Optional => (Kind::Pages, format_of(&parts)),
     };
     match is_known {
-        true => answer::NO_PERMISSION.response(form),
+        true => answer::NO_PERMISSION.response(format),
         false => nobody(&arrived.sessions.inner, kind, &parts, &arrived.origin),
     }
 }

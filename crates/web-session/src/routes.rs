@@ -11,9 +11,9 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 
-use crate::answer::{self, Form};
+use crate::answer::{self, Format};
 use crate::fetch_metadata::{Purpose, purpose};
-use crate::guard::{Kind, Unfresh, form_of, nobody};
+use crate::guard::{Kind, Unfresh, format_of, nobody};
 use crate::public_url::Origin;
 use crate::session::{Admitted, Session};
 use crate::sessions::{Found, Inner, Live, WebSessions};
@@ -118,7 +118,7 @@ async fn respond(inner: &Arc<Inner>, address: Address, request: Request) -> Resp
 }
 
 fn not_allowed(parts: &Parts, methods: &'static str) -> Response {
-    let mut response = answer::METHOD.response(form_of(parts));
+    let mut response = answer::METHOD.response(format_of(parts));
     response
         .headers_mut()
         .insert(header::ALLOW, HeaderValue::from_static(methods));
@@ -147,8 +147,8 @@ async fn style() -> Response {
 pub(crate) fn refuse_unless_navigation(parts: &Parts) -> Option<Response> {
     match purpose(&parts.headers) {
         Purpose::Navigation => None,
-        Purpose::Prefetch => Some(answer::PREFETCH.response(Form::Problem)),
-        Purpose::Other => Some(answer::NOT_A_NAVIGATION.response(Form::Problem)),
+        Purpose::Prefetch => Some(answer::PREFETCH.response(Format::Problem)),
+        Purpose::Other => Some(answer::NOT_A_NAVIGATION.response(Format::Problem)),
     }
 }
 
@@ -177,18 +177,18 @@ pub(crate) fn parameters<const N: usize>(
 pub(crate) async fn live(
     inner: &Arc<Inner>,
     visit: &Visit<'_>,
-    form: Form,
+    format: Format,
 ) -> Result<Option<Live>, Response> {
     if inner.clock.is_unset() {
-        return Err(answer::CLOCK_UNSET.response(form));
+        return Err(answer::CLOCK_UNSET.response(format));
     }
     match inner.session_of(&visit.parts.headers, &visit.origin).await {
         Found::Live(live) => Ok(Some(*live)),
         Found::Nobody => Ok(None),
-        Found::Two => Err(answer::TWO_SESSIONS.response(form)),
+        Found::Two => Err(answer::TWO_SESSIONS.response(format)),
         Found::Unavailable(error) => {
             tracing::warn!("a session cannot be read: {error}");
-            Err(answer::STORE_AWAY.response(form))
+            Err(answer::STORE_AWAY.response(format))
         }
     }
 }
@@ -198,7 +198,7 @@ pub(crate) async fn body_of(body: Body, max: usize) -> Result<Vec<u8>, Response>
     let bytes = to_bytes(body, max).await;
     bytes
         .map(Vec::from)
-        .map_err(|_| answer::TOO_LARGE.response(Form::Problem))
+        .map_err(|_| answer::TOO_LARGE.response(Format::Problem))
 }
 
 #[derive(Serialize)]
@@ -248,12 +248,12 @@ async fn session(inner: &Arc<Inner>, visit: Visit<'_>) -> Response {
 /// The session of a request as an API's guard would have it.
 async fn fresh(inner: &Arc<Inner>, visit: &Visit<'_>) -> Result<Live, Response> {
     let nobody = || nobody(inner, Kind::Api, visit.parts, &visit.origin);
-    let live = live(inner, visit, Form::Problem)
+    let live = live(inner, visit, Format::Problem)
         .await?
         .ok_or_else(nobody)?;
     inner.kept_fresh(live).await.map_err(|error| match error {
         Unfresh::Ended => nobody(),
-        Unfresh::TooStale(wait) => answer::NO_USER_TOKEN.after(wait).response(Form::Problem),
+        Unfresh::TooStale(wait) => answer::NO_USER_TOKEN.after(wait).response(Format::Problem),
     })
 }
 
@@ -269,7 +269,7 @@ async fn token(inner: &Arc<Inner>, visit: Visit<'_>) -> Response {
     use secrecy::ExposeSecret as _;
 
     if !inner.settings.hands_out_tokens {
-        return answer::NOT_FOUND.response(form_of(visit.parts));
+        return answer::NOT_FOUND.response(format_of(visit.parts));
     }
     let live = match fresh(inner, &visit).await {
         Ok(live) => live,
@@ -288,7 +288,7 @@ async fn token(inner: &Arc<Inner>, visit: Visit<'_>) -> Response {
             },
         ),
         Err(UserTokenError::Unavailable(wait)) => {
-            answer::NO_USER_TOKEN.after(wait).response(Form::Problem)
+            answer::NO_USER_TOKEN.after(wait).response(Format::Problem)
         }
         Err(_) => nobody(inner, Kind::Api, visit.parts, &visit.origin),
     }
