@@ -1,12 +1,15 @@
 //! What a browser or a client of an API is told. Texts are fixed: nothing of a query, a token or the provider is in
 //! them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use idp_http::whole_seconds;
+
+use crate::sessions::Inner;
 
 /// In what an answer is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,20 +18,21 @@ pub(crate) enum Format {
     Problem,
 }
 
-/// A refusal or a failure, in words for a person.
+/// A refusal or a failure, in words for a person, for pages of the application's own look
+/// ([`WebSessionsBuilder::notice_page`](crate::WebSessionsBuilder::notice_page)). All texts are fixed and have no markup.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Notice {
-    pub(crate) status: StatusCode,
-    /// For pages: what happened, in a few words.
-    pub(crate) title: &'static str,
-    /// One sentence, or two.
-    pub(crate) text: &'static str,
-    /// Where to go from here, and what the link says.
-    pub(crate) link: Option<(&'static str, &'static str)>,
-    pub(crate) retry_after: Option<Duration>,
+pub struct Notice {
+    status: StatusCode,
+    title: &'static str,
+    text: &'static str,
+    link: Option<(&'static str, &'static str)>,
+    retry_after: Option<Duration>,
     /// `code` of a problem.
-    pub(crate) code: Option<&'static str>,
+    code: Option<&'static str>,
 }
+
+/// Makes the HTML of a page about a notice.
+pub(crate) type NoticePage = Arc<dyn Fn(&Notice) -> String + Send + Sync>;
 
 const LOGIN: (&str, &str) = ("/api/auth/login", "Sign in");
 const HOME: (&str, &str) = ("/", "Go to the start page");
@@ -45,8 +49,37 @@ impl Notice {
         }
     }
 
+    /// Returns the status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Returns what happened, in a few words.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        self.title
+    }
+
+    /// Returns what happened, in one or two sentences.
+    #[must_use]
+    pub fn text(&self) -> &'static str {
+        self.text
+    }
+
+    /// Returns where to go from here, as a path, and what the link says.
+    #[must_use]
+    pub fn link(&self) -> Option<(&'static str, &'static str)> {
+        self.link
+    }
+
     const fn linking(mut self, link: (&'static str, &'static str)) -> Self {
         self.link = Some(link);
+        self
+    }
+
+    pub(crate) const fn coded(mut self, code: Option<&'static str>) -> Self {
+        self.code = code;
         self
     }
 
@@ -225,7 +258,9 @@ fn page(notice: &Notice) -> Response {
         format!("<p><a href=\"{to}\">{text}</a></p>")
     });
     let body = format!("<p>{}</p>{link}", notice.text);
-    html(notice.status, document(notice.title, "", &body))
+    let mut response = html(notice.status, document(notice.title, "", &body));
+    response.extensions_mut().insert(*notice);
+    response
 }
 
 /// A page with one button that ends the session.
@@ -309,12 +344,24 @@ pub(crate) fn redirect(status: StatusCode, to: &str) -> Response {
     response
 }
 
-/// Adds what keeps an answer from being kept, framed, sniffed or told about.
-pub(crate) fn protect(
-    response: &mut Response,
-    referrer: &'static str,
-    logout_origin: Option<&str>,
-) {
+impl Inner {
+    /// Gives an answer the application's look, if it is a notice, and what keeps it from being kept, framed, sniffed
+    /// or told about.
+    pub(crate) fn finish(
+        &self,
+        response: &mut Response,
+        referrer: &'static str,
+        logout_origin: Option<&str>,
+    ) {
+        let notice = response.extensions_mut().remove::<Notice>();
+        if let (Some(notice), Some(page)) = (notice, &self.notice_page) {
+            *response.body_mut() = page(&notice).into();
+        }
+        protect(response, referrer, logout_origin);
+    }
+}
+
+fn protect(response: &mut Response, referrer: &'static str, logout_origin: Option<&str>) {
     const FIXED: [(HeaderName, &str); 5] = [
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

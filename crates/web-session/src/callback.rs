@@ -10,7 +10,7 @@ use http::{StatusCode, header};
 use idp_http::printable;
 use tokio::time::{Instant, sleep};
 
-use crate::answer::{self, Notice, Format};
+use crate::answer::{self, Format, Notice};
 use crate::cookies::{Cookies, LOGIN_LIFETIME, MAX_HANDLES, SessionSameSite};
 use crate::counts::LoginOutcome;
 use crate::csrf;
@@ -379,10 +379,7 @@ impl Came {
             "login_required" | "interaction_required" => End::Restart,
             "access_denied" => End::Refused(answer::DENIED, LoginOutcome::Denied),
             error => {
-                let notice = Notice {
-                    code: code_of(error),
-                    ..answer::LOGIN_FAILED
-                };
+                let notice = answer::LOGIN_FAILED.coded(code_of(error));
                 End::Refused(notice, LoginOutcome::Failed)
             }
         }

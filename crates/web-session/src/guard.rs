@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, StatusCode, Uri, header};
 use jwks_validator::Claims;
 use tower::{Layer, Service};
 
-use crate::answer::{self, Notice, Format};
+use crate::answer::{self, Format, Notice};
 use crate::cookies::SessionSameSite;
 use crate::counts::CsrfRefusal;
 use crate::csrf;
@@ -129,7 +129,7 @@ impl SessionLayer {
         let origin = match inner.arrive(&parts) {
             Ok((origin, _)) => origin,
             Err(mut answer) => {
-                answer::protect(&mut answer, "no-referrer", None);
+                inner.finish(&mut answer, "no-referrer", None);
                 return *answer;
             }
         };
@@ -141,7 +141,7 @@ impl SessionLayer {
         let (session, body) = match admission {
             Admission::Goes(session, body) => (session, body),
             Admission::Refused(mut answer) => {
-                answer::protect(&mut answer, "same-origin", None);
+                inner.finish(&mut answer, "same-origin", None);
                 return answer;
             }
         };
@@ -164,7 +164,7 @@ impl SessionLayer {
             session.note_activity();
         }
         let logout = tenant.and_then(|tenant| inner.provider.logout_origin(&tenant));
-        answer::protect(&mut response, "same-origin", logout.as_deref());
+        inner.finish(&mut response, "same-origin", logout.as_deref());
         response
     }
 

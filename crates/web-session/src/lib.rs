@@ -65,6 +65,7 @@ mod user_calls;
 mod user_token;
 mod watch;
 
+pub use answer::Notice;
 pub use cookies::SessionSameSite;
 pub use counts::{
     CsrfRefusal, EndReason, LoginOutcome, OpenCounts, RefreshOutcome, Sealed, SessionHealth,

@@ -109,7 +109,7 @@ async fn respond(inner: &Arc<Inner>, address: Address, request: Request) -> Resp
             }
         }
     };
-    answer::protect(
+    inner.finish(
         &mut response,
         address.referrer_policy(),
         logout_origin.as_deref(),

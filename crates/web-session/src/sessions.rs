@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::builder::{BuildError, SessionSecrets, WebSessionsBuilder};
+use crate::answer::NoticePage;
 use crate::cookies::{CookieRules, Cookies, MAX_HANDLES};
 use crate::counts::{Counts, EndReason, StoreCall};
 use crate::provider::Provider;
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) public_url: PublicUrl,
     pub(crate) cookies: CookieRules,
     pub(crate) settings: Settings,
+    pub(crate) notice_page: Option<NoticePage>,
     store: Arc<dyn SessionStore>,
     pub(crate) row_sealer: Arc<Sealer>,
     pub(crate) login_sealer: Sealer,

@@ -77,7 +77,26 @@ pub(crate) fn page(status: StatusCode, template: &impl Template) -> Response {
 struct NoticePage<'a> {
     visitor: Option<&'a Visitor>,
     current: &'static str,
-    notice: Notice,
+    status: StatusCode,
+    title: &'static str,
+    text: &'static str,
+    link: Option<(&'static str, &'static str)>,
+}
+
+/// Returns the HTML of a page about what the sessions refuse.
+pub(crate) fn of_sessions(notice: &web_session::Notice) -> String {
+    let template = NoticePage {
+        visitor: None,
+        current: "",
+        status: notice.status(),
+        title: notice.title(),
+        text: notice.text(),
+        link: notice.link(),
+    };
+    template.render().unwrap_or_else(|error| {
+        tracing::error!("a page cannot be made: {error}");
+        String::new()
+    })
 }
 
 /// What went wrong, and where to go from here.
@@ -147,7 +166,10 @@ impl Notice {
         let template = NoticePage {
             visitor,
             current: "",
-            notice: self,
+            status: self.status,
+            title: self.title,
+            text: self.text,
+            link: Some(self.link),
         };
         let mut response = page(self.status, &template);
         if self.status == StatusCode::SERVICE_UNAVAILABLE {

@@ -135,6 +135,7 @@ impl Config {
             .lifetime(settings.lifetime)
             .max_stale(settings.max_stale)
             .sessions_per_person(settings.per_person)
+            .notice_page(crate::page::of_sessions)
             .role_permissions(people.role_permissions.clone())
             .dangerous_token_endpoint(settings.token_endpoint);
         for origin in &settings.trusted_origins {

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Inner, Settings, WebSessions};
+use crate::answer::{Notice, NoticePage};
 use crate::cookies::{CookieRules, SessionSameSite};
 use crate::counts::Counts;
 use crate::provider::Provider;
@@ -61,6 +62,7 @@ pub struct WebSessionsBuilder {
     same_site: SessionSameSite,
     store: Option<Arc<dyn SessionStore>>,
     clock: Arc<dyn Clock>,
+    notice_page: Option<NoticePage>,
     settings: Settings,
 }
 
@@ -97,6 +99,7 @@ impl WebSessionsBuilder {
             same_site: SessionSameSite::default(),
             store: None,
             clock: Arc::new(SystemClock),
+            notice_page: None,
             settings: Settings {
                 idle: Duration::from_secs(3_600),
                 lifetime: Duration::from_secs(12 * 3_600),
@@ -215,6 +218,15 @@ impl WebSessionsBuilder {
         self
     }
 
+    /// Sets the look of pages that say why something is refused or does not work: what returns their HTML. Their
+    /// content security policy allows styles, scripts and images of the application's own origin. Default: plain
+    /// pages.
+    #[must_use]
+    pub fn notice_page(mut self, page: impl Fn(&Notice) -> String + Send + Sync + 'static) -> Self {
+        self.notice_page = Some(Arc::new(page));
+        self
+    }
+
     /// Sets the clock that sessions are judged by. Default: the system's.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -264,6 +276,7 @@ impl WebSessionsBuilder {
                     same_site: self.same_site,
                 },
                 settings,
+                notice_page: self.notice_page,
                 store,
                 row_sealer: Arc::new(secrets.purpose("row")),
                 login_sealer: secrets.purpose("login"),

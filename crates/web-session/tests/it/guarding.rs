@@ -56,6 +56,44 @@ async fn a_role_that_does_not_permit_it_is_forbidden() {
     }
 }
 
+#[tokio::test]
+async fn pages_about_a_refusal_have_the_look_of_the_application() {
+    let app = App::with(|builder| {
+        builder.notice_page(|notice| {
+            let (status, title) = (notice.status().as_u16(), notice.title());
+            format!("ours: {status}, {title}, {:?}", notice.link())
+        })
+    })
+    .await;
+    let mut viewer = app.signed_in(VIEWER).await;
+    let refused = viewer.get("/write").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let expected = r#"ours: 403, Not allowed, Some(("/", "Go to the start page"))"#;
+    assert_eq!(refused.text(), expected);
+    assert_eq!(
+        refused.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    assert!(refused.headers.contains_key("content-security-policy"));
+    for (path, status) in [
+        ("/api/auth/login?tenant_name=a.b", "ours: 400"),
+        ("/api/auth/callback", "ours: 400"),
+    ] {
+        let page = viewer.get(path).await.text();
+        assert!(page.starts_with(status), "{path}: {page}");
+    }
+    let script = [("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")];
+    let problem = viewer.get_with("/write", &script).await;
+    assert_eq!(
+        problem.header("content-type"),
+        Some("application/problem+json")
+    );
+    assert_eq!(
+        viewer.get("/page").await.text(),
+        "viewer@acme.example of acme"
+    );
+}
+
 /// K60, K107
 #[tokio::test]
 async fn every_answer_that_depends_on_a_session_is_protected() {
