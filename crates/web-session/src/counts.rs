@@ -172,6 +172,7 @@ pub(crate) struct Counts {
     csrf_refused: [AtomicU64; CsrfRefusal::ALL.len()],
     store: [StoreCounters; StoreCall::ALL.len()],
     unreadable_rows: AtomicU64,
+    refused_logins: AtomicU64,
     waiting: AtomicUsize,
 }
 
@@ -184,6 +185,7 @@ impl Default for Counts {
             csrf_refused: std::array::from_fn(|_| AtomicU64::new(0)),
             store: std::array::from_fn(|_| StoreCounters::default()),
             unreadable_rows: AtomicU64::new(0),
+            refused_logins: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
         }
     }
@@ -195,6 +197,8 @@ impl Default for Counts {
 pub struct SessionHealth {
     /// Logins by outcome.
     pub logins: Vec<(LoginOutcome, u64)>,
+    /// Logins that ended as [`LoginOutcome::ProviderRefuses`] since somebody signed in last.
+    pub refused_logins: u64,
     /// Refreshes by outcome.
     pub refreshes: Vec<(RefreshOutcome, u64)>,
     /// Sessions that ended, by reason. Those that expired are not among them.
@@ -217,6 +221,13 @@ pub struct SessionHealth {
 
 impl Counts {
     pub(crate) fn login(&self, outcome: LoginOutcome) {
+        match outcome {
+            LoginOutcome::SignedIn => self.refused_logins.store(0, Ordering::Relaxed),
+            LoginOutcome::ProviderRefuses => {
+                self.refused_logins.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => {}
+        }
         self.logins[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
@@ -276,6 +287,7 @@ impl crate::WebSessions {
         let counts = &self.inner.counts;
         SessionHealth {
             logins: read(LoginOutcome::ALL, &counts.logins),
+            refused_logins: counts.refused_logins.load(Ordering::Relaxed),
             refreshes: read(RefreshOutcome::ALL, &counts.refreshes),
             ended: read(EndReason::ALL, &counts.ended),
             csrf_refused: read(CsrfRefusal::ALL, &counts.csrf_refused),

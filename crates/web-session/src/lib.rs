@@ -80,7 +80,7 @@ pub use public_url::PublicUrlError;
 /// The list of secrets behind [`SessionSecrets`].
 pub use sealing::{Secrets, SecretsError};
 pub use session::{DataError, OtherSession, Session};
-pub use sessions::{BuildError, SessionSecrets, WebSessions, WebSessionsBuilder};
+pub use sessions::{BuildError, SessionSecrets, Unready, WebSessions, WebSessionsBuilder};
 pub use store::{MemoryStore, SessionStore};
 pub use tenancy::{CustomDomain, CustomDomainError, Tenancy, TenantName, TenantNameError};
 pub use token_endpoint::{ClientAuth, ConfigError, SecretSource, SecretString, Url};

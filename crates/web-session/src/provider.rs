@@ -153,19 +153,25 @@ impl Provider {
         Ok(endpoints)
     }
 
+    fn known_endpoints(&self) -> Option<Arc<Endpoints>> {
+        // Nothing can panic while the lock is held.
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.clone()
+    }
+
     /// Returns the origin of the provider's logout for a person of this tenant, as far as it is known.
     pub(crate) fn logout_origin(&self, tenant: &LoginTenant) -> Option<String> {
-        let known = self
-            .known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()?;
-        let url = known.logout.as_ref()?.url(tenant)?;
+        let url = self.known_endpoints()?.logout.as_ref()?.url(tenant)?;
         Some(url.origin().ascii_serialization())
     }
 
     pub(crate) fn start(&self) {
         self.id_tokens.start();
+    }
+
+    /// Tells whether it is known where people log in; asks the provider only if it never was.
+    pub(crate) async fn has_endpoints(&self) -> bool {
+        self.known_endpoints().is_some() || self.endpoints().await.is_ok()
     }
 
     /// Tells whether ID tokens can be checked.

@@ -5,6 +5,7 @@ mod builder;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -56,6 +57,7 @@ pub(crate) struct Inner {
     pub(crate) revocations: Revocations,
     pub(crate) counts: Counts,
     pub(crate) tasks: TaskTracker,
+    is_swept: AtomicBool,
     pub(crate) stop: CancellationToken,
 }
 
@@ -74,6 +76,34 @@ pub(crate) struct Settings {
 const STORE_LIMIT: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 const SWEEP_AT_MOST: usize = 1_000;
+
+/// Why nobody can log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[error("{}", self.as_str())]
+pub enum Unready {
+    /// The clock shows a year before 2020.
+    Clock,
+    /// No key of the provider was fetched.
+    Keys,
+    /// The provider's metadata cannot be had, or name no endpoint for logins.
+    Metadata,
+    /// The store does not answer.
+    Store,
+}
+
+impl Unready {
+    /// Returns what is missing, in words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Clock => "the clock is not set",
+            Self::Keys => "there are no keys of the provider yet",
+            Self::Metadata => "the provider's metadata cannot be had, or lack an endpoint",
+            Self::Store => "the session store does not answer",
+        }
+    }
+}
 
 /// A session that a request has.
 #[derive(Clone, Debug)]
@@ -102,10 +132,14 @@ impl WebSessions {
         WebSessionsBuilder::new(provider, secrets)
     }
 
-    /// Begins the background work: fetching keys, and sweeping sessions that have expired.
+    /// Begins the background work: fetching keys, and sweeping sessions that have expired. Calling it again begins
+    /// nothing.
     pub fn start(&self) {
         let inner = &self.inner;
         inner.provider.start();
+        if inner.is_swept.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let (store, stop) = (Arc::clone(&inner.store), inner.stop.clone());
         inner.tasks.spawn(async move {
             loop {
@@ -126,12 +160,25 @@ impl WebSessions {
         crate::routes::router(self)
     }
 
-    /// Tells whether a person could log in now: there are keys, and the store answers.
-    pub async fn ready(&self) -> bool {
+    /// Tells whether a person could log in now. Asks the store, and the provider where its metadata were never had;
+    /// takes 3 s at most unless the settings of the provider's client say otherwise.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the first thing that is missing.
+    pub async fn ready(&self) -> Result<(), Unready> {
         let inner = &self.inner;
-        inner.provider.has_keys()
-            && !inner.clock.is_unset()
-            && inner.load_row(&Key::new([0; 32])).await.is_ok()
+        if inner.clock.is_unset() {
+            return Err(Unready::Clock);
+        }
+        if !inner.provider.has_keys() {
+            return Err(Unready::Keys);
+        }
+        if !inner.provider.has_endpoints().await {
+            return Err(Unready::Metadata);
+        }
+        let asked = inner.load_row(&Key::new([0; 32])).await;
+        asked.map(drop).map_err(|_| Unready::Store)
     }
 
     /// Returns the sessions of a person of this issuer, the oldest first.
@@ -403,5 +450,26 @@ impl Inner {
             }
         }
         Ok(ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use token_endpoint::SecretString;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn starting_again_starts_nothing() {
+        let provider =
+            Provider::builder("web", SecretString::from("s")).issuer("http://127.0.0.1:1");
+        let secrets = SessionSecrets::from_text(&"s".repeat(32)).unwrap();
+        let sessions = WebSessions::builder(provider.build().unwrap(), secrets);
+        let sessions = sessions.public_url("http://localhost:1").build().unwrap();
+        for _ in 0..3 {
+            sessions.start();
+        }
+        assert_eq!(sessions.inner.tasks.len(), 1);
+        sessions.shutdown(Duration::from_secs(1)).await;
     }
 }

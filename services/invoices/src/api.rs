@@ -1,7 +1,6 @@
 //! The routes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::handler::Handler as _;
@@ -11,9 +10,9 @@ use jwks_validator::{JwtLayer, JwtValidator};
 use service_kit::health::{self, Readiness};
 use service_kit::problem;
 use service_kit::shutdown::Shutdown;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use url::Url;
-use web_session::{RequirePermission, SessionLayer, WebSessions};
+use web_session::{RequirePermission, SessionLayer, Unready, WebSessions};
 
 use crate::book::Book;
 use crate::downstream::Downstream;
@@ -38,7 +37,7 @@ pub struct AppState {
     /// Places for streams of events.
     pub listeners: Arc<Semaphore>,
     /// Whether people could log in when that was last looked at.
-    pub is_ready: Arc<AtomicBool>,
+    pub ready: watch::Receiver<Result<(), Unready>>,
     /// Makes the service unready, and ends streams.
     pub shutdown: Shutdown,
 }
@@ -47,15 +46,10 @@ pub struct AppState {
 /// `/openapi.json` and `/assets/`.
 pub fn app(state: AppState) -> Router {
     let sessions = &state.sessions;
-    let is_ready = Arc::clone(&state.is_ready);
+    let ready = state.ready.clone();
     let health = health::routes(&state.shutdown, move || {
-        let missing =
-            "no keys or metadata of the provider yet, or the session store does not answer";
-        let result = match is_ready.load(Ordering::Relaxed) {
-            true => Ok(()),
-            false => Err(missing),
-        };
-        Readiness::ready().check("sessions", result)
+        let ready = *ready.borrow();
+        Readiness::ready().check("sessions", ready.map_err(Unready::as_str))
     });
     let open = Router::new()
         .route(assets::STYLE_PATH, get(assets::style))

@@ -92,9 +92,7 @@ impl Config {
                 reader.problem(error.setting(), error.problem().to_owned());
             }
             Err(StartError::Sessions(error)) => {
-                let text = error.to_string();
-                let (name, text) = text.split_once(": ").unwrap_or(("PUBLIC_URL", &text));
-                reader.problem(name, text.to_owned());
+                reader.problem(error.setting(), error.problem());
             }
             // Told by the start.
             Err(_) => {}

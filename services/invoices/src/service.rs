@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clock::SystemClock;
@@ -11,9 +10,9 @@ use service_kit::admin::Admin;
 use service_kit::server::{BindError, Server};
 use service_kit::shutdown::Shutdown;
 use token_cache::{ClientCredentials, StartupPolicy, TokenCache};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tracing::info;
-use web_session::{MemoryStore, Provider, SessionSecrets, WebSessions};
+use web_session::{MemoryStore, Provider, SessionSecrets, Unready, WebSessions};
 
 use crate::api::{AppState, app};
 use crate::book::Book;
@@ -87,6 +86,9 @@ impl Config {
             .scopes(&people.scopes)
             .algorithms(self.algorithms.iter().copied())
             .http(provider.http());
+        if let Some(url) = &provider.metadata_url {
+            builder = builder.metadata_url(url.clone());
+        }
         if let Some(vanity) = &login.vanity {
             builder = builder.vanity_domain(vanity.clone());
         }
@@ -156,6 +158,10 @@ impl Config {
         let source = match &self.provider.token_endpoint {
             Some(url) => source.token_endpoint(url.as_str()),
             None => source.issuer(&self.provider.issuer),
+        };
+        let source = match &self.provider.metadata_url {
+            Some(url) => source.metadata_url(url.as_str()),
+            None => source,
         };
         let source = source.build().map_err(StartError::Tokens)?;
         let cache = TokenCache::builder(source).request(self.request.clone());
@@ -264,7 +270,8 @@ impl Service {
         if let Some(bearers) = &self.bearers {
             bearers.start();
         }
-        let is_ready = Arc::new(AtomicBool::new(false));
+        // Until it was looked at for the first time.
+        let (looked, ready) = watch::channel(Err(Unready::Keys));
         let state = AppState {
             sessions: self.sessions.clone(),
             book: Arc::clone(&self.book),
@@ -273,7 +280,7 @@ impl Service {
             signup: self.signup,
             clock: Arc::new(SystemClock),
             listeners: Arc::new(Semaphore::new(MAX_LISTENERS)),
-            is_ready: Arc::clone(&is_ready),
+            ready: ready.clone(),
             shutdown: shutdown.clone(),
         };
         let counters = self.server.counters();
@@ -283,7 +290,7 @@ impl Service {
             book: self.book,
             downstream: self.downstream,
             tokens: self.tokens.clone(),
-            is_ready: Arc::clone(&is_ready),
+            ready,
             settings: self.settings,
         };
         let nothing = axum::Router::new();
@@ -292,7 +299,7 @@ impl Service {
             .serve("invoices", counters, status, nothing, shutdown);
         tokio::select! {
             _ = async { tokio::join!(serving, watching) } => {}
-            () = look_after(&self.sessions, &is_ready) => {}
+            () = look_after(&self.sessions, &looked) => {}
         }
         self.sessions.shutdown(END).await;
         if let Some(bearers) = &self.bearers {
@@ -306,12 +313,16 @@ impl Service {
     }
 }
 
-/// Keeps `is_ready` up to date. Never ends.
-async fn look_after(sessions: &WebSessions, is_ready: &AtomicBool) {
+/// Keeps up to date whether people could log in. Never ends.
+async fn look_after(sessions: &WebSessions, looked: &watch::Sender<Result<(), Unready>>) {
     loop {
         let ready = sessions.ready().await;
-        is_ready.store(ready, Ordering::Relaxed);
-        let wait = if ready { READY_EVERY } else { UNREADY_EVERY };
+        let _ = looked.send_replace(ready);
+        let wait = match ready {
+            // These ask the provider.
+            Ok(()) | Err(Unready::Metadata) => READY_EVERY,
+            Err(_) => UNREADY_EVERY,
+        };
         tokio::time::sleep(wait).await;
     }
 }

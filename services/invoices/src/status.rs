@@ -1,14 +1,14 @@
 //! The service's report at its status address.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metrics::{counter, gauge};
 use serde_json::{Map, Value, json};
 use service_kit::admin::{Failing, Report, ServiceState, Status, milliseconds};
 use token_cache::{TokenCache, TokenErrorKind};
-use web_session::{OpenCounts, WebSessions};
+use tokio::sync::watch;
+use web_session::{OpenCounts, Unready, WebSessions};
 
 use crate::book::Book;
 use crate::config::Config;
@@ -20,7 +20,7 @@ pub(crate) struct InvoicesStatus {
     pub(crate) book: Arc<Book>,
     pub(crate) downstream: Arc<Downstream>,
     pub(crate) tokens: Option<TokenCache>,
-    pub(crate) is_ready: Arc<AtomicBool>,
+    pub(crate) ready: watch::Receiver<Result<(), Unready>>,
     /// The part that does not change.
     pub(crate) settings: ShownSettings,
 }
@@ -117,10 +117,18 @@ fn number(count: usize) -> f64 {
 impl InvoicesStatus {
     /// Judges whether people can log in, and the calls that fail.
     fn judge(&self) -> Report {
-        if !self.is_ready.load(Ordering::Relaxed) {
-            let text = "nobody can log in: there are no keys of the provider yet, or the session store does not answer";
-            return Report::new(ServiceState::Red, text).advice(Some(
-                "is the provider running? check ISSUER, or APPLICATION_VANITY_DOMAIN",
+        if let Err(unready) = *self.ready.borrow() {
+            let text = format!("nobody can log in: {unready}");
+            return Report::new(ServiceState::Red, text).advice(Some(match unready {
+                Unready::Clock => "set the clock of this machine",
+                Unready::Store => "check SESSION_STORE",
+                _ => "is the provider running? check ISSUER, or APPLICATION_VANITY_DOMAIN",
+            }));
+        }
+        if self.sessions.health().refused_logins > 0 {
+            let text = "the last login failed: the provider refuses the client, or answers what cannot be used";
+            return Report::new(ServiceState::Amber, text).advice(Some(
+                "the log names the variable; check WEB_CLIENT_ID and WEB_CLIENT_SECRET, or CLIENT_ID and CLIENT_SECRET",
             ));
         }
         if let Some(Failing { last, .. }) = self.downstream.failures().now() {

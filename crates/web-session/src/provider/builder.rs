@@ -18,6 +18,7 @@ pub struct ProviderBuilder {
     secret: SecretSource,
     auth: ClientAuth,
     issuer: Option<String>,
+    metadata: Option<Url>,
     scopes: String,
     audience: Option<String>,
     resource: Option<String>,
@@ -50,6 +51,7 @@ impl ProviderBuilder {
             secret,
             auth: ClientAuth::default(),
             issuer: None,
+            metadata: None,
             scopes: "openid offline_access profile email roles".to_owned(),
             audience: None,
             resource: None,
@@ -70,6 +72,13 @@ impl ProviderBuilder {
     #[must_use]
     pub fn issuer(mut self, issuer: &str) -> Self {
         self.issuer = Some(issuer.to_owned());
+        self
+    }
+
+    /// Sets where the metadata are. The issuer may then be any name. Default: below the issuer.
+    #[must_use]
+    pub fn metadata_url(mut self, url: Url) -> Self {
+        self.metadata = Some(url);
         self
     }
 
@@ -231,9 +240,14 @@ impl ProviderBuilder {
             revocation: self.revocation.or(derived.revocation),
             logout: end_session.map(Logout::OpenIdConnect).or(derived.logout),
         };
-        let discover = |issuer: &str| {
-            let discovery = Discovery::new(http.clone(), issuer);
-            discovery.map_err(|it| error("ISSUER")(&it))
+        if self.metadata.is_some() && self.vanity.is_some() {
+            let text = "is of no use beside APPLICATION_VANITY_DOMAIN";
+            return Err(problem("METADATA_URL", text));
+        }
+        let discover = |issuer: &str| match &self.metadata {
+            Some(url) => Discovery::at(http.clone(), issuer, url.clone())
+                .map_err(|it| error("METADATA_URL")(&it)),
+            None => Discovery::new(http.clone(), issuer).map_err(|it| error("ISSUER")(&it)),
         };
         let keys = |jwks: Option<&Url>| {
             Ok::<IssuerKeys, ConfigError>(match jwks {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clock::{Clock, SystemClock};
@@ -69,22 +70,45 @@ pub struct WebSessionsBuilder {
 /// Why sessions cannot work with these settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[error("{}: {}", self.setting(), self.problem())]
 pub enum BuildError {
     /// The public address is missing or cannot be used.
-    #[error("PUBLIC_URL: {0}")]
     PublicUrl(PublicUrlError),
     /// Cookies without `Secure` on a public address with https, or with it on one without that is not this machine.
-    #[error("DANGEROUS_INSECURE_COOKIES: is for http alone, and needed there but on localhost")]
     InsecureCookies,
-    /// A timeout is shorter than a second, or idle time is longer than the whole.
-    #[error("{0}: expected at least 1 s, and SESSION_IDLE_TIMEOUT at most SESSION_LIFETIME")]
-    Timeout(&'static str),
+    /// The idle time is shorter than a second, or longer than the whole.
+    IdleTimeout,
     /// No session would be allowed.
-    #[error("SESSIONS_PER_USER: expected at least 1")]
     PerPerson,
     /// Not an origin.
-    #[error("TRUSTED_ORIGINS: expected origins such as https://partner.example")]
     TrustedOrigin,
+}
+
+impl BuildError {
+    /// Returns the name of the variable that such a setting usually comes from.
+    #[must_use]
+    pub fn setting(&self) -> &'static str {
+        match self {
+            Self::PublicUrl(_) => "PUBLIC_URL",
+            Self::InsecureCookies => "DANGEROUS_INSECURE_COOKIES",
+            Self::IdleTimeout => "SESSION_IDLE_TIMEOUT",
+            Self::PerPerson => "SESSIONS_PER_USER",
+            Self::TrustedOrigin => "TRUSTED_ORIGINS",
+        }
+    }
+
+    /// Returns what is wrong with it, without its value.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        let text = match self {
+            Self::PublicUrl(error) => return error.to_string(),
+            Self::InsecureCookies => "is for http alone, and needed there but on localhost",
+            Self::IdleTimeout => "expected at least 1 s, and at most SESSION_LIFETIME",
+            Self::PerPerson => "expected at least 1",
+            Self::TrustedOrigin => "expected origins such as https://partner.example",
+        };
+        text.to_owned()
+    }
 }
 
 impl WebSessionsBuilder {
@@ -252,7 +276,7 @@ impl WebSessionsBuilder {
         let settings = self.settings;
         let second = Duration::from_secs(1);
         if settings.idle < second || settings.idle > settings.lifetime {
-            return Err(BuildError::Timeout("SESSION_IDLE_TIMEOUT"));
+            return Err(BuildError::IdleTimeout);
         }
         if settings.per_person == 0 {
             return Err(BuildError::PerPerson);
@@ -287,6 +311,7 @@ impl WebSessionsBuilder {
                 revocations: Revocations::default(),
                 counts: Counts::default(),
                 tasks: TaskTracker::new(),
+                is_swept: AtomicBool::new(false),
                 stop: CancellationToken::new(),
             }),
         })

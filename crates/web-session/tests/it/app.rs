@@ -56,7 +56,7 @@ impl App {
 
     pub(crate) async fn of(idp: DevIdp, clock: ManualClock, sessions: WebSessions) -> Self {
         sessions.start();
-        while !sessions.ready().await {
+        while sessions.ready().await.is_err() {
             tokio::task::yield_now().await;
         }
         Self {

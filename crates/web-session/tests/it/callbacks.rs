@@ -284,6 +284,9 @@ async fn what_the_token_endpoint_does_decides_between_502_and_503() {
     };
     assert_eq!(count(LoginOutcome::ProviderRefuses), Some(11));
     assert_eq!(count(LoginOutcome::ProviderAway), Some(4));
+    assert_eq!(app.sessions.health().refused_logins, 11);
+    app.signed_in(OWNER).await;
+    assert_eq!(app.sessions.health().refused_logins, 0);
 }
 
 /// K36, K37

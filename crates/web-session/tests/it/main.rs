@@ -15,6 +15,7 @@ mod hosts;
 mod id_tokens;
 mod logins;
 mod logouts;
+mod readiness;
 mod refreshing;
 mod sessions;
 mod stores;

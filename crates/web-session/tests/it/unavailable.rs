@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::StatusCode;
-use web_session::MemoryStore;
 use web_session::store::{
     Body, Claim, Index, Key, Mark, NewRow, Owner, Row, SessionStore, StoreError, StoreErrorKind,
     Swap, Time,
 };
+use web_session::{MemoryStore, Unready};
 
 use crate::app::{App, OWNER, clock};
 
@@ -130,7 +130,7 @@ async fn while_the_store_is_away_nobody_is_sent_to_log_in() {
             reply.assert_sets_nothing();
         }
         assert_eq!(browser.get("/open").await.text(), "anonymous");
-        assert!(!app.sessions.ready().await);
+        assert_eq!(app.sessions.ready().await, Err(Unready::Store));
     }
     assert_eq!(
         tab.get(&callback).await.status,

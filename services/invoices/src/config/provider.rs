@@ -41,10 +41,6 @@ pub(super) fn read(reader: &mut Reader<'_>) -> (IdentityProvider, LoginEndpoints
         (None, Some(older)) => by_older_name(reader, older),
         _ => IdentityProvider::read(reader),
     };
-    if provider.metadata_url.is_some() {
-        let text = "cannot be used for logins; set ISSUER, or the endpoints one by one";
-        reader.problem("METADATA_URL", text);
-    }
     let name = if domain.is_some() {
         DOMAIN
     } else {

@@ -173,6 +173,34 @@ async fn a_ready_service_says_so_and_its_status_has_no_person_in_it() {
 }
 
 #[tokio::test]
+async fn it_is_told_why_nobody_can_log_in() {
+    let world = World::with(&[("INVOICES_ADMIN_ADDR", "127.0.0.1:0")]).await;
+    let mut browser = world.owner().await;
+    let status = format!("http://{}/status", world.admin.unwrap());
+    // It is looked at now and then.
+    let ready = async { while browser.get(&status).await.json()["state"] != "green" {} };
+    tokio::time::timeout(LIMIT, ready).await.unwrap();
+    let id = dev_idp::DEFAULT_WEB_CLIENT_ID;
+    world.idp.set_secret(id, "another").unwrap();
+    let login = browser.get("/api/auth/login?tenant_name=globex").await;
+    let callback = world
+        .idp
+        .sign_in(login.header("location"), "owner@globex.example");
+    let refused = browser.get(&callback).await;
+    assert_eq!(refused.status, 502, "{}", refused.body);
+    let document = browser.get(&status).await.json();
+    assert_eq!(document["state"], "amber", "{document:#}");
+    let advice = document["advice"].as_str().unwrap();
+    assert!(advice.contains("WEB_CLIENT_SECRET"), "{advice}");
+
+    let keyless = World::with(&[("JWKS_URI", "http://127.0.0.1:1/jwks")]).await;
+    let mut browser = keyless.browser();
+    let unready = browser.get("/readyz").await;
+    assert_eq!(unready.status, 503);
+    assert!(unready.body.contains("no keys"), "{}", unready.body);
+}
+
+#[tokio::test]
 async fn each_tenant_may_have_a_host_of_its_own() {
     let world = World::with(&[
         ("DOMAIN_FORMAT", "VANITY_DOMAIN"),

@@ -36,7 +36,7 @@ fn every_variable_takes_what_it_should_and_nothing_else() {
         ),
         ("TOKEN_ENDPOINT", &["https://a.example/x"], &["x"]),
         ("JWKS_URI", &["https://a.example/x"], &["x"]),
-        ("METADATA_URL", &[], &["https://a.example/x"]),
+        ("METADATA_URL", &["https://a.example/x"], &["x"]),
         (
             "APPLICATION_LOGIN_URL",
             &["https://a.example/login"],
