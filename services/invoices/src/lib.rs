@@ -23,6 +23,7 @@ mod openapi;
 mod page;
 mod pages;
 mod people;
+mod secrets_file;
 mod service;
 mod status;
 

@@ -19,6 +19,7 @@ use crate::book::Book;
 use crate::config::{Config, DEFAULT_ADMIN};
 use crate::downstream::{Downstream, DownstreamSetupError};
 use crate::events::MAX_LISTENERS;
+use crate::secrets_file::SecretsFile;
 use crate::status::{InvoicesStatus, ShownSettings};
 
 /// invoices with its listener open and its parts built; nothing runs yet.
@@ -32,6 +33,7 @@ pub struct Service {
     tokens: Option<TokenCache>,
     bearers: Option<JwtValidator>,
     settings: ShownSettings,
+    secrets: Option<SecretsFile>,
     signup: Option<url::Url>,
 }
 
@@ -225,6 +227,7 @@ impl Service {
         }
         Ok(Self {
             settings: ShownSettings::new(config, server.local_addr().port()),
+            secrets: SecretsFile::of(&config.sessions),
             server,
             admin: admin.allow_hosts(&config.admin_hosts),
             sessions,
@@ -300,6 +303,7 @@ impl Service {
         tokio::select! {
             _ = async { tokio::join!(serving, watching) } => {}
             () = look_after(&self.sessions, &looked) => {}
+            () = SecretsFile::follow(self.secrets) => {}
         }
         self.sessions.shutdown(END).await;
         if let Some(bearers) = &self.bearers {

@@ -8,11 +8,12 @@ use serde_json::{Map, Value, json};
 use service_kit::admin::{Failing, Report, ServiceState, Status, milliseconds};
 use token_cache::{TokenCache, TokenErrorKind};
 use tokio::sync::watch;
-use web_session::{OpenCounts, Unready, WebSessions};
+use web_session::{OpenCounts, Secrets, Unready, WebSessions};
 
 use crate::book::Book;
 use crate::config::Config;
 use crate::downstream::Downstream;
+use crate::secrets_file::ids;
 
 /// The sources of the report.
 pub(crate) struct InvoicesStatus {
@@ -32,6 +33,7 @@ pub(crate) struct ShownSettings {
     public_url: String,
     client_id: String,
     insecure_cookies: bool,
+    secrets: Option<Secrets>,
     protected_data: String,
 }
 
@@ -42,6 +44,7 @@ impl ShownSettings {
             public_url: config.people.public_url(port),
             client_id: config.clients.web.id.clone(),
             insecure_cookies: config.sessions.insecure_cookies,
+            secrets: config.sessions.secrets.clone(),
             protected_data: config.protected_data.to_string(),
         }
     }
@@ -179,6 +182,7 @@ impl InvoicesStatus {
             "public_url": self.settings.public_url,
             "client_id": self.settings.client_id,
             "insecure_cookies": self.settings.insecure_cookies,
+            "secrets": self.settings.secrets.as_ref().map(ids),
             "logins": labelled(logins.collect()),
             "refreshes": labelled(refreshes.collect()),
             "ended": labelled(ended.collect()),

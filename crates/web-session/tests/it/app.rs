@@ -107,13 +107,21 @@ pub(crate) fn secrets() -> SessionSecrets {
 }
 
 pub(crate) fn builder(idp: &DevIdp, clock: &ManualClock) -> WebSessionsBuilder {
+    builder_with(idp, clock, secrets())
+}
+
+pub(crate) fn builder_with(
+    idp: &DevIdp,
+    clock: &ManualClock,
+    secrets: SessionSecrets,
+) -> WebSessionsBuilder {
     let provider = Provider::builder("dev-web", SecretString::from("dev-web-secret"))
         .issuer(idp.issuer())
         .authorization_endpoint(&idp.authorization_endpoint())
         .clock(Arc::new(clock.clone()))
         .build()
         .unwrap();
-    WebSessions::builder(provider, secrets())
+    WebSessions::builder(provider, secrets)
         .public_url(ORIGIN)
         .tenancy(Tenancy::required())
         .role_permissions([

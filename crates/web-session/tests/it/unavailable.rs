@@ -1,4 +1,4 @@
-//! A store that fails.
+//! A store of sealed rows that fails, and whose secrets change.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -10,7 +10,7 @@ use web_session::store::{
     Body, Claim, Index, Key, Mark, NewRow, Owner, Row, SessionStore, StoreError, StoreErrorKind,
     Swap, Time,
 };
-use web_session::{MemoryStore, Unready};
+use web_session::{MemoryStore, Secrets, SessionSecrets, Unready};
 
 use crate::app::{App, OWNER, clock};
 
@@ -35,11 +35,16 @@ impl Flaky {
     }
 }
 
+fn sealed(mut row: NewRow) -> Result<NewRow, StoreError> {
+    row.body = Body::from_sealed(row.body.sealed()?);
+    Ok(row)
+}
+
 #[async_trait]
 impl SessionStore for Flaky {
     async fn create(&self, key: &Key, row: NewRow) -> Result<(), StoreError> {
         self.pass().await?;
-        self.store.create(key, row).await
+        self.store.create(key, sealed(row)?).await
     }
 
     async fn load(&self, key: &Key) -> Result<Option<Row>, StoreError> {
@@ -50,13 +55,17 @@ impl SessionStore for Flaky {
                 body: Body::from_sealed(b"garbage".to_vec()),
                 ..row
             },
-            _ => row,
+            // Read anew, as from another place.
+            _ => Row {
+                body: Body::from_sealed(row.body.sealed().unwrap()),
+                ..row
+            },
         }))
     }
 
     async fn replace(&self, key: &Key, version: u64, row: NewRow) -> Result<Swap, StoreError> {
         self.pass().await?;
-        self.store.replace(key, version, row).await
+        self.store.replace(key, version, sealed(row)?).await
     }
 
     async fn claim(
@@ -165,4 +174,58 @@ async fn a_full_store_refuses_logins_and_others_go_on() {
         .wait_for_requests(dev_idp::Endpoint::Revocation, 1)
         .await;
     assert_eq!(browser.get("/page").await.status, StatusCode::OK);
+}
+
+/// K63
+#[tokio::test]
+async fn sessions_and_logins_live_as_long_as_the_secret_that_sealed_them() {
+    let [old, new, other] = ["o", "n", "x"].map(|letter| letter.repeat(32));
+    let secrets = SessionSecrets::from_text(&old).unwrap();
+    let change = |list: &[&String]| {
+        let text = list.iter().map(|it| it.as_str()).collect::<Vec<_>>();
+        let newer = Secrets::from_text(&text.join(" ")).unwrap();
+        assert!(secrets.secrets().replace(newer));
+    };
+    let clock = clock();
+    let idp = crate::app::provider(&clock).await;
+    let store = Flaky {
+        store: Arc::new(MemoryStore::with_clock(10, Arc::new(clock.clone()))),
+        mode: Arc::default(),
+    };
+    let sessions = crate::app::builder_with(&idp, &clock, secrets.clone()).store(store);
+    let app = App::of(idp, clock, sessions.build().unwrap()).await;
+    app.idp.set_token_lifetime(Duration::from_secs(300));
+    let mut used = app.signed_in(OWNER).await;
+    let mut unused = app.signed_in(OWNER).await;
+    let mut tab = app.browser();
+    let callback = tab.until_callback("/", OWNER).await;
+
+    change(&[&new, &old]);
+    assert_eq!(used.get("/page").await.status, StatusCode::OK);
+    assert_eq!(used.post("/form", "").await.status, StatusCode::OK);
+    assert_eq!(tab.get(&callback).await.status, StatusCode::SEE_OTHER);
+    let mut late = app.browser();
+    let late_callback = late.until_callback("/", OWNER).await;
+    app.advance(301);
+    assert_eq!(used.get("/page").await.status, StatusCode::OK);
+
+    change(&[&new]);
+    assert_eq!(used.get("/page").await.status, StatusCode::OK);
+    let ended = unused.get("/page").await;
+    assert_eq!(ended.status, StatusCode::FOUND);
+    ended.assert_sets_nothing();
+
+    change(&[&other]);
+    assert_eq!(used.get("/page").await.status, StatusCode::FOUND);
+    let restart = late.get(&late_callback).await;
+    assert_eq!(restart.status, StatusCode::FOUND);
+    assert!(
+        restart.location().contains("retry=1"),
+        "{}",
+        restart.location()
+    );
+    assert_eq!(
+        used.sign_in("/page", OWNER).await.status,
+        StatusCode::SEE_OTHER
+    );
 }

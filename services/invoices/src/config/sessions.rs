@@ -1,5 +1,6 @@
 //! How sessions live and are kept.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
@@ -12,6 +13,8 @@ use web_session::{Secrets, SecretsError, SessionSameSite};
 pub struct SessionSettings {
     /// `SESSION_SECRETS` or `SESSION_SECRETS_FILE`, the newest first. `None` only with a problem.
     pub secrets: Option<Secrets>,
+    /// `SESSION_SECRETS_FILE`, which is read again.
+    pub secrets_file: Option<PathBuf>,
     /// `SESSION_IDLE_TIMEOUT`.
     pub idle: Duration,
     /// `SESSION_LIFETIME`.
@@ -62,8 +65,10 @@ impl SessionSettings {
                 "is on: scripts get people's access tokens from /api/auth/token",
             );
         }
+        let (secrets, secrets_file) = secrets(reader);
         Self {
-            secrets: secrets(reader),
+            secrets,
+            secrets_file,
             idle,
             lifetime,
             max_stale: timeout(reader, "SESSION_MAX_STALE", hour),
@@ -85,30 +90,30 @@ fn timeout(reader: &mut Reader<'_>, name: &str, default: Duration) -> Duration {
     timeout
 }
 
-fn secrets(reader: &mut Reader<'_>) -> Option<Secrets> {
+fn secrets(reader: &mut Reader<'_>) -> (Option<Secrets>, Option<PathBuf>) {
     const NAME: &str = "SESSION_SECRETS";
     const FILE: &str = "SESSION_SECRETS_FILE";
     let value = reader.secret(NAME);
     let file = reader.text_file(FILE);
-    let (name, text) = match (value, file) {
+    let (name, text, path) = match (value, file) {
         (Some(_), Some(_)) => {
             reader.problem(NAME, format!("and {FILE} exclude each other; set one"));
-            return None;
+            return (None, None);
         }
-        (Some(value), None) => (NAME, value),
-        (None, Some((_, text))) => (FILE, text),
+        (Some(value), None) => (NAME, value, None),
+        (None, Some((path, text))) => (FILE, text, Some(path)),
         (None, None) => {
             if !reader.has_problem(NAME) && !reader.has_problem(FILE) {
                 reader.problem(NAME, format!("is required, or {FILE}"));
             }
-            return None;
+            return (None, None);
         }
     };
     match Secrets::from_text(text.expose_secret()) {
-        Ok(secrets) => Some(secrets),
+        Ok(secrets) => (Some(secrets), path),
         Err(error) => {
             reader.problem(name, in_words(error));
-            None
+            (None, None)
         }
     }
 }

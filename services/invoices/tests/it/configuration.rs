@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::Value;
 use service_kit::config::Reader;
 
+use crate::browser::LIMIT;
 use crate::world::{SECRET, World};
 
 fn document(path: &str) -> String {
@@ -170,6 +171,41 @@ async fn a_ready_service_says_so_and_its_status_has_no_person_in_it() {
         assert!(!status.body.contains(secret), "{secret}: {}", status.body);
     }
     assert_eq!(owner.get("/livez").await.status, 200);
+}
+
+/// K63
+#[tokio::test]
+async fn secrets_are_read_again_when_their_file_changes() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), SECRET).unwrap();
+    let world = World::with(&[
+        ("SESSION_SECRETS", ""),
+        ("SESSION_SECRETS_FILE", file.path().to_str().unwrap()),
+        ("INVOICES_ADMIN_ADDR", "127.0.0.1:0"),
+    ])
+    .await;
+    let mut owner = world.owner().await;
+    let login = owner.get("/api/auth/login?tenant_name=globex").await;
+    let callback = world
+        .idp
+        .sign_in(login.header("location"), "owner@globex.example");
+    let status = format!("http://{}/status", world.admin.unwrap());
+    let secrets = |document: &Value| document["sessions"]["secrets"].as_array().unwrap().clone();
+    let before = secrets(&owner.get(&status).await.json());
+    assert_eq!(before.len(), 1);
+    std::fs::write(file.path(), format!("{}\n{SECRET}\n", "n".repeat(32))).unwrap();
+    let changed = async {
+        loop {
+            let now = secrets(&owner.get(&status).await.json());
+            if now.len() == 2 {
+                break now;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let now = tokio::time::timeout(LIMIT, changed).await.unwrap();
+    assert_eq!(now[1], before[0]);
+    assert_eq!(owner.get(&callback).await.status, 303);
 }
 
 #[tokio::test]
