@@ -319,3 +319,54 @@ async fn oidcc_refresh_token_invalid_sub_and_issuer() {
         app.idp.clear_faults();
     }
 }
+
+/// K80
+#[tokio::test]
+async fn no_fault_that_passes_has_a_used_refresh_token_sent_again() {
+    let app = app().await;
+    // Whoever presents a used one loses the session.
+    app.idp.set_refresh_tokens(RefreshTokens::Rotate);
+    let mut browsers = Vec::new();
+    for _ in 0..3 {
+        browsers.push(app.signed_in(OWNER).await);
+    }
+    let on = |endpoint| Fault::on(endpoint).times(2);
+    let html = on(Endpoint::Token).status(200);
+    let faults = [
+        on(Endpoint::Token).status(503),
+        on(Endpoint::Token).status(429).header("retry-after", "3"),
+        on(Endpoint::Token).status(500),
+        on(Endpoint::Token).status(403),
+        html.header("content-type", "text/html").body("<html>"),
+        on(Endpoint::Token).close(),
+        on(Endpoint::Userinfo).status(503),
+        on(Endpoint::Userinfo).close(),
+        on(Endpoint::Jwks).status(503),
+        on(Endpoint::Metadata).status(503),
+    ];
+    for fault in faults.iter().cycle().take(2 * faults.len()) {
+        app.advance(301);
+        app.idp.fault(fault.clone());
+        let tabs = browsers.iter().cycle().take(12).cloned();
+        let requests = tabs.map(|mut tab| async move { tab.get("/page").await.status });
+        for status in futures_util::future::join_all(requests).await {
+            assert_eq!(status, StatusCode::OK, "{fault:?}");
+        }
+        app.idp.clear_faults();
+        // The longest wait after a refusal.
+        app.advance(125);
+        for browser in &mut browsers {
+            let renewed = browser.get("/token").await;
+            assert_eq!(renewed.status, StatusCode::OK, "{fault:?}");
+        }
+    }
+    assert_eq!(
+        app.sessions
+            .health()
+            .ended
+            .iter()
+            .map(|it| it.1)
+            .sum::<u64>(),
+        0
+    );
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dev_idp::Endpoint;
+use dev_idp::{Endpoint, Fault};
 use http::StatusCode;
 use serde_json::json;
 
@@ -329,4 +329,37 @@ async fn nothing_secret_is_shown_by_debug() {
     }
     let (_, token) = shown.split_once("CsrfToken").unwrap();
     assert!(token.starts_with(' '), "{shown}");
+}
+
+/// K59
+#[tokio::test]
+async fn an_answer_that_comes_after_a_logout_or_a_new_login_changes_no_cookie() {
+    let app = App::start().await;
+    app.idp.set_token_lifetime(Duration::from_secs(300));
+    for signs_in_again in [false, true] {
+        let mut browser = app.signed_in(OWNER).await;
+        app.advance(301);
+        let before = app.token_requests();
+        // The page waits for a refresh.
+        app.idp.fault(Fault::on(Endpoint::Token).times(1).hold());
+        let mut tab = browser.clone();
+        let late = tab.get("/page");
+        let meanwhile = async {
+            app.idp.wait_for_requests(Endpoint::Token, before + 1).await;
+            browser.post("/api/auth/logout", "").await;
+            if signs_in_again {
+                let entered = browser.sign_in("/", OWNER).await;
+                assert_eq!(entered.status, StatusCode::SEE_OTHER);
+            }
+            app.idp.clear_faults();
+        };
+        let (late, ()) = tokio::join!(late, meanwhile);
+        late.assert_sets_nothing();
+        let expected = match signs_in_again {
+            true => StatusCode::OK,
+            false => StatusCode::FOUND,
+        };
+        assert_eq!(browser.get("/page").await.status, expected);
+        app.advance(61);
+    }
 }

@@ -130,6 +130,10 @@ impl Browser {
         self.send(request).await
     }
 
+    pub(crate) fn session(&self) -> &str {
+        &self.cookies["__Host-session"]
+    }
+
     pub(crate) fn csrf(&self) -> Option<String> {
         self.cookies.get("__Host-CSRF-TOKEN").cloned()
     }

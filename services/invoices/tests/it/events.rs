@@ -105,3 +105,30 @@ async fn a_stream_ends_with_the_drain() {
     stream.ends().await;
     timeout(LIMIT, world.stop()).await.unwrap();
 }
+
+/// K57
+#[tokio::test]
+async fn a_session_ends_although_a_page_polls_and_listens() {
+    let world = World::with(&[("SESSION_IDLE_TIMEOUT", "2s")]).await;
+    let owner = world.owner().await;
+    let mut stream = Stream::open(&owner).await;
+    let poll = async |path: &str| {
+        let mut browser = owner.clone();
+        loop {
+            let request = browser.request(Method::GET, path);
+            let request = request.header("x-session-activity", "none");
+            if browser.send(request).await.status == 401 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let all = async {
+        tokio::join!(
+            poll("/api/auth/session"),
+            poll("/api/v1/invoices"),
+            stream.ends()
+        )
+    };
+    timeout(LIMIT, all).await.unwrap();
+}

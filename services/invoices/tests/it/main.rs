@@ -10,6 +10,7 @@ mod api;
 mod browser;
 mod calls;
 mod configuration;
+mod cookies;
 mod events;
 mod pages;
 mod people;
