@@ -10,7 +10,7 @@ use crate::app::{App, OWNER, VIEWER};
 const NOW: i64 = 1_800_000_000;
 const FORM: &str = "application/x-www-form-urlencoded";
 
-fn claims(app: &App) -> Value {
+pub(crate) fn claims(app: &App) -> Value {
     json!({
         "iss": app.idp.issuer(),
         "sub": app.idp.subject(OWNER),
@@ -22,7 +22,7 @@ fn claims(app: &App) -> Value {
     })
 }
 
-fn header(app: &App) -> Value {
+pub(crate) fn header(app: &App) -> Value {
     json!({"alg": "RS256", "kid": app.idp.current_kid(), "typ": "logout+jwt"})
 }
 
@@ -35,14 +35,14 @@ async fn post(app: &App, kind: &str, body: String) -> StatusCode {
     app.send(request).await.status
 }
 
-async fn send(app: &App, header: &Value, claims: &Value) -> StatusCode {
+pub(crate) async fn send(app: &App, header: &Value, claims: &Value) -> StatusCode {
     let token = app.idp.mint_raw(&header.to_string(), &claims.to_string());
     post(app, FORM, format!("logout_token={token}")).await
 }
 
 /// K118
 #[tokio::test]
-async fn oidcc_client_test_rp_backchannel_rpinitlogout() {
+async fn a_logout_token_ends_the_sessions_of_its_person_once() {
     let app = App::start().await;
     let (mut one, mut two) = (app.signed_in(OWNER).await, app.signed_in(OWNER).await);
     let mut other = app.signed_in(VIEWER).await;
@@ -70,20 +70,15 @@ async fn oidcc_client_test_rp_backchannel_rpinitlogout() {
 
 /// K119
 #[tokio::test]
-async fn oidcc_client_test_rp_backchannel_refusals() {
+async fn what_is_no_logout_token_ends_nothing() {
     let app = App::start().await;
     let mut browser = app.signed_in(OWNER).await;
     for (name, claim, value) in [
-        ("wrong-iss", "iss", json!("https://evil.example")),
-        ("wrong-aud", "aud", json!("other")),
-        ("no-event", "events", json!(null)),
-        ("wrong-event", "events", json!({"other": {}})),
         (
             "event that is no object",
             "events",
             json!({"http://schemas.openid.net/event/backchannel-logout": 1}),
         ),
-        ("with-nonce", "nonce", json!("n")),
         ("neither sid nor sub", "sub", json!(null)),
         ("empty sid", "sid", json!("")),
         ("sid a number", "sid", json!(7)),
@@ -105,8 +100,6 @@ async fn oidcc_client_test_rp_backchannel_refusals() {
         );
     }
     for (name, member, value) in [
-        ("alg-none", "alg", json!("none")),
-        ("wrong-alg", "alg", json!("HS256")),
         ("an access token's type", "typ", json!("at+jwt")),
         ("unknown key", "kid", json!("unknown")),
     ] {

@@ -327,27 +327,3 @@ async fn who_has_an_expired_token_and_no_other_logs_in_again() {
     );
     assert_eq!(browser.get("/token").await.status, StatusCode::FOUND);
 }
-
-/// K17
-#[tokio::test]
-async fn a_login_that_another_party_begins_names_our_issuer() {
-    let app = App::start().await;
-    let login = |iss: &str, target: &str| {
-        format!("/api/auth/login?tenant_name=acme&iss={iss}&target_link_uri={target}")
-    };
-    let mut browser = app.browser();
-    let reply = browser.get(&login("https://evil.example", "/page")).await;
-    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
-    for (target, expected) in [("/page", "/page"), ("https://evil.example/", "/")] {
-        let mut browser = app.browser();
-        let there = browser
-            .get(&login(app.idp.issuer(), target))
-            .await
-            .location();
-        let callback = crate::app::path_of(&app.idp.sign_in(&there, OWNER));
-        assert_eq!(
-            browser.get(&callback).await.location(),
-            format!("http://localhost:6004{expected}")
-        );
-    }
-}

@@ -10,6 +10,7 @@ mod backchannel;
 mod callbacks;
 mod calls;
 mod changing;
+mod conformance;
 mod guarding;
 mod hosts;
 mod id_tokens;
