@@ -156,8 +156,8 @@ pub use token::{AccessToken, DEFAULT_TOKEN_SIZE, IssuedToken, TokenScheme};
 #[doc(inline)]
 pub use token_endpoint::{
     AssertionAlgorithm, AssertionKey, AssertionSigner, AssertionType, CertificateHeader,
-    ClientAuth, ConfigError, EndpointError, KeyProblem, MAX_TOKEN_SIZE, SecretProvider,
-    SecretSource, SignerError, TokenErrorKind,
+    ClientAuth, ClientBuilder, ConfigError, EndpointError, KeyProblem, MAX_TOKEN_SIZE,
+    SecretProvider, SecretSource, SignerError, TokenErrorKind,
 };
 #[cfg(feature = "tower")]
 pub use tower::{

@@ -83,7 +83,7 @@ pub use session::{DataError, OtherSession, Session};
 pub use sessions::{BuildError, SessionSecrets, Unready, WebSessions, WebSessionsBuilder};
 pub use store::{MemoryStore, SessionStore};
 pub use tenancy::{CustomDomain, CustomDomainError, Tenancy, TenantName, TenantNameError};
-pub use token_endpoint::{ClientAuth, ConfigError, SecretSource, SecretString, Url};
+pub use token_endpoint::{ClientAuth, ClientBuilder, ConfigError, SecretSource, SecretString, Url};
 pub use user_calls::{UserCallError, UserCalls, UserCallsBuilder};
 pub use user_token::{UserToken, UserTokenError};
 

@@ -36,6 +36,8 @@ pub struct Provider {
     resource: Option<String>,
     named: Named,
     discovery: Option<Discovery>,
+    /// Where tokens are asked for, if that is not where others ask.
+    token_discovery: Option<Discovery>,
     id_tokens: JwtValidator,
     logout_tokens: JwtValidator,
     /// What was known when a page was last made.
@@ -103,10 +105,18 @@ impl Provider {
         let found = match &self.discovery {
             None => LoginMetadata::default(),
             Some(discovery) => {
-                let metadata = discovery.metadata().await.map_err(|error| {
+                let away = |error| {
                     ProviderError::away(format!("ISSUER: the metadata cannot be had: {error}"))
-                })?;
-                return self.assemble(metadata.token_endpoint.clone(), &metadata.login);
+                };
+                let metadata = discovery.metadata().await.map_err(away)?;
+                let token = match &self.token_discovery {
+                    Some(discovery) => {
+                        let metadata = discovery.metadata().await.map_err(away)?;
+                        metadata.token_endpoint.clone()
+                    }
+                    None => metadata.token_endpoint.clone(),
+                };
+                return self.assemble(token, &metadata.login);
             }
         };
         self.assemble(None, &found)

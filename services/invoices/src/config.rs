@@ -7,12 +7,13 @@ mod sessions;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use client_settings::TokenSettings;
 use jwks_validator::Algorithm;
 use service_kit::config::{IdentityProvider, Reader, VARIABLES};
 use token_cache::TokenRequest;
 use url::{Host, Url};
 
-pub use self::clients::{AUTH_METHODS, Client, Clients};
+pub use self::clients::{Client, Clients};
 pub use self::people::{DomainFormat, PeopleSettings};
 pub use self::provider::LoginEndpoints;
 pub use self::sessions::SessionSettings;
@@ -45,8 +46,10 @@ pub struct Config {
     pub algorithms: Vec<Algorithm>,
     /// `API_AUDIENCE`: what a bearer token must be for; without it none is taken.
     pub audiences: Vec<String>,
-    /// `TOKEN_SCOPE`, `TOKEN_AUDIENCE` and `TOKEN_RESOURCE`: what the service's own token is for.
+    /// `TOKEN_SCOPE`, `TOKEN_AUDIENCE`, `TOKEN_RESOURCE` and `TOKEN_PARAMETERS`: what the service's own token is for.
     pub request: TokenRequest,
+    /// What else there is to say about that token request and its answer.
+    pub tokens: TokenSettings,
     /// `PROTECTED_DATA_URL`: where protected-data is.
     pub protected_data: Url,
 }
@@ -67,7 +70,8 @@ impl Config {
             sessions: SessionSettings::read(reader),
             algorithms: algorithms(reader),
             audiences: words(reader, "API_AUDIENCE"),
-            request: token_request(reader),
+            request: client_settings::token_request(reader),
+            tokens: TokenSettings::read(reader),
             protected_data: reader
                 .endpoint("PROTECTED_DATA_URL", provider.allow_insecure_http)
                 .unwrap_or_else(|| {
@@ -135,33 +139,6 @@ fn algorithms(reader: &mut Reader<'_>) -> Vec<Algorithm> {
         reader.problem(NAME, format!("must be some of {}", known.join(", ")));
         Vec::new()
     })
-}
-
-fn token_request(reader: &mut Reader<'_>) -> TokenRequest {
-    let raw = reader.bool("TOKEN_RESOURCE_RAW", false);
-    let scopes = reader.list("TOKEN_SCOPE");
-    let resources = reader.list("TOKEN_RESOURCE");
-    let with_scopes = |request: TokenRequest| scopes.iter().fold(request, |it, one| it.scope(one));
-    let with_resources = |request: TokenRequest| {
-        resources.iter().fold(request, |it, one| match raw {
-            true => it.dangerous_relative_resource(one),
-            false => it.resource(one),
-        })
-    };
-    // Apart, because a check ends at the first problem.
-    for (name, part) in [
-        ("TOKEN_SCOPE", with_scopes(TokenRequest::new())),
-        ("TOKEN_RESOURCE", with_resources(TokenRequest::new())),
-    ] {
-        if let Err(error) = part.check() {
-            reader.problem(name, error.problem().to_owned());
-        }
-    }
-    let request = with_resources(with_scopes(TokenRequest::new()));
-    match reader.optional("TOKEN_AUDIENCE") {
-        Some(audience) => request.audience(&audience),
-        None => request,
-    }
 }
 
 #[cfg(test)]

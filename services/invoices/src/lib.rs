@@ -30,8 +30,7 @@ mod status;
 pub use api::{AppState, app};
 pub use book::{Author, Book, Event, Full, MAX_INVOICES, Unchanged};
 pub use config::{
-    AUTH_METHODS, Client, Clients, Config, DomainFormat, LoginEndpoints, PeopleSettings,
-    SessionSettings,
+    Client, Clients, Config, DomainFormat, LoginEndpoints, PeopleSettings, SessionSettings,
 };
 pub use date::Date;
 pub use downstream::{Caller, Downstream, DownstreamError, DownstreamSetupError};

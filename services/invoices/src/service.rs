@@ -82,12 +82,18 @@ impl Config {
     pub fn sessions(&self, port: u16) -> Result<WebSessions, StartError> {
         let (provider, login, people) = (&self.provider, &self.login, &self.people);
         let web = &self.clients.web;
-        let mut builder = Provider::builder(&web.id, web.secret())
+        let mut builder = Provider::builder(&web.id, web.credential())
             .auth(web.auth)
             .issuer(&provider.issuer)
             .scopes(&people.scopes)
             .algorithms(self.algorithms.iter().copied())
             .http(provider.http());
+        if let Some(keys) = &web.keys {
+            builder = builder.client(|client| keys.apply(client));
+        }
+        if let Some(audience) = web.audience() {
+            builder = builder.assertion_audience(audience);
+        }
         if let Some(url) = &provider.metadata_url {
             builder = builder.metadata_url(url.clone());
         }
@@ -154,18 +160,29 @@ impl Config {
             return Ok(None);
         };
         let http = self.provider.http().build().map_err(StartError::Provider)?;
-        let source = ClientCredentials::builder(&machine.id, machine.secret())
+        let issuer = &self.provider.issuer;
+        let source = ClientCredentials::builder(&machine.id, machine.credential())
             .http_client(http)
-            .auth(machine.auth);
+            .auth(machine.auth)
+            .assertion_audience(machine.audience().unwrap_or(issuer));
+        let source = match &machine.keys {
+            Some(keys) => source.client(|client| keys.apply(client)),
+            None => source,
+        };
+        let source = match &machine.id_file {
+            Some(path) => source.client_id_file(path),
+            None => source,
+        };
         let source = match &self.provider.token_endpoint {
             Some(url) => source.token_endpoint(url.as_str()),
-            None => source.issuer(&self.provider.issuer),
+            None => source.issuer(issuer),
         };
         let source = match &self.provider.metadata_url {
             Some(url) => source.metadata_url(url.as_str()),
             None => source,
         };
-        let source = source.build().map_err(StartError::Tokens)?;
+        let source = self.tokens.apply(source).build();
+        let source = source.map_err(StartError::Tokens)?;
         let cache = TokenCache::builder(source).request(self.request.clone());
         cache.build().map(Some).map_err(StartError::Tokens)
     }

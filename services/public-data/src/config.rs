@@ -1,12 +1,10 @@
 //! The service's variables.
 
-mod client;
-mod tokens;
-
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use axum::http::StatusCode;
+pub use client_settings::{AUTH_METHODS, ClientKeys, TokenSettings};
 use service_kit::config::{IdentityProvider, Reader, SecretSetting};
 use token_cache::{ClientAuth, ClientCredentials, SecretSource, TokenPlacement, TokenRequest};
 use url::Url;
@@ -99,15 +97,12 @@ fn statuses(text: &str) -> Option<Vec<StatusCode>> {
     text.split(',').map(status).collect()
 }
 
-pub use self::client::{AUTH_METHODS, ClientKeys};
-pub use self::tokens::TokenSettings;
-
 impl Config {
     /// Reads the variables. What comes back is usable only if the reader ends without problems.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let provider = IdentityProvider::read(reader);
         provider.require_token_endpoint(reader);
-        let request = tokens::request(reader);
+        let request = client_settings::token_request(reader);
         let (client_id, client_id_file) = reader.required_id("CLIENT_ID");
         if client_id.trim().contains(char::is_whitespace) {
             reader.warning(
@@ -157,7 +152,10 @@ impl Config {
         let source = ClientCredentials::builder(&self.client_id, credential)
             .http_client(http)
             .auth(self.client_auth);
-        let source = self.client_keys.apply(source, &provider.issuer);
+        let audience = self.client_keys.audience.as_ref();
+        let source = source
+            .assertion_audience(audience.unwrap_or(&provider.issuer))
+            .client(|client| self.client_keys.apply(client));
         let source = match &provider.token_endpoint {
             Some(url) => source.token_endpoint(url.as_str()),
             None => source.issuer(&provider.issuer),

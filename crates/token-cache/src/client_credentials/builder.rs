@@ -95,6 +95,14 @@ impl ClientCredentialsBuilder {
         self
     }
 
+    /// Sets what else there is to say about the client, as for one that asks for other grants. What this builder sets
+    /// by itself goes before: the audience of assertions.
+    #[must_use]
+    pub fn client(mut self, set: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Self {
+        self.client = set(self.client);
+        self
+    }
+
     /// Reads the client's id from a file, together with the secret for every exchange, instead of what
     /// [`ClientCredentials::builder`] was given, which may be empty then: for a client whose id is rotated with
     /// its secret. The rules for [`SecretSource::File`] hold.

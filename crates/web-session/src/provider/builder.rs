@@ -6,7 +6,7 @@ use std::time::Duration;
 use clock::{Clock, SystemClock};
 use idp_http::{Discovery, IdpClient, IdpClientBuilder, Reader};
 use jwks_validator::{Algorithm, IssuerKeys, JwtValidator, Policy, RemoteJwks};
-use token_endpoint::{Client, ClientAuth, ConfigError, SecretSource};
+use token_endpoint::{Client, ClientAuth, ClientBuilder, ConfigError, SecretSource};
 use url::Url;
 
 use super::{Logout, Named, Provider, Template};
@@ -15,8 +15,8 @@ use super::{Logout, Named, Provider, Template};
 #[derive(Debug)]
 pub struct ProviderBuilder {
     client_id: String,
-    secret: SecretSource,
-    auth: ClientAuth,
+    client: ClientBuilder,
+    assertion_audience: Option<String>,
     issuer: Option<String>,
     metadata: Option<Url>,
     scopes: String,
@@ -48,8 +48,8 @@ impl ProviderBuilder {
     pub(super) fn new(client_id: &str, secret: SecretSource) -> Self {
         Self {
             client_id: client_id.to_owned(),
-            secret,
-            auth: ClientAuth::default(),
+            client: Client::builder(client_id, secret),
+            assertion_audience: None,
             issuer: None,
             metadata: None,
             scopes: "openid offline_access profile email roles".to_owned(),
@@ -92,7 +92,22 @@ impl ProviderBuilder {
     /// Sets how the client authenticates at the token endpoint. Default: [`ClientAuth::SecretBasic`].
     #[must_use]
     pub fn auth(mut self, auth: ClientAuth) -> Self {
-        self.auth = auth;
+        self.client = self.client.auth(auth);
+        self
+    }
+
+    /// Sets whom an assertion of [`ClientAuth::PrivateKeyJwt`] is for. Default: the issuer.
+    #[must_use]
+    pub fn assertion_audience(mut self, audience: &str) -> Self {
+        self.assertion_audience = Some(audience.to_owned());
+        self
+    }
+
+    /// Sets what else there is to say about the client at the token endpoint. What this builder sets by itself goes
+    /// before: clock, HTTP client, and the audience of assertions.
+    #[must_use]
+    pub fn client(mut self, set: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Self {
+        self.client = set(self.client);
         self
     }
 
@@ -269,13 +284,21 @@ impl ProviderBuilder {
         };
         let id_tokens = validator(Policy::for_id_tokens(&self.client_id))?;
         let logout_tokens = validator(Policy::for_logout_tokens(&self.client_id))?;
-        let client = Client::builder(&self.client_id, self.secret)
-            .auth(self.auth)
-            .assertion_audience(&issuer)
+        let audience = self.assertion_audience.as_ref();
+        let client = self
+            .client
+            .assertion_audience(audience.unwrap_or(&issuer))
             .clock(self.clock)
             .http_client(http.clone())
             .build()?;
+        // Where a certificate proves the client, tokens may be asked for elsewhere (RFC 8705 section 5).
+        let has_certificate = client.auth() == ClientAuth::TlsClientCertificate;
+        let tokens = has_certificate && self.vanity.is_none() && named.token.is_none();
         Ok(Provider {
+            token_discovery: match tokens {
+                true => Some(discover(&issuer)?.for_reader(Reader::MutualTlsClient)),
+                false => None,
+            },
             discovery: match self.vanity {
                 Some(_) => None,
                 None => Some(discover(&issuer)?.for_reader(Reader::Login)),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use invoices::Config;
+use rcgen::PublicKeyData as _;
 use reqwest::Method;
 use serde_json::Value;
 use service_kit::config::Reader;
@@ -206,6 +207,30 @@ async fn secrets_are_read_again_when_their_file_changes() {
     let now = tokio::time::timeout(LIMIT, changed).await.unwrap();
     assert_eq!(now[1], before[0]);
     assert_eq!(owner.get(&callback).await.status, 303);
+}
+
+#[tokio::test]
+async fn a_key_proves_the_client_that_logs_people_in() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), key.serialize_pem()).unwrap();
+    let world = World::with(&[
+        ("WEB_CLIENT_ID", ""),
+        ("WEB_CLIENT_SECRET", ""),
+        ("CLIENT_ID", dev_idp::DEFAULT_WEB_CLIENT_ID),
+        ("CLIENT_SECRET", ""),
+        ("CLIENT_AUTH_METHOD", "private_key_jwt"),
+        ("CLIENT_KEY_FILE", file.path().to_str().unwrap()),
+    ])
+    .await;
+    let origin = format!("http://localhost:{}", world.address.port());
+    let client = dev_idp::DevClient::web()
+        .application_at(&origin)
+        .allow([dev_idp::AuthMethod::PrivateKeyJwt])
+        .public_key(key.subject_public_key_info());
+    world.idp.set_client(client);
+    let mut owner = world.owner().await;
+    assert_eq!(owner.get("/invoices").await.status, 200);
 }
 
 #[tokio::test]

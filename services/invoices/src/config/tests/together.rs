@@ -10,6 +10,22 @@ fn settings_that_contradict_each_other_are_named() {
     let cases: &[Case<'_>] = &[
         (&[("DOMAIN_FORMAT", "VANITY_DOMAIN")], &["TENANTS"]),
         (
+            &[("CLIENT_AUTH_METHOD", "private_key_jwt")],
+            &["CLIENT_KEY_FILE"],
+        ),
+        (
+            &[("CLIENT_AUTH_METHOD", "tls_client_auth")],
+            &["CLIENT_CERTIFICATE_FILE"],
+        ),
+        (
+            &[
+                ("WEB_CLIENT_ID", "web"),
+                ("WEB_CLIENT_SECRET", "secret"),
+                ("WEB_CLIENT_AUTH_METHOD", "private_key_jwt"),
+            ],
+            &["WEB_CLIENT_AUTH_METHOD"],
+        ),
+        (
             &[("DOMAIN_FORMAT", "VANITY_DOMAIN"), ("TENANTS", "required")],
             &[],
         ),

@@ -46,8 +46,13 @@ fn every_variable_takes_what_it_should_and_nothing_else() {
         (
             "CLIENT_AUTH_METHOD",
             &["client_secret_post", "client_secret_basic_raw"],
-            &["private_key_jwt", "basic"],
+            &["basic", "none"],
         ),
+        ("CLIENT_KEY_ALGORITHM", &["ES256"], &["HS256"]),
+        ("TOKEN_PARAMETERS", &["a=b c=d"], &["a"]),
+        ("TOKEN_TYPE_NAMES", &["access_token"], &["DPoP"]),
+        ("ACCEPT_NARROWER_SCOPE", &["true"], &["some"]),
+        ("MAX_TOKEN_SIZE", &["32KiB"], &["33KiB"]),
         (
             "LOGIN_SCOPES",
             &["openid offline_access", "openid"],

@@ -6,8 +6,8 @@ use idp_http::IdpClient;
 use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::config::Reader;
 use token_cache::{
-    AssertionAlgorithm, AssertionKey, AssertionType, CertificateHeader, ClientAuth,
-    ClientCredentialsBuilder, SecretSource,
+    AssertionAlgorithm, AssertionKey, AssertionType, CertificateHeader, ClientAuth, ClientBuilder,
+    SecretSource,
 };
 
 /// What `CLIENT_AUTH_METHOD` can name.
@@ -60,7 +60,7 @@ pub struct ClientKeys {
 
 impl ClientKeys {
     /// Reads the variables, and says which of them the method lacks.
-    pub(super) fn read(reader: &mut Reader<'_>, auth: ClientAuth) -> Self {
+    pub fn read(reader: &mut Reader<'_>, auth: ClientAuth) -> Self {
         let names = ALGORITHMS.map(|one| (one.name(), Some(one)));
         let algorithm = reader.one_of("CLIENT_KEY_ALGORITHM", &names, None);
         let key = reader.text_file(KEY_FILE);
@@ -130,30 +130,27 @@ impl ClientKeys {
         file.clone().map(SecretSource::File)
     }
 
-    pub(super) fn apply(
-        &self,
-        source: ClientCredentialsBuilder,
-        issuer: &str,
-    ) -> ClientCredentialsBuilder {
-        let mut source = source
-            .assertion_audience(self.audience.as_deref().unwrap_or(issuer))
+    /// Sets what the variables say, but for the audience.
+    #[must_use]
+    pub fn apply(&self, client: ClientBuilder) -> ClientBuilder {
+        let mut client = client
             .client_assertion_type(self.assertion_type)
             .client_id_in_form(self.client_id_in_form);
         if let Some(algorithm) = self.algorithm {
-            source = source.assertion_algorithm(algorithm);
+            client = client.assertion_algorithm(algorithm);
         }
         if let Some(key_id) = &self.key_id {
-            source = source.assertion_key_id(key_id);
+            client = client.assertion_key_id(key_id);
         }
         if let Some(typ) = &self.typ {
-            source = source.assertion_typ(typ);
+            client = client.assertion_typ(typ);
         }
         match &self.certificate_file {
             Some(path) if !self.headers.is_empty() => {
                 let certificate = SecretSource::File(path.clone());
-                source.assertion_certificate(certificate, self.headers.iter().copied())
+                client.assertion_certificate(certificate, self.headers.iter().copied())
             }
-            _ => source,
+            _ => client,
         }
     }
 }

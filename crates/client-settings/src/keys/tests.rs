@@ -1,7 +1,7 @@
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 
 use super::*;
-use crate::config::read_variables;
+use crate::read_variables;
 
 fn read(auth: ClientAuth, variables: &[(&str, &str)]) -> (ClientKeys, Vec<String>) {
     read_variables(variables, |reader| ClientKeys::read(reader, auth))
@@ -189,8 +189,9 @@ fn every_setting_of_a_key_reaches_the_client() {
     let source = keys.credential(ClientAuth::PrivateKeyJwt, None).unwrap();
     let builder = token_cache::ClientCredentials::builder("id", source)
         .token_endpoint("https://idp.example/token")
+        .assertion_audience(keys.audience.as_deref().unwrap())
         .auth(ClientAuth::PrivateKeyJwt);
-    let told = format!("{:?}", keys.apply(builder, "https://idp.example"));
+    let told = format!("{:?}", builder.client(|client| keys.apply(client)));
     for part in [
         "Es256",
         "k1",

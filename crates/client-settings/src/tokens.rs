@@ -24,7 +24,8 @@ pub struct TokenSettings {
 }
 
 impl TokenSettings {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+    /// Reads the variables.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
         const TYPES: &str = "TOKEN_TYPE_NAMES";
         let type_names = reader.list(TYPES);
         let is_more = |name: &String| ["dpop", "mac"].contains(&name.to_ascii_lowercase().as_str());
@@ -46,7 +47,9 @@ impl TokenSettings {
         }
     }
 
-    pub(super) fn apply(&self, source: ClientCredentialsBuilder) -> ClientCredentialsBuilder {
+    /// Sets what the variables say.
+    #[must_use]
+    pub fn apply(&self, source: ClientCredentialsBuilder) -> ClientCredentialsBuilder {
         let mut source = source.max_token_size(self.max_token_size);
         if let Some(path) = &self.headers_file {
             source = source.headers_file(path);
@@ -74,7 +77,8 @@ fn headers_file(reader: &mut Reader<'_>) -> Option<PathBuf> {
 }
 
 /// Reads `TOKEN_SCOPE`, `TOKEN_AUDIENCE`, `TOKEN_RESOURCE`, `TOKEN_RESOURCE_RAW` and `TOKEN_PARAMETERS`.
-pub(super) fn request(reader: &mut Reader<'_>) -> TokenRequest {
+#[must_use]
+pub fn token_request(reader: &mut Reader<'_>) -> TokenRequest {
     let raw = reader.bool("TOKEN_RESOURCE_RAW", false);
     let scopes = reader.list("TOKEN_SCOPE");
     let resources = reader.list("TOKEN_RESOURCE");
@@ -139,7 +143,7 @@ fn parameter(pair: &str) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::read_variables as read;
+    use crate::read_variables as read;
 
     /// M6, N35
     #[test]
@@ -150,7 +154,7 @@ mod tests {
                 ("TOKEN_RESOURCE", "00000002-0000 spn:api"),
                 ("TOKEN_RESOURCE_RAW", "true"),
             ],
-            request,
+            token_request,
         );
         assert_eq!(problems, [""; 0]);
         let expected = TokenRequest::new()
@@ -173,7 +177,7 @@ mod tests {
                 "bare names need TOKEN_RESOURCE_RAW=true",
             ),
         ] {
-            let (_, problems) = read(&[(name, value)], request);
+            let (_, problems) = read(&[(name, value)], token_request);
             assert_eq!(problems.len(), 1, "{value}: {problems:?}");
             assert!(problems[0].starts_with(name), "{value}: {problems:?}");
             assert!(problems[0].contains(expected), "{value}: {problems:?}");
