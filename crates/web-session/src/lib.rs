@@ -66,6 +66,7 @@ mod user_token;
 mod watch;
 
 pub use answer::Notice;
+pub use clock::{Clock, SystemClock};
 pub use cookies::SessionSameSite;
 pub use counts::{
     CsrfRefusal, EndReason, LoginOutcome, OpenCounts, RefreshOutcome, Sealed, SessionHealth,
@@ -73,6 +74,8 @@ pub use counts::{
 };
 pub use extract::CsrfToken;
 pub use guard::{SessionLayer, SessionService};
+pub use idp_http::{IdpClient, IdpClientBuilder};
+pub use jwks_validator::Algorithm;
 pub use people::SignedInPerson;
 pub use permissions::{RequirePermission, RequireRole, RequireService, RequirementError};
 pub use provider::{Provider, ProviderBuilder, VanityDomain};
@@ -83,7 +86,10 @@ pub use session::{DataError, OtherSession, Session};
 pub use sessions::{BuildError, SessionSecrets, Unready, WebSessions, WebSessionsBuilder};
 pub use store::{MemoryStore, SessionStore};
 pub use tenancy::{CustomDomain, CustomDomainError, Tenancy, TenantName, TenantNameError};
-pub use token_endpoint::{ClientAuth, ClientBuilder, ConfigError, SecretSource, SecretString, Url};
+pub use token_endpoint::{
+    AssertionAlgorithm, AssertionType, CertificateHeader, ClientAuth, ClientBuilder, ConfigError,
+    SecretSource, SecretString, Url,
+};
 pub use user_calls::{UserCallError, UserCalls, UserCallsBuilder};
 pub use user_token::{UserToken, UserTokenError};
 
