@@ -143,6 +143,8 @@ impl CookieRules {
     /// Returns the names of the login cookies that have to go, so that there is room for one of so many bytes.
     pub(crate) fn evicted_for(&self, cookies: &Cookies<'_>, bytes: usize) -> Vec<String> {
         let mut kept = self.login_cookies(cookies);
+        // Of one second, those that browsers send last are the newest (RFC 6265 section 5.4).
+        kept.reverse();
         kept.sort_by_key(|it| std::cmp::Reverse(it.begun));
         let (mut count, mut total) = (1, bytes);
         let mut evicted = Vec::new();
@@ -374,6 +376,17 @@ mod tests {
             assert!(RULES.login_cookie(&cookies, "another").is_none());
         }
         assert_eq!(jar.len(), 3);
+    }
+
+    /// K11
+    #[test]
+    fn of_logins_of_one_second_the_one_that_was_sent_first_goes() {
+        let now = Time::from_unix_millis(1_800_000_000_000);
+        let names = ["a", "b", "c", "d"].map(|state| RULES.login_name(now, state));
+        let field = names.iter().map(|name| format!("{name}=x"));
+        let headers = headers(&[&field.collect::<Vec<_>>().join("; ")]);
+        let evicted = RULES.evicted_for(&Cookies::read(&headers), 100);
+        assert_eq!(evicted, names[..1]);
     }
 
     #[test]
