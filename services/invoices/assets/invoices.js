@@ -7,17 +7,28 @@
   });
   const live = () => document.querySelector("[data-events]");
   if (!live()) return;
+  // Not to a page that needs a session: the provider may still know the person, who would be signed in again unasked.
+  const leave = () => location.replace("/");
+  const show = (next) => {
+    const last = live();
+    if (last.isEqualNode(next)) return;
+    const focused = document.activeElement;
+    last.replaceWith(next);
+    if (!last.contains(focused)) return;
+    const same = (element) => element.outerHTML === focused.outerHTML;
+    [...next.querySelectorAll("a, button")].find(same)?.focus();
+  };
   const load = async () => {
     const headers = { "X-Session-Activity": "none" };
-    try {
-      const answer = await fetch(location.href, { headers, redirect: "manual" });
-      if (!answer.ok) throw new Error("no page");
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const next = page.querySelector("[data-events]");
-      if (next) live().replaceWith(next);
-    } catch {
-      location.reload();
-    }
+    const answer = await fetch(location.href, { headers }).catch(() => null);
+    // What it cannot show now, the next event or the next stream brings.
+    if (!answer || answer.status >= 500) return;
+    if (answer.status === 401) return leave();
+    const text = await answer.text().catch(() => null);
+    if (text === null) return;
+    const next = new DOMParser().parseFromString(text, "text/html").querySelector("[data-events]");
+    if (answer.ok && next) show(next);
+    else location.reload();
   };
   // One after the other: an older answer must not replace a newer one.
   let running = false;
@@ -43,7 +54,7 @@
       if (source.readyState !== EventSource.CLOSED) return;
       // Refused for good; a server that is only busy must not be asked again and again.
       const answer = await fetch("/api/auth/session").catch(() => null);
-      if (answer && answer.status === 401) location.reload();
+      if (answer && answer.status === 401) leave();
     });
   };
   open();

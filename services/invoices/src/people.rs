@@ -55,12 +55,14 @@ pub(crate) async fn show(
             is_you: person.user_id() == session.user_id(),
         }
     });
+    let mut rows: Vec<Row> = rows.collect();
+    rows.sort_by_cached_key(|row| row.name.to_lowercase());
     let template = PeoplePage {
         visitor: Some(&visitor),
         current: "people",
         csrf: &visitor.csrf,
         tenant: &visitor.tenant,
-        people: rows.collect(),
+        people: rows,
     };
     page(StatusCode::OK, &template)
 }
