@@ -345,11 +345,14 @@ mod tests {
     use super::*;
     use crate::random::Random;
     use crate::state::{Person, Token, Tokens};
-    use crate::store::{MemoryStore, NewRow};
+    use crate::store::{MemoryStore, NewRow, SessionStore as _};
     use crate::{Provider, SessionSecrets};
 
-    async fn session(idle: Duration) -> Session {
+    /// A session, and the store that others have too.
+    async fn session(idle: Duration) -> (Session, Arc<MemoryStore>) {
         let clock: Arc<ManualClock> = Arc::new(ManualClock::at_unix(1_800_000_000));
+        let limited = MemoryStore::with_clock(1, Arc::<ManualClock>::clone(&clock));
+        let store = Arc::new(limited);
         let provider = Provider::builder("web", SecretString::from("s"))
             .issuer("http://127.0.0.1:1")
             .build()
@@ -357,10 +360,7 @@ mod tests {
         let secrets = SessionSecrets::from_text(&"s".repeat(32)).unwrap();
         let sessions = WebSessions::builder(provider, secrets)
             .public_url("http://localhost:1")
-            .store(MemoryStore::with_clock(
-                1,
-                Arc::<ManualClock>::clone(&clock),
-            ))
+            .store(Arc::clone(&store))
             .idle_timeout(idle)
             .clock(clock)
             .build()
@@ -406,12 +406,28 @@ mod tests {
             row,
             state,
         };
-        Session(Arc::new(Admitted { inner, live }))
+        (Session(Arc::new(Admitted { inner, live })), store)
+    }
+
+    /// K113
+    #[tokio::test(start_paused = true)]
+    async fn what_lasts_ends_within_half_a_minute_when_another_replica_ends_the_session() {
+        let (session, store) = session(Duration::from_secs(3_600)).await;
+        let waiting = tokio::spawn({
+            let session = session.clone();
+            async move { session.ended().await }
+        });
+        tokio::time::advance(Duration::from_secs(50)).await;
+        let begun = tokio::time::Instant::now();
+        // Without a word to who waits here.
+        store.remove(&session.0.live.key).await.unwrap().unwrap();
+        waiting.await.unwrap();
+        assert!(begun.elapsed() <= Duration::from_secs(30));
     }
 
     #[tokio::test]
     async fn roles_permit_nothing_until_the_application_says_what() {
-        let session = session(Duration::from_secs(60)).await;
+        let (session, _) = session(Duration::from_secs(60)).await;
         assert!(session.has_role("owner"));
         assert_eq!(session.permissions(), [""; 0]);
     }
@@ -419,7 +435,7 @@ mod tests {
     /// K57, K113
     #[tokio::test(start_paused = true)]
     async fn what_lasts_goes_on_while_other_requests_keep_the_session_and_ends_with_it() {
-        let session = session(Duration::from_secs(60)).await;
+        let (session, _) = session(Duration::from_secs(60)).await;
         let begun = tokio::time::Instant::now();
         let waiting = tokio::spawn({
             let session = session.clone();

@@ -2,6 +2,7 @@
 
 mod body;
 mod memory;
+mod shared;
 #[cfg(any(test, feature = "store-suite"))]
 pub mod suite;
 
@@ -12,7 +13,7 @@ use async_trait::async_trait;
 
 pub use self::body::Body;
 pub use self::memory::MemoryStore;
-pub use crate::time::Time;
+pub use crate::time::{ForwardClock, Time};
 
 /// The key of a session's row: SHA-256 of the handle in the cookie. Who reads the store cannot make a cookie of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

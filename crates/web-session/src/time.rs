@@ -51,7 +51,7 @@ impl From<SystemTime> for Time {
 /// The wall clock, which never goes back here: what has expired stays so when it is set back, and a machine that
 /// was asleep is noticed.
 #[derive(Debug)]
-pub(crate) struct ForwardClock {
+pub struct ForwardClock {
     wall: Arc<dyn Clock>,
     /// The latest wall time, and when it was read.
     latest: Mutex<(Time, Instant)>,
@@ -61,12 +61,16 @@ pub(crate) struct ForwardClock {
 const EARLIEST: Time = Time::from_unix_millis(1_577_836_800_000);
 
 impl ForwardClock {
-    pub(crate) fn new(wall: Arc<dyn Clock>) -> Self {
+    /// Returns one that goes by this clock.
+    #[must_use]
+    pub fn new(wall: Arc<dyn Clock>) -> Self {
         let latest = Mutex::new((wall.now().into(), Instant::now()));
         Self { wall, latest }
     }
 
-    pub(crate) fn now(&self) -> Time {
+    /// Returns what time it is.
+    #[must_use]
+    pub fn now(&self) -> Time {
         let (wall, instant) = (Time::from(self.wall.now()), Instant::now());
         // Nothing can panic while the lock is held.
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);

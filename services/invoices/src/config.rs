@@ -16,7 +16,7 @@ use url::{Host, Url};
 pub use self::clients::{Client, Clients};
 pub use self::people::{DomainFormat, PeopleSettings};
 pub use self::provider::LoginEndpoints;
-pub use self::sessions::SessionSettings;
+pub use self::sessions::{SessionSettings, StoreSetting};
 use crate::service::StartError;
 
 /// The status address, unless another one is asked for.

@@ -31,6 +31,7 @@ pub use api::{AppState, app};
 pub use book::{Author, Book, Event, Full, MAX_INVOICES, Unchanged};
 pub use config::{
     Client, Clients, Config, DomainFormat, LoginEndpoints, PeopleSettings, SessionSettings,
+    StoreSetting,
 };
 pub use date::Date;
 pub use downstream::{Caller, Downstream, DownstreamError, DownstreamSetupError};

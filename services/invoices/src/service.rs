@@ -12,7 +12,7 @@ use service_kit::shutdown::Shutdown;
 use token_cache::{ClientCredentials, StartupPolicy, TokenCache};
 use tokio::sync::{Semaphore, watch};
 use tracing::info;
-use web_session::{MemoryStore, Provider, SessionSecrets, Unready, WebSessions};
+use web_session::{MemoryStore, Provider, SessionSecrets, SessionStore, Unready, WebSessions};
 
 use crate::api::{AppState, app};
 use crate::book::Book;
@@ -56,6 +56,9 @@ pub enum StartError {
     /// A setting of sessions cannot work.
     #[error(transparent)]
     Sessions(web_session::BuildError),
+    /// The session store cannot be opened: a file that cannot be written, say. A server is not asked.
+    #[error("SESSION_STORE")]
+    Store(#[source] stores::OpenError),
     /// The token client cannot be built from the settings.
     #[error("the token client cannot be set up")]
     Tokens(#[source] token_cache::ConfigError),
@@ -74,12 +77,21 @@ const READY_EVERY: Duration = Duration::from_secs(1);
 const END: Duration = Duration::from_secs(1);
 
 impl Config {
-    /// Builds the sessions of an application whose listener has this port. Asks nobody anything.
+    /// Builds the sessions of an application whose listener has this port, and keeps them in memory, whatever
+    /// `SESSION_STORE` says: to look at what the settings make. Asks nobody anything.
     ///
     /// # Errors
     ///
     /// Fails where settings do not fit together.
     pub fn sessions(&self, port: u16) -> Result<WebSessions, StartError> {
+        self.sessions_in(Arc::new(MemoryStore::new(self.sessions.max)), port)
+    }
+
+    fn sessions_in(
+        &self,
+        store: Arc<dyn SessionStore>,
+        port: u16,
+    ) -> Result<WebSessions, StartError> {
         let (provider, login, people) = (&self.provider, &self.login, &self.people);
         let web = &self.clients.web;
         let mut builder = Provider::builder(&web.id, web.credential())
@@ -140,7 +152,7 @@ impl Config {
             .dangerous_insecure_cookies(settings.insecure_cookies)
             .same_site(settings.same_site)
             .tenancy(people.tenancy.clone())
-            .store(MemoryStore::new(settings.max))
+            .store(store)
             .idle_timeout(settings.idle)
             .lifetime(settings.lifetime)
             .max_stale(settings.max_stale)
@@ -233,7 +245,10 @@ impl Service {
             .bind(config.address)
             .await
             .map_err(|error| StartError::Bind(error.for_variable("INVOICES_ADDR")))?;
-        let sessions = config.sessions(server.local_addr().port())?;
+        let settings = &config.sessions;
+        let store = settings.store.open(settings.max);
+        let store = store.map_err(StartError::Store)?;
+        let sessions = config.sessions_in(store, server.local_addr().port())?;
         let admin = Admin::bind(config.admin_address, DEFAULT_ADMIN, "INVOICES_ADMIN_ADDR")
             .await
             .map_err(StartError::Bind)?;

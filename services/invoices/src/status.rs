@@ -34,6 +34,7 @@ pub(crate) struct ShownSettings {
     client_id: String,
     insecure_cookies: bool,
     secrets: Option<Secrets>,
+    store: &'static str,
     protected_data: String,
 }
 
@@ -45,6 +46,7 @@ impl ShownSettings {
             client_id: config.clients.web.id.clone(),
             insecure_cookies: config.sessions.insecure_cookies,
             secrets: config.sessions.secrets.clone(),
+            store: config.sessions.store.kind(),
             protected_data: config.protected_data.to_string(),
         }
     }
@@ -183,6 +185,7 @@ impl InvoicesStatus {
             "client_id": self.settings.client_id,
             "insecure_cookies": self.settings.insecure_cookies,
             "secrets": self.settings.secrets.as_ref().map(ids),
+            "store": self.settings.store,
             "logins": labelled(logins.collect()),
             "refreshes": labelled(refreshes.collect()),
             "ended": labelled(ended.collect()),

@@ -1,16 +1,20 @@
 //! How sessions live and are kept.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use service_kit::config::Reader;
-use web_session::{Secrets, SecretsError, SessionSameSite};
+use stores::{OpenError, StoreUrl, StoreUrlError};
+use web_session::{MemoryStore, Secrets, SecretsError, SessionSameSite, SessionStore};
 
 /// What `SESSION_*` and its kin say.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SessionSettings {
+    /// `SESSION_STORE`, with the password of `SESSION_STORE_PASSWORD_FILE`.
+    pub store: StoreSetting,
     /// `SESSION_SECRETS` or `SESSION_SECRETS_FILE`, the newest first. `None` only with a problem.
     pub secrets: Option<Secrets>,
     /// `SESSION_SECRETS_FILE`, which is read again.
@@ -21,7 +25,7 @@ pub struct SessionSettings {
     pub lifetime: Duration,
     /// `SESSION_MAX_STALE`.
     pub max_stale: Duration,
-    /// `SESSION_MAX`: how many the store takes.
+    /// `SESSION_MAX`: how many the memory store takes.
     pub max: usize,
     /// `SESSIONS_PER_USER`.
     pub per_person: usize,
@@ -35,18 +39,42 @@ pub struct SessionSettings {
     pub token_endpoint: bool,
 }
 
-const MEMORY_ONLY: &str = "this build has the memory store only";
+/// Where sessions are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreSetting {
+    /// In this process, with which they end.
+    Memory,
+    /// Outside, where other replicas may share them.
+    Outside(StoreUrl),
+}
+
+impl StoreSetting {
+    /// Returns the kind of store.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Outside(url) => url.engine().as_str(),
+        }
+    }
+
+    /// Opens it, for at most so many sessions in memory. A server is not asked. Has to be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Fails where a file cannot be written, and for settings that a driver does not take.
+    pub fn open(&self, max: usize) -> Result<Arc<dyn SessionStore>, OpenError> {
+        match self {
+            Self::Memory => Ok(Arc::new(MemoryStore::new(max))),
+            Self::Outside(url) => url.open(),
+        }
+    }
+}
+
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl SessionSettings {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
-        let expected = format!("memory: {MEMORY_ONLY}");
-        let is_memory = |value: &str| (value == "memory").then_some(());
-        reader.parse("SESSION_STORE", &expected, is_memory);
-        if reader.optional("SESSION_STORE_PASSWORD_FILE").is_some() {
-            let text = format!("is of no use: {MEMORY_ONLY}");
-            reader.problem("SESSION_STORE_PASSWORD_FILE", text);
-        }
         let hour = Duration::from_secs(60 * 60);
         let idle = timeout(reader, "SESSION_IDLE_TIMEOUT", hour);
         let lifetime = timeout(reader, "SESSION_LIFETIME", 12 * hour);
@@ -67,6 +95,7 @@ impl SessionSettings {
         }
         let (secrets, secrets_file) = secrets(reader);
         Self {
+            store: store(reader),
             secrets,
             secrets_file,
             idle,
@@ -88,6 +117,50 @@ fn timeout(reader: &mut Reader<'_>, name: &str, default: Duration) -> Duration {
         reader.warning(name, "is shorter than a minute");
     }
     timeout
+}
+
+fn store(reader: &mut Reader<'_>) -> StoreSetting {
+    const NAME: &str = "SESSION_STORE";
+    const FILE: &str = "SESSION_STORE_PASSWORD_FILE";
+    // The whole of it is as secret as the password in it.
+    let text = reader.secret(NAME);
+    let password = reader.text_file(FILE);
+    let place = match &text {
+        None => None,
+        Some(text) if text.expose_secret() == "memory" => None,
+        Some(text) => match text.expose_secret().parse::<StoreUrl>() {
+            Ok(url) => Some(url),
+            Err(StoreUrlError::Scheme) => {
+                let text = format!("must be memory, or {}", StoreUrlError::Scheme);
+                reader.problem(NAME, text);
+                return StoreSetting::Memory;
+            }
+            Err(error) => {
+                reader.problem(NAME, error.to_string());
+                return StoreSetting::Memory;
+            }
+        },
+    };
+    let url = match (place, password) {
+        (None, None) => return StoreSetting::Memory,
+        (None, Some(_)) => {
+            reader.problem(FILE, "is of no use: the memory store has no password");
+            return StoreSetting::Memory;
+        }
+        (Some(url), None) => url,
+        (Some(url), Some((_, password))) => match url.clone().with_password(&password) {
+            Ok(url) => url,
+            Err(error) => {
+                reader.problem(FILE, format!("is of no use: {error}"));
+                url
+            }
+        },
+    };
+    if url.is_in_the_clear() {
+        let text = "is reached without TLS: others on the way can read its password, and may change what is kept";
+        reader.warning(NAME, text);
+    }
+    StoreSetting::Outside(url)
 }
 
 fn secrets(reader: &mut Reader<'_>) -> (Option<Secrets>, Option<PathBuf>) {

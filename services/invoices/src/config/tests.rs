@@ -159,6 +159,37 @@ fn what_works_and_was_hardly_meant_is_a_warning() {
     }
 }
 
+#[test]
+fn the_password_of_a_store_comes_from_a_file_and_is_never_shown() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "hunter2canary\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    const FILE: &str = "SESSION_STORE_PASSWORD_FILE";
+    let place = |url| with(&[("SESSION_STORE", url), (FILE, path)]);
+    for url in ["redis://u@localhost", "postgres://u@localhost/d"] {
+        let variables = place(url);
+        let (config, problems, warnings) = read(&variables);
+        assert_eq!((problems, warnings), (Vec::new(), Vec::new()), "{url}");
+        assert!(!format!("{config:?}").contains("canary"));
+        let StoreSetting::Outside(store) = config.sessions.store else {
+            panic!("{url}");
+        };
+        let again = store.with_password(&"other".into());
+        assert!(again.is_err(), "it has the file's");
+    }
+    for url in ["memory", "sqlite:a.db", "redis://:other@localhost"] {
+        let (_, problems, _) = read(&place(url));
+        assert_eq!(named(&problems), [FILE], "{url}: {problems:?}");
+        assert!(!problems[0].contains("canary") && !problems[0].contains("other"));
+    }
+    let (_, problems, warnings) = read(&with(&[("SESSION_STORE", "redis://10.0.0.1")]));
+    assert_eq!(problems, [""; 0]);
+    assert!(
+        warnings.iter().any(|it| it.starts_with("SESSION_STORE")),
+        "{warnings:?}"
+    );
+}
+
 /// K20
 #[test]
 fn every_problem_comes_at_once_and_without_a_value() {

@@ -28,7 +28,7 @@ fn problems_end_the_start_with_64_one_line_each_and_no_value() {
         .env("CLIENT_ID", "app")
         .env("CLIENT_SECRET", "canary")
         .env("SESSION_SECRETS", "canary")
-        .env("SESSION_STORE", "redis://canary")
+        .env("SESSION_STORE", "redis://canary/canary")
         .env("PUBLIC_URL", "http://canary.example")
         .env("DOMAIN_FORMAT", "canary")
         .env("LOGIN_SCOPES", "canary")
@@ -49,10 +49,6 @@ fn problems_end_the_start_with_64_one_line_each_and_no_value() {
         let lines = told.lines().filter(|line| line.starts_with(&start));
         assert_eq!(lines.count(), 1, "{name}: {told}");
     }
-    assert!(
-        told.contains("this build has the memory store only"),
-        "{told}"
-    );
     assert!(!told.contains("canary"), "{told}");
 }
 

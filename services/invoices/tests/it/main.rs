@@ -14,6 +14,7 @@ mod cookies;
 mod events;
 mod pages;
 mod people;
+mod processes;
 mod public;
 mod routes;
 mod world;

@@ -91,8 +91,8 @@ fn every_variable_takes_what_it_should_and_nothing_else() {
         ("SESSION_SECRETS", &[SECRET], &["short", &SECRET[1..]]),
         (
             "SESSION_STORE",
-            &["memory"],
-            &["cookie", "redis://h", "sqlite:x", "Memory"],
+            &["memory", "redis://h", "sqlite:x", "postgres://u@h/d"],
+            &["redis", "redis://h/x", "sqlite:", "postgres://h", "Memory"],
         ),
         ("SESSION_STORE_PASSWORD_FILE", &[], &["/x"]),
         ("SESSION_IDLE_TIMEOUT", &["1s", "12h"], &["0s", "13h", "60"]),
