@@ -174,6 +174,29 @@ async fn five_hundred_refusals_at_once_are_one_refresh_and_one_replay_each() {
 
 /// K93
 #[tokio::test]
+async fn a_refusal_that_comes_after_the_refresh_costs_no_other_one() {
+    let calling = Calling::start().await;
+    let browser = calling.signed_in().await;
+    let token = calling.token(&browser).await;
+    calling.resource.refuse(&token, INVALID);
+    let before = calling.app.token_requests();
+    let late = Arc::new(Barrier::new(2));
+    *calling.resource.together.lock().unwrap() = Some(Arc::clone(&late));
+    let meanwhile = async {
+        while calling.resource.calls() == 0 {
+            tokio::task::yield_now().await;
+        }
+        *calling.resource.together.lock().unwrap() = None;
+        assert_eq!(calling.call(&browser).await, StatusCode::OK);
+        late.wait().await;
+    };
+    let (answer, ()) = tokio::join!(calling.call(&browser), meanwhile);
+    assert_eq!(answer, StatusCode::OK);
+    assert_eq!(calling.app.token_requests(), before + 1);
+}
+
+/// K93
+#[tokio::test]
 async fn a_token_that_is_refused_again_is_the_answer_and_the_next_refresh_comes_later_each_time() {
     let calling = Calling::start().await;
     let browser = calling.signed_in().await;
