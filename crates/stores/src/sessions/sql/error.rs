@@ -39,6 +39,7 @@ fn told(error: &dyn DatabaseError) -> StoreError {
     match code.as_ref() {
         "28000" | "28P01" => away("the server does not take the user or the password"),
         "3D000" => away("there is no such database"),
+        "3F000" => away("there is no such schema, or the user lacks rights on it"),
         "42501" => away("the user lacks rights on the tables or the schema"),
         "42P01" => away("a table is gone; start again to make it anew"),
         "25006" => away("the server is read-only: a standby, or told to be"),
