@@ -4,6 +4,7 @@ mod builder;
 mod error;
 mod exchange;
 mod id_token;
+mod renewal;
 mod template;
 mod userinfo;
 
@@ -19,6 +20,7 @@ pub use self::builder::{ProviderBuilder, VanityDomain};
 pub(crate) use self::error::{ErrorClass, ProviderError};
 pub(crate) use self::exchange::{Grant, Granted};
 pub(crate) use self::id_token::{IdTokenCheck, IdTokenError, LoggedOut, read_logout_token};
+pub(crate) use self::renewal::{AtProvider, NotRenewed, Renewals, Renewed};
 pub(crate) use self::template::Template;
 pub(crate) use self::userinfo::Lookup;
 use crate::tenancy::LoginTenant;

@@ -6,16 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use idp_http::Backoff;
-use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::counts::{EndReason, RefreshOutcome};
-use crate::provider::{ErrorClass, Grant, Granted, IdTokenCheck, Lookup, ProviderError};
+use crate::provider::{ErrorClass, NotRenewed, ProviderError, Renewed};
 use crate::sessions::Inner;
 use crate::state::{Hold, HoldReason, Person, SessionState, Token, Tokens};
 use crate::store::{Claim, Key, Row, Swap};
-use crate::tenancy::TenantName;
+use crate::time::Time;
 
 /// The lease outlasts the exchange, so that nobody begins another one beside it.
 const LEASE: Duration = Duration::from_secs(10);
@@ -194,128 +193,44 @@ impl Inner {
         let sent = self.clock.now();
         // All of it ends before the lease does.
         let deadline = Instant::now() + EXCHANGE_LIMIT;
-        let endpoints = match timeout_at(deadline, self.provider.endpoints()).await {
-            Ok(Ok(endpoints)) => endpoints,
-            Ok(Err(error)) => return self.hold(key, row, state, &error).await,
-            Err(_) => return self.hold(key, row, state, &ProviderError::unasked()).await,
-        };
-        let exchange = self
-            .provider
-            .grant(&endpoints, Grant::Refresh(refresh.expose()));
-        let granted = match timeout_at(deadline, exchange).await {
-            Ok(granted) => granted,
-            Err(_) => Err(ProviderError::timed_out()),
-        };
-        match granted {
-            Ok(mut granted) => {
-                let check = self.provider.check_refreshed(&granted, &state);
-                let check = timeout_at(deadline, check)
-                    .await
-                    .unwrap_or(IdTokenCheck::Unchecked);
-                match check {
-                    IdTokenCheck::SamePerson => {}
-                    IdTokenCheck::Unchecked => granted.id_token = None,
-                    IdTokenCheck::OtherPerson => {
-                        tracing::error!(
-                            "the reply to a refresh has an ID token of somebody else; the session ends"
-                        );
-                        self.revoke_granted(&granted);
-                        return self.ended(key, EndReason::OtherPerson).await;
-                    }
-                }
-                let person = self.person_again(&endpoints, &granted, &state);
-                let person = timeout_at(deadline, person).await.unwrap_or_default();
-                let mut renewal = self.renewal(&state, granted, sent, person);
+        match self.renewals.renew(&state, refresh, deadline).await {
+            Ok(renewed) => {
+                let mut renewal = self.renewal(&state, renewed, sent);
                 if cause == Cause::Rejected {
                     renewal.tokens.rejections = state.tokens.rejections_with_this(sent);
                 }
                 self.publish(key, row, state, renewal).await
             }
-            Err(error) if error.class == ErrorClass::InvalidGrant => {
+            Err(NotRenewed::OtherPerson(refresh)) => {
+                tracing::error!(
+                    "the reply to a refresh has an ID token of somebody else; the session ends"
+                );
+                if let Some(token) = refresh {
+                    drop(self.revocations.begin(self, token));
+                }
+                self.ended(key, EndReason::OtherPerson).await
+            }
+            Err(NotRenewed::Error(error)) if error.class == ErrorClass::InvalidGrant => {
                 self.refused(key, &state, &error).await
             }
-            Err(error) => self.hold(key, row, state, &error).await,
+            Err(NotRenewed::Error(error)) => self.hold(key, row, state, &error).await,
         }
     }
 
-    fn revoke_granted(self: &Arc<Self>, granted: &Granted) {
-        if let Some(token) = &granted.refresh {
-            drop(
-                self.revocations
-                    .begin(self, Token::new(token.expose_secret())),
-            );
-        }
-    }
-
-    /// Asks who the person is now, so that roles follow; where that fails they are as before.
-    async fn person_again(
-        &self,
-        endpoints: &crate::provider::Endpoints,
-        granted: &Granted,
-        state: &SessionState,
-    ) -> Option<Person> {
-        let claims = (self.tenancy.id_claim(), self.tenancy.name_claim());
-        let asked =
-            self.provider
-                .userinfo(endpoints, &granted.access, &state.person.subject, claims);
-        match asked.await {
-            Ok(None) => None,
-            Ok(Some(lookup)) if !self.is_of_tenant(&lookup, &state.person) => {
-                tracing::warn!(
-                    "a person's roles stay as they were: userinfo is about another tenant"
-                );
-                None
-            }
-            Ok(Some(lookup)) => Some(Person {
-                email: lookup.email,
-                display_name: lookup.display_name,
-                roles: lookup.roles,
-                ..state.person.clone()
-            }),
-            Err(error) => {
-                tracing::debug!("a person's roles stay as they were: {error}");
-                None
-            }
-        }
-    }
-
-    /// Tells whether userinfo is about the tenant that the person logged in at, as far as it says.
-    fn is_of_tenant(&self, lookup: &Lookup, person: &Person) -> bool {
-        let name = lookup.tenant_name.as_deref();
-        let own = person.tenant_name.as_ref().map(TenantName::as_str);
-        let has_name = name.is_none_or(|name| own.is_none_or(|own| name.eq_ignore_ascii_case(own)));
-        let has_id = lookup
-            .tenant_id
-            .as_ref()
-            .is_none_or(|id| *id == person.tenant_id);
-        !self.tenancy.is_required() || has_name && has_id
-    }
-
-    fn renewal(
-        &self,
-        state: &SessionState,
-        granted: Granted,
-        sent: crate::time::Time,
-        person: Option<Person>,
-    ) -> Renewal {
-        let token = |it: SecretString| Token::new(it.expose_secret());
+    fn renewal(&self, state: &SessionState, renewed: Renewed, sent: Time) -> Renewal {
         Renewal {
             tokens: Tokens::new(
-                token(granted.access),
-                granted
-                    .refresh
-                    .map(token)
-                    .or_else(|| state.tokens.refresh.clone()),
+                renewed.access,
+                renewed.refresh.or_else(|| state.tokens.refresh.clone()),
                 state.tokens.generation + 1,
                 sent,
-                granted.lifetime,
+                renewed.lifetime,
                 fastrand::f64(),
             ),
-            id_token: granted
+            id_token: renewed
                 .id_token
-                .map(token)
                 .filter(|it| it.expose().len() <= MAX_ID_TOKEN_HINT),
-            person,
+            person: renewed.person,
         }
     }
 

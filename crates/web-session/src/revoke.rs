@@ -52,7 +52,7 @@ impl Revocations {
                 let Some(inner) = inner.upgrade() else {
                     return;
                 };
-                let result = inner.provider.revoke(token.expose()).await;
+                let result = inner.renewals.revoke(&token).await;
                 drop(tried.take());
                 match result {
                     Ok(()) => break,

@@ -20,7 +20,7 @@ pub use self::builder::{BuildError, SessionSecrets, WebSessionsBuilder};
 use crate::answer::NoticePage;
 use crate::cookies::{CookieRules, Cookies, MAX_HANDLES};
 use crate::counts::{Counts, EndReason, StoreCall};
-use crate::provider::Provider;
+use crate::provider::{Provider, Renewals};
 use crate::public_url::{Origin, PublicUrl};
 use crate::random::Random;
 use crate::refresh::Flights;
@@ -41,7 +41,8 @@ pub struct WebSessions {
 }
 
 pub(crate) struct Inner {
-    pub(crate) provider: Provider,
+    pub(crate) provider: Arc<Provider>,
+    pub(crate) renewals: Arc<dyn Renewals>,
     pub(crate) tenancy: Tenancy,
     pub(crate) public_url: PublicUrl,
     pub(crate) cookies: CookieRules,

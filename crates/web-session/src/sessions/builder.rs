@@ -15,7 +15,7 @@ use super::{Inner, Settings, WebSessions};
 use crate::answer::{Notice, NoticePage};
 use crate::cookies::{CookieRules, SessionSameSite};
 use crate::counts::Counts;
-use crate::provider::Provider;
+use crate::provider::{AtProvider, Provider};
 use crate::public_url::{PublicUrl, PublicUrlError, url_of_origin};
 use crate::refresh::Flights;
 use crate::revoke::Revocations;
@@ -290,9 +290,15 @@ impl WebSessionsBuilder {
         let store = self
             .store
             .unwrap_or_else(|| Arc::new(MemoryStore::new(10_000)));
+        let provider = Arc::new(self.provider);
+        let renewals = AtProvider {
+            provider: Arc::clone(&provider),
+            tenancy: self.tenancy.clone(),
+        };
         Ok(WebSessions {
             inner: Arc::new(Inner {
-                provider: self.provider,
+                provider,
+                renewals: Arc::new(renewals),
                 tenancy: self.tenancy,
                 public_url,
                 cookies: CookieRules {
