@@ -329,9 +329,13 @@ impl Inner {
                 Refreshed::Held(wait) => wait,
             },
         };
+        let now = self.clock.now();
         let known_until = live.state.tokens.expires.plus(self.settings.max_stale);
-        match self.clock.now() < known_until {
-            true => Ok(live),
+        match now < known_until {
+            true => Ok(Live {
+                held: Some(now.plus(wait)),
+                ..live
+            }),
             false => Err(Unfresh::TooStale(wait)),
         }
     }

@@ -57,6 +57,8 @@ mod revoke;
 mod routes;
 mod session;
 mod sessions;
+#[cfg(test)]
+mod simulation;
 mod state;
 pub mod store;
 mod tenancy;

@@ -405,6 +405,7 @@ mod tests {
             key,
             row,
             state,
+            held: None,
         };
         (Session(Arc::new(Admitted { inner, live })), store)
     }

@@ -113,6 +113,8 @@ pub(crate) struct Live {
     pub(crate) key: Key,
     pub(crate) row: Row,
     pub(crate) state: Arc<SessionState>,
+    /// Until when there are no newer tokens, where this request has waited for them already.
+    pub(crate) held: Option<Time>,
 }
 
 /// What the cookies of a request came to.
@@ -130,7 +132,7 @@ impl WebSessions {
     /// of a store.
     #[must_use]
     pub fn builder(provider: Provider, secrets: SessionSecrets) -> WebSessionsBuilder {
-        WebSessionsBuilder::new(provider, secrets)
+        WebSessionsBuilder::new(Arc::new(provider), secrets)
     }
 
     /// Begins the background work: fetching keys, and sweeping sessions that have expired. Calling it again begins
@@ -381,6 +383,7 @@ impl Inner {
                 key,
                 row,
                 state,
+                held: None,
             });
         }
         found.map_or(Found::Nobody, |live| Found::Live(Box::new(live)))

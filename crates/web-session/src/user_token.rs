@@ -137,7 +137,7 @@ impl Session {
             };
         }
         let held = live.state.held(now).map(|hold| hold.until.since(now));
-        let wait = match held {
+        let wait = match held.or(live.held.map(|until| until.since(now))) {
             Some(wait) => wait,
             None => match inner
                 .refreshed(live.key, tokens.generation, Cause::Age)

@@ -63,6 +63,11 @@ impl ProviderError {
         Self::new(ErrorClass::Unsent, "no metadata within 8 s".to_owned())
     }
 
+    #[cfg(test)]
+    pub(crate) fn invalid_grant() -> Self {
+        Self::new(ErrorClass::InvalidGrant, "invalid_grant".to_owned())
+    }
+
     pub(crate) fn timed_out() -> Self {
         Self::new(ErrorClass::InFlight, "no answer within 8 s".to_owned())
     }

@@ -54,7 +54,7 @@ impl SessionSecrets {
 
 /// Settings of [`WebSessions`]. The public address has no default.
 pub struct WebSessionsBuilder {
-    provider: Provider,
+    provider: Arc<Provider>,
     secrets: SessionSecrets,
     tenancy: Tenancy,
     public_url: Option<String>,
@@ -112,7 +112,7 @@ impl BuildError {
 }
 
 impl WebSessionsBuilder {
-    pub(super) fn new(provider: Provider, secrets: SessionSecrets) -> Self {
+    pub(crate) fn new(provider: Arc<Provider>, secrets: SessionSecrets) -> Self {
         Self {
             provider,
             secrets,
@@ -290,14 +290,13 @@ impl WebSessionsBuilder {
         let store = self
             .store
             .unwrap_or_else(|| Arc::new(MemoryStore::new(10_000)));
-        let provider = Arc::new(self.provider);
         let renewals = AtProvider {
-            provider: Arc::clone(&provider),
+            provider: Arc::clone(&self.provider),
             tenancy: self.tenancy.clone(),
         };
         Ok(WebSessions {
             inner: Arc::new(Inner {
-                provider,
+                provider: self.provider,
                 renewals: Arc::new(renewals),
                 tenancy: self.tenancy,
                 public_url,
