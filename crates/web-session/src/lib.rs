@@ -46,6 +46,8 @@ mod guard;
 mod login;
 mod login_state;
 mod logout;
+#[cfg(test)]
+mod mutations;
 mod people;
 mod permissions;
 mod provider;

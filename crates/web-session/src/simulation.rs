@@ -459,6 +459,7 @@ async fn a_request_waits_once_for_a_token_however_many_parts_of_it_want_one() {
 /// K84, K87, K88, K89, K90
 /// K91, K92, K94, K96
 #[test]
+#[expect(clippy::print_stdout, reason = "names the script that failed")]
 fn seeded_scripts_of_faults_break_no_promise_of_a_session() {
     let seeds = match (variable("M2M_SEED"), variable("M2M_SEEDS")) {
         (Some(seed), _) => seed..seed + 1,
