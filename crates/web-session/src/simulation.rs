@@ -351,7 +351,11 @@ impl Run {
         let mut rng = Rng::with_seed(seed);
         let idle = Duration::from_secs(rng.u64(300..1_200));
         let lifetime = Duration::from_secs(rng.u64(1_200..3_000));
-        let access_lifetime = Duration::from_secs(rng.u64(5..400));
+        // Some do not outlast the floor between two refreshes.
+        let access_lifetime = match rng.u8(0..4) {
+            0 => Duration::from_millis(300),
+            _ => Duration::from_secs(rng.u64(5..400)),
+        };
         let (processes, browsers) = (rng.usize(1..4), rng.usize(1..4));
         let begun = Instant::now();
         let run = Self {
