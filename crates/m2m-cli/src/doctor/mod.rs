@@ -15,6 +15,7 @@
 //! | `validation` | the fresh token, with protected-data's own validator and scopes |
 //! | `protected-data`, `public-data` | the running pair, if it is up |
 //! | `people` | what to register at the provider for logins; this and what follows only where `SESSION_SECRETS`, `SESSION_SECRETS_FILE` or `WEB_CLIENT_ID` is set |
+//! | `session store` | it answers |
 //! | `login endpoints` | authorization, userinfo, revocation and logout are there |
 //! | `redirect URI` | the provider comes back to it from a login that asks for no page |
 //! | `login client` | the provider knows the client and its secret: it refuses an invented code and nothing else |

@@ -7,15 +7,19 @@ use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderMap, Request, StatusCode, header};
 use idp_http::{FetchErrorKind, LoginMetadata, Reader, printable};
+use invoices::StoreSetting;
 use service_kit::server::reachable;
+use tokio::time::timeout;
 use tower::ServiceExt as _;
 use url::Url;
+use web_session::store::Key;
 use web_session::{LoginOutcome, WebSessions};
 
 use super::{Examination, Findings, get};
 use crate::report::Finding;
 
 const PEOPLE: &str = "people";
+const STORE: &str = "session store";
 const ENDPOINTS: &str = "login endpoints";
 const REDIRECT: &str = "redirect URI";
 const CLIENT: &str = "login client";
@@ -28,6 +32,7 @@ const WOULD_ASK: [&str; 4] = [
     "account_selection_required",
 ];
 const MAX_BODY: usize = 64 * 1024;
+const STORE_LIMIT: Duration = Duration::from_secs(3);
 
 /// What a login began with.
 enum Begun {
@@ -61,6 +66,7 @@ impl Examination {
              logout, and {public_url}/api/auth/backchannel-logout where the provider has it"
         );
         findings.add(Finding::passed(PEOPLE, found));
+        findings.add(session_store(people).await);
         findings.add(self.login_endpoints(people).await);
         self.login(people, &public_url, findings).await;
         findings.add(running(people).await);
@@ -307,6 +313,36 @@ async fn navigate(routes: &Router, url: &str, origin: &str, cookie: Option<&str>
             Err(never) => match never {},
         },
         Err(_) => Response::default(),
+    }
+}
+
+/// Asks the session store for a session that nobody has.
+async fn session_store(people: &invoices::Config) -> Finding {
+    let setting = &people.sessions.store;
+    if matches!(setting, StoreSetting::Memory) {
+        let found = "in memory: sessions end with the process, and no other replica knows them";
+        return Finding::passed(STORE, found);
+    }
+    let store = match setting.open(people.sessions.max) {
+        Ok(store) => store,
+        Err(error) => {
+            let found = service_kit::with_sources(&error);
+            return Finding::failed(STORE, found, "correct SESSION_STORE");
+        }
+    };
+    let nobodys = Key::new([0; 32]);
+    match timeout(STORE_LIMIT, store.load(&nobodys)).await {
+        Ok(Ok(_)) => Finding::passed(STORE, format!("{} answers", setting.kind())),
+        Ok(Err(error)) => Finding::failed(
+            STORE,
+            error.to_string(),
+            "correct SESSION_STORE, or start what it names",
+        ),
+        Err(_) => Finding::failed(
+            STORE,
+            format!("{} does not answer", setting.kind()),
+            "correct SESSION_STORE, or start what it names",
+        ),
     }
 }
 

@@ -9,8 +9,9 @@ use m2m_cli::report::Status;
 use crate::world::{Variables, examine, lines, of, status, variables, with};
 
 const ORIGIN: &str = "http://localhost:6004";
-const CHECKS: [&str; 5] = [
+const CHECKS: [&str; 6] = [
     "people",
+    "session store",
     "login endpoints",
     "redirect URI",
     "login client",
@@ -44,7 +45,7 @@ fn people(idp: &DevIdp, more: &[(&str, &str)]) -> Variables {
 async fn a_provider_that_knows_the_application_passes_and_nobody_is_logged_in() {
     let idp = idp().await;
     let report = examine(&people(&idp, &[])).await;
-    for check in &CHECKS[..4] {
+    for check in &CHECKS[..5] {
         assert_eq!(
             status(&report, check),
             Status::Passed,
@@ -105,6 +106,11 @@ async fn what_the_provider_does_not_know_is_named_by_its_variable() {
             ("LOGIN_SCOPES", "openid moon"),
             "redirect URI",
             "LOGIN_SCOPES",
+        ),
+        (
+            ("SESSION_STORE", "redis://127.0.0.1:1/0"),
+            "session store",
+            "SESSION_STORE",
         ),
         (
             ("SESSION_SECRETS", "short"),
