@@ -25,7 +25,9 @@ pub(crate) struct Program {
 
 /// Builds the release binaries, as the ones that are meant to be run.
 pub(crate) async fn build() -> Result<(), Failure> {
-    let mut cargo = Command::new(env!("CARGO"));
+    // By its name: the one that built this program is of a toolchain, and the compilers that it starts would take the
+    // toolchain that a dependency's folder asks for.
+    let mut cargo = Command::new("cargo");
     // All of them: two packages alone would have what they depend on built anew, with fewer features.
     cargo.args([
         "build",
