@@ -259,8 +259,13 @@ impl Run {
         let begun = Instant::now();
         let logout = *browser.logout.lock().unwrap();
         let seen = *browser.seen.lock().unwrap();
-        let asked = std::mem::replace(&mut *browser.asked.lock().unwrap(), begun + DEADLINE);
-        let answer = timeout(DEADLINE, process.app.clone().oneshot(request)).await;
+        let asked = std::mem::replace(&mut *browser.asked.lock().unwrap(), begun + 2 * DEADLINE);
+        // A token that expires before the handler has it is waited for once more.
+        let deadline = match self.access_lifetime < Duration::from_secs(1) {
+            true => DEADLINE * 2,
+            false => DEADLINE,
+        };
+        let answer = timeout(deadline, process.app.clone().oneshot(request)).await;
         if process.replica.is_dead.load(Ordering::Relaxed) {
             return None;
         }
